@@ -1,0 +1,1 @@
+//! The fast half of the `xyfast` Python package.
