@@ -1,0 +1,216 @@
+"""One account of the user's own: who it is, and the cookies it is logged in with."""
+
+from __future__ import annotations
+
+import difflib
+import email.utils
+import importlib
+import random
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from xyfast.errors import ConfigError
+
+__all__ = [
+    "DEFAULT_USER_AGENT",
+    "Account",
+    "format_cookies",
+    "make_device_id",
+    "merge_cookies",
+    "parse_cookies",
+]
+
+DEFAULT_USER_AGENT = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/146.0.0.0 Safari/537.36"
+)
+"""The browser that an account claims to be when it names no other."""
+
+_HINT = (
+    "copy the cookies of the message page (https://www.goofish.com/im) from a request in the "
+    "browser's network tools; document.cookie lacks the HttpOnly ones"
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Account:
+    """One account, ready to be given to a client.
+
+    ``cookies`` are the logged-in browser's, by name; they are kept read-only. ``device_id``
+    names this installation to the server; None until the store makes one, then it stays the
+    same for ever. ``user_agent`` should be that of the browser the cookies come from: the
+    platform binds passed checks to it. ``name`` is for people. ``send_cookies`` also puts the
+    cookies into the WebSocket handshake, which the server does not ask for.
+
+    Raises `ConfigError` for a value that cannot be used. The ``repr`` shows id and name only.
+    """
+
+    cookies: Mapping[str, str] = field(hash=False)
+    device_id: str | None = None
+    user_agent: str = DEFAULT_USER_AGENT
+    name: str = ""
+    send_cookies: bool = False
+
+    def __post_init__(self) -> None:
+        cookies = dict(self.cookies)
+        object.__setattr__(self, "cookies", MappingProxyType(cookies))
+        if any(_CONTROL.search(name + value) for name, value in cookies.items()):
+            raise ConfigError(f"the cookies hold a control character: {_HINT}")
+        unb = cookies.get("unb")
+        if unb is None:
+            raise ConfigError(f"the cookies have no `unb`, the id of the account: {_HINT}")
+        if not (unb.isascii() and unb.isdigit()):
+            raise ConfigError(f"the cookie `unb` is not a number: {_HINT}")
+        for key in ("device_id", "user_agent"):
+            value = getattr(self, key)
+            if value is not None and (not value or not value.isascii() or _CONTROL.search(value)):
+                raise ConfigError(f"`{key}` must be printable ASCII and not empty")
+
+    @property
+    def id(self) -> str:
+        """The own user id: the value of the cookie ``unb``, digits."""
+        return self.cookies["unb"]
+
+    def __repr__(self) -> str:
+        return f"Account(id={self.id!r}, name={self.name!r})"
+
+    @classmethod
+    def from_cookies(
+        cls,
+        text: str,
+        /,
+        *,
+        device_id: str | None = None,
+        user_agent: str = DEFAULT_USER_AGENT,
+        name: str = "",
+        send_cookies: bool = False,
+    ) -> Account:
+        """Make an account from a browser's cookie string (``a=1; b=2``).
+
+        Raises `ConfigError` if the string has no usable ``unb``.
+        """
+        return cls(parse_cookies(text), device_id, user_agent, name, send_cookies)
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str], /) -> Account:
+        """Read an account from a TOML file whose keys are the fields of this class.
+
+        Only ``cookies`` (the cookie string) is required. Raises `ConfigError` if the file
+        cannot be read, or holds an unknown key or a value of a wrong type; the message names
+        file and key, never a value.
+        """
+        table = _read_toml(path)
+        known = {"cookies": str, "send_cookies": bool} | dict.fromkeys(
+            ("device_id", "user_agent", "name"), str
+        )
+        for key, value in table.items():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+                raise ConfigError(f"{path}: unknown key `{key}`; did you mean `{near}`?")
+            if not isinstance(value, known[key]):
+                want = "true or false" if known[key] is bool else "a string"
+                raise ConfigError(f"{path}: `{key}` must be {want}")
+        if "cookies" not in table:
+            raise ConfigError(f"{path}: `cookies` is missing: {_HINT}")
+        try:
+            return cls.from_cookies(table.pop("cookies"), **table)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    def with_cookies(self, cookies: Mapping[str, str], /) -> Account:
+        """Give the same account with other cookies.
+
+        ``unb`` stays: a server that ends a login may remove it, the account is still the same.
+        """
+        return replace(self, cookies={**cookies, "unb": self.id})
+
+
+def parse_cookies(text: str, /) -> dict[str, str]:
+    """Split a pasted cookie string (``a=1; b=2``) into names and values.
+
+    Values are kept as they are spelled. Line breaks from pasting and a leading ``Cookie:``
+    are dropped; of a name that stands there twice the last counts.
+    """
+    text = re.sub(r"\A\s*cookie:|[\r\n]", "", text, flags=re.IGNORECASE)
+    pairs = (part.strip().partition("=") for part in text.split(";"))
+    return {name.strip(): value.strip() for name, equals, value in pairs if equals and name.strip()}
+
+
+def format_cookies(cookies: Mapping[str, str], /) -> str:
+    """Give the value of a ``Cookie`` header."""
+    return "; ".join(f"{name}={value}" for name, value in cookies.items())
+
+
+def merge_cookies(
+    cookies: Mapping[str, str], set_cookie: Iterable[str], /, now: float
+) -> dict[str, str]:
+    """Give ``cookies`` after the ``Set-Cookie`` header values of one answer.
+
+    ``now`` is seconds since 1970. A cookie is removed by ``Max-Age`` of 0 or less, else by an
+    ``Expires`` in the past, and by the value ``deleted``. What is no cookie is ignored.
+    Domain and path do not matter: all hosts that we talk to are one site.
+    """
+    merged = dict(cookies)
+    for header in set_cookie:
+        # RFC 6265, section 5.2. http.cookies would unquote values and gives up a whole
+        # header for one attribute that it does not like.
+        pair, *attributes = header.split(";")
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not (equals and name) or _CONTROL.search(pair):
+            continue
+        if value == "deleted" or _is_over(attributes, now):
+            merged.pop(name, None)
+        else:
+            merged[name] = value
+    return merged
+
+
+def make_device_id(account_id: str, /, dice: random.Random) -> str:
+    """Make a device id: a random UUID in upper case, ``-``, and the account's id.
+
+    The token call and the registration of a link must name the same one (else code 401), so
+    it is made once per account and kept.
+    """
+    return f"{str(uuid.UUID(int=dice.getrandbits(128), version=4)).upper()}-{account_id}"
+
+
+def _is_over(attributes: list[str], now: float) -> bool:
+    named = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (attribute.partition("=") for attribute in attributes)
+    }
+    if re.fullmatch(r"-?[0-9]+", age := named.get("max-age", "")):
+        return age.startswith("-") or not age.strip("0")
+    try:
+        date = email.utils.parsedate_tz(named.get("expires", ""))
+        return date is not None and email.utils.mktime_tz(date) <= now
+    except (ValueError, OverflowError):
+        return False
+
+
+def _read_toml(path: str | PathLike[str]) -> dict[str, Any]:
+    for name in ("tomllib", "tomli"):
+        try:
+            toml: Any = importlib.import_module(name)
+            break
+        except ModuleNotFoundError:
+            continue
+    else:
+        raise ConfigError(f"{path}: Python 3.10 reads TOML with tomli; run: pip install tomli")
+    # Errors are not chained: they may carry the file's text, which holds cookies.
+    try:
+        table: dict[str, Any] = toml.loads(Path(path).read_text(encoding="utf-8"))
+        return table
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text") from None
+    except toml.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from None

@@ -1,0 +1,321 @@
+"""What a handler can receive, and what a reply gives back.
+
+::
+
+    Message
+    ├── ChatMessage      someone wrote in a conversation of two; has reply()
+    ├── GroupMessage     someone wrote in a group
+    ├── OrderNotice      an order moved: placed, paid, shipped, closed, ...
+    ├── SystemNotice     the platform's own words, whoever they are signed by
+    ├── ReadReceipt      the peer has read messages
+    ├── Typing           the peer is typing
+    ├── SessionOpened    a conversation about an item was opened
+    ├── Marker           the server says that a message exists; the message comes by itself
+    ├── Unknown          a shape that we do not know, with its tree
+    └── Undecodable      a payload that could not be read at all
+    Expired              a message that was too old on arrival
+    Gap                  a time for which messages may be missing
+
+All of them are frozen and compare by value. Ids are digits without the wire's ``@goofish``,
+times are milliseconds since 1970 on the server's clock. What people wrote and what they are
+called is left out of every ``repr``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from xyfast.errors import StateError
+
+__all__ = [
+    "ChatMessage",
+    "Content",
+    "Conversation",
+    "Expired",
+    "Gap",
+    "GroupMessage",
+    "Marker",
+    "Message",
+    "OrderNotice",
+    "Origin",
+    "ReadReceipt",
+    "Sender",
+    "Sent",
+    "SessionOpened",
+    "SystemNotice",
+    "Typing",
+    "Undecodable",
+    "Unknown",
+]
+
+Origin = Literal["peer", "seller", "client"]
+"""Who wrote: the peer, the account's owner on another device, or this client."""
+
+Content = Literal["text", "image", "audio", "card", "tip", "other"]
+"""What a message carries: words, pictures, voice, a trade card, a platform's tip, or else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """The server has taken a message.
+
+    ``message_id`` is the id that its echo will carry (None if the answer names none),
+    ``uuid`` the id that this client gave it, ``time`` the server's time in milliseconds.
+    """
+
+    message_id: str | None
+    uuid: str
+    time: int | None = None
+
+
+class Sender(Protocol):
+    """What a message replies through; the client puts itself in."""
+
+    async def send_text(
+        self, account_id: str, conversation_id: str, text: str, /, *, peer_id: str
+    ) -> Sent:
+        """Send a text; raises `NotSent`, `SendRefused` or `SendUnknown`."""
+        ...
+
+    async def send_image(
+        self,
+        account_id: str,
+        conversation_id: str,
+        url: str,
+        /,
+        *,
+        peer_id: str,
+        width: int,
+        height: int,
+    ) -> Sent:
+        """Send an uploaded picture; raises `NotSent`, `SendRefused` or `SendUnknown`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What every message has.
+
+    ``account_id`` is the account that received it, ``key`` what tells it from every other
+    message of that account: a handler that must act only once remembers keys. ``time`` is
+    when the server took it, or None where the wire does not say. ``redelivered`` counts how
+    often it was given to a handler before without a record that the handler ended.
+    ``tree`` is the decoded payload, for what has no field of its own.
+    """
+
+    account_id: str
+    key: str
+    conversation_id: str | None = None
+    time: int | None = None
+    redelivered: int = 0
+    tree: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written(Message):
+    message_id: str | None = None
+    note_id: str | None = None
+    sender_id: str | None = None
+    peer_id: str | None = None
+    sender_name: str | None = field(default=None, repr=False)
+    text: str = field(default="", repr=False)
+    content: Content = "text"
+    images: tuple[str, ...] = field(default=(), repr=False)
+    item_id: str | None = None
+    order_id: str | None = None
+    origin: Origin = "peer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatMessage(_Written):
+    """Someone wrote in a conversation of two.
+
+    ``message_id`` is the message's id in the chat service, the one that history, read marks
+    and recall use; ``note_id`` is the id of its notification. ``text`` is whole; for
+    pictures, voice and cards it is a placeholder such as ``[图片]``, and ``images`` holds
+    the pictures' addresses. ``item_id`` is the item that the conversation is about.
+    ``order_id`` is an order that the message links to: the peer may have typed it, so look
+    the order up before acting on it. ``origin`` is ``"client"`` for the echo of what this
+    client sent, ``"seller"`` for what the owner wrote elsewhere, else ``"peer"``.
+    """
+
+    _sender: Sender | None = field(default=None, repr=False, compare=False)
+
+    async def reply(self, text: str, /) -> Sent:
+        """Answer with a text in the same conversation.
+
+        Returns once the server has confirmed. Raises `NotSent` if the text surely did not
+        go out, `SendRefused` if the server refused it, `SendUnknown` if only the
+        confirmation is missing, and `StateError` if the message cannot be answered: it did
+        not come from a running client, or it names no conversation or peer.
+        """
+        sender, conversation_id, peer_id = self._way_back()
+        return await sender.send_text(self.account_id, conversation_id, text, peer_id=peer_id)
+
+    async def reply_image(self, url: str, /, *, width: int = 800, height: int = 600) -> Sent:
+        """Answer with a picture that was uploaded to ``url``; its size is in pixels.
+
+        Returns and raises as `reply`.
+        """
+        sender, conversation_id, peer_id = self._way_back()
+        return await sender.send_image(
+            self.account_id, conversation_id, url, peer_id=peer_id, width=width, height=height
+        )
+
+    def _way_back(self) -> tuple[Sender, str, str]:
+        if self._sender is None:
+            raise StateError("only a message that a running client delivered can be answered")
+        if self.conversation_id is None or self.peer_id is None:
+            raise StateError("the message names no conversation or no peer to answer")
+        return self._sender, self.conversation_id, self.peer_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMessage(_Written):
+    """Someone wrote in a group; the fields are those of `ChatMessage`.
+
+    It is not a `ChatMessage`, so that no bot answers groups by mistake, and it has no
+    ``reply``: how the platform wants a group to be answered is not known.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderNotice(Message):
+    """An order moved on.
+
+    ``text`` is the notice as the app shows it, ``red_reminder`` its short state in the list
+    of conversations (``等待卖家发货``). Only some notices name their ``order_id`` and
+    ``item_id``. Wordings change with the platform: compare loosely, expect new ones.
+    """
+
+    message_id: str | None = None
+    note_id: str | None = None
+    sender_id: str | None = None
+    peer_id: str | None = None
+    order_id: str | None = None
+    item_id: str | None = None
+    text: str = field(default="", repr=False)
+    red_reminder: str | None = field(default=None, repr=False)
+    content: Content | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemNotice(Message):
+    """The platform's own words: tips, adverts, requests for a review.
+
+    ``sender_id`` is whom the platform lets them come from, often the peer or the account.
+    """
+
+    message_id: str | None = None
+    note_id: str | None = None
+    sender_id: str | None = None
+    peer_id: str | None = None
+    order_id: str | None = None
+    item_id: str | None = None
+    text: str = field(default="", repr=False)
+    content: Content | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadReceipt(Message):
+    """The peer has read the messages ``message_ids``."""
+
+    message_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typing(Message):
+    """The peer is typing in ``conversation_id``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened(Message):
+    """A conversation with ``peer_id`` about ``item_id`` was opened; nothing is written yet."""
+
+    peer_id: str | None = None
+    item_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marker(Message):
+    """The server says that message ``message_id`` exists, without its content."""
+
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown(Message):
+    """A payload of a shape that we do not know; look at ``tree``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecodable(Message):
+    """A payload that could not be decoded; the payload itself is kept as a dead letter.
+
+    ``stage`` is the step that failed: ``"missing"`` (an entry without payload),
+    ``"base64"``, ``"msgpack"`` or ``"json"``. ``reason`` is the word of `DecodeError` for
+    it, ``offset`` the place, counted from 0.
+    """
+
+    reason: str
+    offset: int = 0
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A message that was older than the allowed age when it arrived.
+
+    ``message`` is what a handler would have received otherwise.
+    """
+
+    message: Message
+
+    @property
+    def account_id(self) -> str:
+        """The account that received the message."""
+        return self.message.account_id
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation of the message."""
+        return self.message.conversation_id
+
+    @property
+    def key(self) -> str:
+        """The key of the message."""
+        return self.message.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Messages between ``start`` and ``end`` (milliseconds) may be missing.
+
+    ``reason`` says why they could not be fetched. ``conversation_id`` is the one
+    conversation that is concerned, or None for all of the account.
+    """
+
+    account_id: str
+    start: int
+    end: int
+    reason: str
+    conversation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """One entry of the account's list of conversations.
+
+    ``seller_id`` is the seller of the item: equal to the account's id if the account sells.
+    ``unread`` counts unread messages, ``modified`` is the time of the last change in
+    milliseconds, ``last_message_id`` the id of the newest message.
+    """
+
+    conversation_id: str
+    peer_id: str | None = None
+    item_id: str | None = None
+    seller_id: str | None = None
+    unread: int = 0
+    modified: int | None = None
+    last_message_id: str | None = None
