@@ -124,11 +124,12 @@ class Account:
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
-    def with_cookies(self, cookies: Mapping[str, str], /) -> Account:
-        """Give the same account with other cookies.
+    def merged(self, set_cookie: Iterable[str], /, *, now: float) -> Account:
+        """Give the account with the cookies of an answer merged in, as `merge_cookies` does.
 
         ``unb`` stays: a server that ends a login may remove it, the account is still the same.
         """
+        cookies = merge_cookies(self.cookies, set_cookie, now)
         return replace(self, cookies={**cookies, "unb": self.id})
 
 
@@ -149,7 +150,7 @@ def format_cookies(cookies: Mapping[str, str], /) -> str:
 
 
 def merge_cookies(
-    cookies: Mapping[str, str], set_cookie: Iterable[str], /, now: float
+    cookies: Mapping[str, str], set_cookie: Iterable[str], now: float, /
 ) -> dict[str, str]:
     """Give ``cookies`` after the ``Set-Cookie`` header values of one answer.
 

@@ -186,7 +186,9 @@ class OrderNotice(Message):
 
     ``text`` is the notice as the app shows it, ``red_reminder`` its short state in the list
     of conversations (``等待卖家发货``). Only some notices name their ``order_id`` and
-    ``item_id``. Wordings change with the platform: compare loosely, expect new ones.
+    ``item_id``. Wordings change with the platform: compare loosely, expect new ones. A notice
+    is told by its shape or its wording, and a wording can be typed by a person too (then
+    ``content`` is ``"text"``): look the order up before shipping anything.
     """
 
     message_id: str | None = None

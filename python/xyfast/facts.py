@@ -1,0 +1,196 @@
+"""What a payload says: the facts, and how its notification and content are judged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from xyfast.messages import Content
+from xyfast.reading import at, identifier, json_object, mapping, number, text, url_parameter
+
+__all__ = ["Facts", "Kind", "content_object", "notice"]
+
+_T = TypeVar("_T")
+
+Kind = Literal["chat", "group", "order", "system", "read", "typing", "session", "marker", "unknown"]
+"""What a payload is about; each has a class in `xyfast.messages`."""
+
+_CONTENT: dict[int | None, Content] = {1: "text", 2: "image", 3: "audio", 14: "tip", 26: "card"}
+
+_ORDER_TEXTS = frozenset(
+    {
+        "[我已拍下，待付款]",
+        "[我已付款，等待你发货]",
+        "我已付款，等待你发货",
+        "[已付款，待发货]",
+        "[买家已付款]",
+        "[付款完成]",
+        "[记得及时发货]",
+        "[你已发货]",
+        "[你已发货，请等待买家确认收货]",
+        "[买家确认收货，交易成功]",
+        "[你已确认收货，交易成功]",
+        "[你关闭了订单，钱款已原路退返]",
+        "[退款成功，钱款已原路退返]",
+    }
+)
+_SYSTEM_TEXTS = frozenset(
+    {
+        "发来一条消息",
+        "发来一条新消息",
+        "快给ta一个评价吧~",
+        "卖家人不错？送Ta闲鱼小红花",
+        "AI正在帮你回复消息，不错过每笔订单",
+        "[不想宝贝被砍价?设置不砍价回复  ]",
+    }
+)
+_SYSTEM_SENDER = "1400"
+
+_ORDER_LINK = re.compile(r"(?:orderId[=:]|bizOrderId=|order_detail\?id=)([0-9]{10,})")
+_CARD = ("dxCard", "item", "main")
+_BUTTON = (*_CARD, "exContent", "button")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a payload's tree says. Ids are bare, ``time_ms`` is the server's milliseconds.
+
+    ``is_self`` says whether the account itself is the sender. ``note_id`` is the id of the
+    notification, another thing than ``message_id``. ``message_ids`` are those of a read
+    receipt.
+    """
+
+    kind: Kind = "unknown"
+    content: Content | None = None
+    message_id: str | None = None
+    note_id: str | None = None
+    conversation_id: str | None = None
+    sender_id: str | None = None
+    peer_id: str | None = None
+    is_self: bool | None = None
+    sender_name: str | None = None
+    text: str | None = None
+    time_ms: int | None = None
+    item_id: str | None = None
+    order_id: str | None = None
+    images: tuple[str, ...] = ()
+    red_reminder: str | None = None
+    message_ids: tuple[str, ...] = ()
+
+
+def notice(
+    tree: object,
+    fields: dict[str, Any],
+    content: dict[str, Any],
+    own_id: str,
+    *,
+    declared: int | None = None,
+    summary: object = None,
+    sender: object = None,
+) -> Facts:
+    """Judge notification fields and content.
+
+    ``declared`` is the content type that stands beside the content, ``summary`` the text for
+    want of another, ``sender`` the sender's id for want of another. Ids of message and
+    conversation and the time stand elsewhere: the caller fills them in.
+    """
+    ext, tag = json_object(fields.get("extJson")), json_object(fields.get("bizTag"))
+    url = fields.get("reminderUrl")
+    type_of_content = number(content.get("contentType"))
+    shape = _first(number(ext.get("contentType")), declared, type_of_content)
+    shown = text(fields.get("reminderContent")) or text(summary)
+    words = text(at(content, "text", "text")) if type_of_content in (None, 1) else None
+    red = text(fields.get("redReminder")) or None
+    title = text(fields.get("reminderTitle"))
+    sender_id = identifier(fields.get("senderUserId")) or identifier(sender)
+    peer_id = identifier(url_parameter(url, "peerUserId"))
+    if peer_id in (None, own_id):
+        peer_id = None if sender_id == own_id else sender_id
+
+    kind: Kind = "chat"
+    if shape == 26 or red or text(ext.get("updateKey")) or {shown, title} & _ORDER_TEXTS:
+        kind = "order"
+    elif (
+        shape == 14
+        or ext.get("msgArg1") == "MsgTips"
+        or sender_id == _SYSTEM_SENDER
+        or (words or shown) in _SYSTEM_TEXTS
+    ):
+        kind = "system"
+    elif identifier(fields.get("sessionType")) not in (None, "1"):
+        kind = "group"
+
+    return Facts(
+        kind=kind,
+        content="card" if "dxCard" in content else _label(shape),
+        note_id=_first(
+            identifier(tag.get("messageId")),
+            identifier(ext.get("messageId")),
+            url_parameter(url, "messageId"),
+        ),
+        sender_id=sender_id,
+        peer_id=peer_id,
+        is_self=None if sender_id is None else sender_id == own_id,
+        sender_name=text(fields.get("senderNick"))
+        or (title if kind in ("chat", "group") else None),
+        text=words or shown,
+        item_id=_first(
+            url_parameter(url, "itemId"),
+            identifier(tag.get("itemId")),
+            identifier(ext.get("itemId")),
+            url_parameter(at(content, *_BUTTON, "intent", "page", "jumpUrl"), "itemId"),
+        ),
+        order_id=_order_id(tree, content, ext),
+        images=tuple(_pictures(content)),
+        red_reminder=red,
+    )
+
+
+def content_object(value: object, /) -> dict[str, Any]:
+    """Read a content JSON or base64 of it, out of its wrapper (type 101) if it is in one."""
+    content = json_object(value)
+    if number(content.get("contentType")) == 101:
+        return json_object(at(content, "custom", "data")) or content
+    return content
+
+
+def _label(shape: int | None) -> Content:
+    return "text" if shape is None else _CONTENT.get(shape, "other")
+
+
+def _pictures(content: dict[str, Any]) -> Iterator[str]:
+    image = mapping(content.get("image"))
+    pictures = image.get("pics")
+    for picture in pictures if isinstance(pictures, list) else [image]:
+        if url := text(at(picture, "url")) or text(at(picture, "picUrl")):
+            yield url
+
+
+def _order_id(tree: object, content: dict[str, Any], ext: dict[str, Any]) -> str | None:
+    changed = ("dynamicOperation", "changeContent", *_BUTTON, "targetUrl")
+    for path in ((*_BUTTON, "targetUrl"), (*_CARD, "targetUrl"), changed):
+        if found := _ORDER_LINK.search(text(at(content, *path)) or ""):
+            return found[1]
+    # <conversation>:<order>:<state>
+    _, _, rest = (text(ext.get("updateKey")) or "").partition(":")
+    if found := re.match(r"([0-9]{10,})(?::|\Z)", rest):
+        return found[1]
+    return next((found[1] for one in _strings(tree) if (found := _ORDER_LINK.search(one))), None)
+
+
+def _strings(tree: object) -> Iterator[str]:
+    left = [tree]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            left.extend(reversed(value.values()))
+        elif isinstance(value, list):
+            left.extend(reversed(value))
+
+
+def _first(*values: _T | None) -> _T | None:
+    return next((value for value in values if value is not None), None)
