@@ -1,0 +1,110 @@
+"""A codec and a client for the 闲鱼/Goofish web IM that lose nothing and double nothing.
+
+Codec: `decrypt`, `decode`, `pick`, `unpackb`, `packb`, `b64decode`, `b64encode`;
+``import xyfast.codec as msgpack`` has the names that msgpack users know.
+
+Client: `Client`, `Account`, `Settings`; what handlers receive is in `xyfast.messages`, what
+can go wrong in `xyfast.errors`, where messages are kept in `xyfast.store`, and a server to
+try it all on in `xyfast.testing`.
+"""
+
+from importlib.metadata import version as _version
+
+from xyfast._core import (
+    DedupCache,
+    b64decode,
+    b64encode,
+    decode,
+    decrypt,
+    packb,
+    pick,
+    unpackb,
+)
+from xyfast.account import Account
+from xyfast.client import Client
+from xyfast.config import Settings
+from xyfast.dispatch import Router
+from xyfast.driver import CredentialSource
+from xyfast.errors import (
+    ConfigError,
+    DecodeError,
+    DecryptError,
+    LoginRequired,
+    NotSent,
+    SendRefused,
+    SendUnknown,
+    StateError,
+    StoreError,
+    TokenError,
+    XyfastError,
+)
+from xyfast.events import State
+from xyfast.messages import (
+    ChatMessage,
+    Expired,
+    Gap,
+    GroupMessage,
+    Marker,
+    Message,
+    OrderNotice,
+    ReadReceipt,
+    Sent,
+    SessionOpened,
+    SystemNotice,
+    Typing,
+    Undecodable,
+    Unknown,
+)
+from xyfast.store import MemoryStore, SqliteStore, Store
+from xyfast.tokens import PlatformTokens, Token, TokenProvider
+
+__version__ = _version("xyfast")
+
+__all__ = [
+    "Account",
+    "ChatMessage",
+    "Client",
+    "ConfigError",
+    "CredentialSource",
+    "DecodeError",
+    "DecryptError",
+    "DedupCache",
+    "Expired",
+    "Gap",
+    "GroupMessage",
+    "LoginRequired",
+    "Marker",
+    "MemoryStore",
+    "Message",
+    "NotSent",
+    "OrderNotice",
+    "PlatformTokens",
+    "ReadReceipt",
+    "Router",
+    "SendRefused",
+    "SendUnknown",
+    "Sent",
+    "SessionOpened",
+    "Settings",
+    "SqliteStore",
+    "State",
+    "StateError",
+    "Store",
+    "StoreError",
+    "SystemNotice",
+    "Token",
+    "TokenError",
+    "TokenProvider",
+    "Typing",
+    "Undecodable",
+    "Unknown",
+    "XyfastError",
+    "__version__",
+    "b64decode",
+    "b64encode",
+    "decode",
+    "decrypt",
+    "packb",
+    "pick",
+    "unpackb",
+]

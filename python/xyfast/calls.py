@@ -1,0 +1,121 @@
+"""Requests of one account and the answers that belong to them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from xyfast import requests
+from xyfast._core import Frame
+from xyfast.errors import NotSent, SendRefused, SendUnknown
+from xyfast.transport import Transport
+
+__all__ = ["Calls", "verdict"]
+
+
+class Calls:
+    """Sends requests over whatever link the account has, and pairs them by ``mid``.
+
+    ``timeout`` (seconds) bounds the wait for a link and the wait for the answer, each.
+    """
+
+    def __init__(
+        self,
+        account_id: str,
+        transport: Transport,
+        new_mid: Callable[[], str],
+        timeout: float,
+    ) -> None:
+        self._account_id = account_id
+        self._transport = transport
+        self._new_mid = new_mid
+        self._timeout = timeout
+        self._link: int | None = None
+        self._usable = asyncio.Event()
+        self._waiting: dict[str, tuple[int, asyncio.Future[Frame]]] = {}
+
+    def use(self, link: int | None) -> None:
+        """Send over ``link`` from now on; None: wait for the next one."""
+        self._link = link
+        if link is None:
+            self._usable.clear()
+        else:
+            self._usable.set()
+
+    async def ask(self, build: Callable[..., str]) -> Any:
+        """Send a request and return the answer's body.
+
+        ``build(mid=...)`` gives the text when a link is there. Raises `NotSent` if no link came
+        in time, `SendUnknown` if no answer came, `SendRefused` if the answer refuses.
+        """
+        mid, link = await self._send(build)
+        key = requests.mid_key(mid)
+        future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = (link, future)
+        try:
+            frame = await asyncio.wait_for(future, self._timeout)
+        except asyncio.TimeoutError:
+            raise self._unknown(f"no answer came within {self._timeout:g} s") from None
+        finally:
+            self._waiting.pop(key, None)
+        judged = verdict(frame)
+        if judged.ok:
+            return _json(frame.body)
+        raise SendRefused(
+            f"account {self._account_id}: refused with code {judged.code}"
+            f" ({judged.error}): {judged.reason or 'no reason given'}",
+            account_id=self._account_id,
+            code=judged.code,
+            reason=judged.reason,
+            error=judged.error or "server",
+        )
+
+    def answered(self, frame: Frame) -> None:
+        """An answer came; one that nobody waits for is ignored."""
+        _, future = self._waiting.get(requests.mid_key(frame.mid or ""), (0, None))
+        if future is not None and not future.done():
+            future.set_result(frame)
+
+    def lost(self, link: int) -> None:
+        """A link is over: what it owes an answer will stay unanswered."""
+        if link == self._link:
+            self.use(None)
+        for asked_on, future in self._waiting.values():
+            if asked_on == link and not future.done():
+                future.set_exception(self._unknown("the link was lost before its answer"))
+
+    async def _send(self, build: Callable[..., str]) -> tuple[str, int]:
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        while True:
+            try:
+                left = deadline - asyncio.get_running_loop().time()
+                await asyncio.wait_for(self._usable.wait(), max(left, 0.0))
+            except asyncio.TimeoutError:
+                raise NotSent(
+                    f"account {self._account_id}: no link within {self._timeout:g} s",
+                    account_id=self._account_id,
+                ) from None
+            link = self._link
+            if link is not None:
+                mid = self._new_mid()
+                if self._transport.send(link, build(mid=mid)):
+                    return mid, link
+            self.use(None)  # its end has not been told yet: wait for the next one
+
+    def _unknown(self, why: str) -> SendUnknown:
+        return SendUnknown(
+            f"account {self._account_id}: the request went out, but {why}; look at the "
+            "history before sending it again",
+            account_id=self._account_id,
+        )
+
+
+def verdict(frame: Frame) -> requests.Verdict:
+    """Judge an answer frame."""
+    return requests.judge(frame.code, _json(frame.headers), _json(frame.body))
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)

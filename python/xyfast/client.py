@@ -1,0 +1,402 @@
+"""All accounts of a process: what users hold in their hands.
+
+A client owns a store, a transport and, per account, a `Driver`. Pushes go
+transport → `Intake` (commit, acknowledge) → `Dispatcher` (lanes, handlers) → `Intake`
+(record, cursor).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar
+
+from xyfast import envelope, requests
+from xyfast._core import Closed, Frame, Invalid, Opened
+from xyfast.account import Account
+from xyfast.config import Settings
+from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
+from xyfast.driver import CredentialSource, Driver, Environment
+from xyfast.errors import StateError, StoreError
+from xyfast.events import Drained, Start, State, Stop
+from xyfast.instrumentation import Hook, Hooks
+from xyfast.intake import Intake
+from xyfast.messages import Conversation, Gap, Message, Sent
+from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
+from xyfast.tokens import PlatformTokens, TokenProvider
+from xyfast.transport import LinkEvent, RustTransport, Transport
+
+__all__ = ["Client"]
+
+log = logging.getLogger(__name__)
+
+H = TypeVar("H", bound=Handled)
+
+
+class Client:
+    """Receives for many accounts, hands messages to handlers, sends what they answer.
+
+    ``store`` is a path (an SQLite inbox that survives crashes), a `Store`, or None for
+    memory only. The other arguments replace a part of the client: ``tokens`` where tokens
+    come from, ``credentials`` the hook that is asked for new cookies, ``hooks`` observers,
+    ``transport`` the links, ``clock`` (seconds since the epoch) and ``dice``.
+
+    >>> from xyfast import ChatMessage, Client
+    >>> client = Client()
+    >>> @client.on(ChatMessage)
+    ... async def answer(message: ChatMessage) -> None:
+    ...     await message.reply("在的")
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store | str | os.PathLike[str] | None = None,
+        settings: Settings | None = None,
+        tokens: TokenProvider | None = None,
+        credentials: CredentialSource | None = None,
+        hooks: Iterable[Hook] = (),
+        transport: Transport | None = None,
+        clock: Callable[[], float] = time.time,
+        dice: random.Random | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        if store is None:
+            store = MemoryStore()
+        elif isinstance(store, (str, os.PathLike)):
+            store = SqliteStore(store)
+        self._settings = settings
+        self._store: Store = store
+        self._hooks = Hooks(hooks)
+        self._transport = transport or RustTransport(settings)
+        self._router = Router()
+        self._dispatcher = Dispatcher(
+            self._router,
+            self._finished,
+            limit=settings.max_handlers,
+            timeout=settings.handler_timeout,
+        )
+        self._intake = Intake(
+            self._store,
+            self._transport,
+            self._dispatcher,
+            self._hooks,
+            self,
+            batch=settings.commit_batch,
+            expiry_ms=int(settings.message_expiry * 1000),
+            clock=clock,
+        )
+        self._owners: dict[int, Driver] = {}  # of links that are not over
+        self._drivers: dict[str, Driver] = {}
+        self._environment = Environment(
+            settings=settings,
+            store=self._store,
+            transport=self._transport,
+            tokens=tokens or PlatformTokens(settings, clock=clock),
+            credentials=credentials,
+            hooks=self._hooks,
+            clock=clock,
+            dice=dice or random.SystemRandom(),
+            links=itertools.count(1),
+            owners=self._owners,
+            announce=self._announce,
+        )
+        self._starting: asyncio.Task[None] | None = None
+        self._intaking: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._no_links = asyncio.Event()
+        self._stopped = asyncio.Event()
+
+    # --- handlers and accounts ------------------------------------------------------
+
+    def on(
+        self, kind: type[H], /, *, own: bool = False
+    ) -> Callable[[Callable[[H], Awaitable[object]]], Callable[[H], Awaitable[object]]]:
+        """Decorate a handler for messages of class ``kind``; see `Router.on`."""
+        return self._router.on(kind, own=own)
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """The accounts that were added, in that order."""
+        return tuple(driver.account for driver in self._drivers.values())
+
+    def state(self, account_id: str, /) -> State:
+        """Where an account stands; raises `StateError` if it was never added."""
+        return self._driver(account_id).state
+
+    async def add(self, account: Account, /) -> None:
+        """Take in an account and start connecting it.
+
+        Messages that an earlier run stored and did not handle are handed out first.
+        Raises `StateError` if the account is there already or the client is closed, and
+        `StoreError` if the store cannot be used.
+        """
+        await self._start()
+        if account.id in self._drivers:
+            raise StateError(f"account {account.id} was added already")
+        driver = self._drivers[account.id] = Driver(account, self._environment)
+        try:
+            await driver.load()
+            await self._intake.recover(driver)
+            self._check_open()
+        except BaseException:
+            del self._drivers[account.id]
+            raise
+        driver.feed(Start())
+
+    def reconnect(self, account_id: str, /) -> None:
+        """Connect an account again that was kicked; in other states nothing happens."""
+        self._driver(account_id).feed(Start())
+
+    def replace_credentials(self, account: Account, /) -> None:
+        """Go on with new cookies of an account, in whatever state it is.
+
+        A link that is up stays until one with a new token is registered. Raises
+        `StateError` if the account was never added.
+        """
+        self._driver(account.id).replace_credentials(account)
+
+    # --- running --------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until SIGTERM, SIGINT or `close`, then stop cleanly."""
+        await self._start()
+        loop = asyncio.get_running_loop()
+        handled = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            try:
+                loop.add_signal_handler(number, self._begin_close)
+            except (NotImplementedError, RuntimeError, ValueError):
+                continue  # not the main thread: whoever runs us calls close()
+            handled.append(number)
+        try:
+            await self._stopped.wait()
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+            await self.close()
+
+    async def close(self) -> None:
+        """Stop: take nothing new, let running handlers finish, record, close the links.
+
+        Handlers get ``Settings.grace`` seconds; the messages of those that are cut off
+        stay in the inbox. May be called at any time and more than once.
+        """
+        await asyncio.shield(self._begin_close())
+
+    async def __aenter__(self) -> Client:
+        await self._start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _begin_close(self) -> asyncio.Task[None]:
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        return self._closing
+
+    async def _start(self) -> None:
+        """Open the store and begin; whoever comes while this goes on waits for it."""
+        self._check_open()
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self._open())
+        try:
+            await asyncio.shield(self._starting)
+        except StoreError:
+            self._starting = None
+            raise
+
+    async def _open(self) -> None:
+        await self._store.open()
+        self._transport.start(self._on_events)
+        self._intaking = asyncio.get_running_loop().create_task(self._intake.run())
+
+    def _check_open(self) -> None:
+        if self._closing is not None:
+            raise StateError("the client is closed; make a new one")
+
+    async def _close(self) -> None:
+        drivers = list(self._drivers.values())
+        for driver in drivers:
+            driver.feed(Stop())
+        self._intake.refuse()
+        if left := await self._dispatcher.stop(self._settings.grace):
+            log.warning("handlers cut off", extra={"count": left})
+        if self._intaking is not None:
+            self._intake.stop()
+            await self._intaking
+        for driver in drivers:
+            driver.feed(Drained())
+        await self._links_closed()
+        for driver in drivers:
+            await driver.close()
+        self._transport.stop()
+        await self._store.close()
+        self._stopped.set()
+
+    async def _links_closed(self) -> None:
+        self._transport.resume()
+        if self._owners:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._no_links.wait(), self._settings.close_timeout + 1.0)
+
+    # --- sending and asking ---------------------------------------------------------
+
+    async def send_text(
+        self, account_id: str, conversation_id: str, text: str, /, *, peer_id: str
+    ) -> Sent:
+        """Send a text into a conversation.
+
+        Returns once the server has confirmed. Raises `NotSent` if it surely did not go
+        out, `SendRefused` if the server refused it, `SendUnknown` if only the answer is
+        missing.
+        """
+        return await self._driver(account_id).send(
+            partial(
+                requests.send_text,
+                text,
+                conversation_id=conversation_id,
+                peer_id=peer_id,
+                own_id=account_id,
+            )
+        )
+
+    async def send_image(
+        self,
+        account_id: str,
+        conversation_id: str,
+        url: str,
+        /,
+        *,
+        peer_id: str,
+        width: int = 800,
+        height: int = 600,
+    ) -> Sent:
+        """Send an uploaded picture; returns and raises as `send_text`."""
+        return await self._driver(account_id).send(
+            partial(
+                requests.send_image,
+                url,
+                width=width,
+                height=height,
+                conversation_id=conversation_id,
+                peer_id=peer_id,
+                own_id=account_id,
+            )
+        )
+
+    async def request(self, account_id: str, lwp: str, body: object = None, /) -> Any:
+        """Send any request and return the body of its answer, as JSON gives it.
+
+        Raises `NotSent`, `SendRefused` or `SendUnknown`.
+        """
+        return await self._driver(account_id).ask(partial(requests.request, lwp, body))
+
+    async def history(
+        self,
+        account_id: str,
+        conversation_id: str,
+        /,
+        *,
+        before: int | None = None,
+        limit: int = 20,
+    ) -> list[Message]:
+        """One page of a conversation's messages, the newest first.
+
+        ``before`` (milliseconds) asks for older ones than that. Raises as `request`.
+        """
+        cursor = requests.NEWEST if before is None else before
+        body = await self._driver(account_id).ask(
+            partial(requests.history, conversation_id, cursor=cursor, limit=limit)
+        )
+        return [
+            envelope.to_message(
+                facts,
+                account_id=account_id,
+                key=envelope.message_key(facts, None, facts.time_ms),
+                tree=None,
+                sender=self,
+            )
+            for facts in envelope.history(body, account_id)
+        ]
+
+    async def conversations(
+        self, account_id: str, /, *, before: int | None = None, limit: int = 50
+    ) -> list[Conversation]:
+        """One page of an account's conversations, the last changed first.
+
+        ``before`` (milliseconds) asks for those changed earlier. Raises as `request`.
+        """
+        cursor = requests.NEWEST if before is None else before
+        body = await self._driver(account_id).ask(
+            partial(requests.list_conversations, cursor=cursor, limit=limit)
+        )
+        return envelope.conversations(body, account_id)
+
+    # --- what links and handlers tell -----------------------------------------------
+
+    def _on_events(self, events: Sequence[LinkEvent]) -> None:
+        for event in events:
+            driver = self._owners.get(event.link)
+            if driver is None:
+                continue
+            try:
+                self._on_event(driver, event)
+            except Exception:
+                log.exception("link event failed", extra={"account": driver.account.id})
+
+    def _on_event(self, driver: Driver, event: LinkEvent) -> None:
+        match event:
+            case Frame():
+                self._on_frame(driver, event)
+            case Opened():
+                driver.opened(event)
+            case Closed():
+                del self._owners[event.link]
+                if not self._owners:
+                    self._no_links.set()
+                driver.closed(event)
+            case Invalid():
+                facts = {"account": driver.account.id, "reason": event.reason, "size": event.size}
+                log.warning("frame ignored", extra=facts)
+
+    def _on_frame(self, driver: Driver, frame: Frame) -> None:
+        if frame.kind in ("kick", "session_removed"):
+            driver.kicked(frame)
+            return
+        if frame.kind == "answer":
+            driver.calls.answered(frame)
+        if frame.resync:
+            driver.resync()
+        if frame.kind == "push" or frame.payloads:
+            self._intake.arrived(driver, frame)
+
+    def _finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
+        driver = self._drivers.get(delivery.account_id)
+        if delivery.key is not None and driver is not None:
+            self._intake.finished(driver, delivery.key, letter)
+
+    def _announce(self, gap: Gap) -> None:
+        self._dispatcher.put(Delivery(gap))
+        self._dispatcher.start()
+
+    def _driver(self, account_id: str) -> Driver:
+        try:
+            return self._drivers[account_id]
+        except KeyError:
+            raise StateError(f"account {account_id} was never added") from None

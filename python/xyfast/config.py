@@ -1,0 +1,120 @@
+"""Every number of the client in one frozen, checked `Settings`."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import urllib.parse
+from dataclasses import dataclass, fields
+
+from xyfast.errors import ConfigError
+
+__all__ = ["Settings", "is_loopback"]
+
+_WEB_IM = "wss://wss-goofish.dingtalk.com/"
+_MTOP = "https://h5api.m.goofish.com/h5"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a client does by default, and where it connects to.
+
+    Durations are seconds, sizes bytes, unless a name says otherwise. A value out of
+    range raises `ConfigError` naming its field.
+
+    >>> Settings(heartbeat=10.0).heartbeat
+    10.0
+    """
+
+    url: str = _WEB_IM
+    """WebSocket address. ``ws://`` is taken for loopback hosts only."""
+    token_url: str = _MTOP
+    """Base of the HTTP calls; ``http://`` is taken for loopback hosts only."""
+    allow_plain: bool = False
+    """Take ``ws://`` and ``http://`` to other hosts too: cookies and tokens go out in clear."""
+    roots: str | None = None
+    """Path of a PEM file with certificate authorities to trust beside the system's."""
+
+    heartbeat: float = 15.0
+    """Time between two heartbeats of a link."""
+    heartbeat_timeout: float = 30.0
+    """A link whose heartbeats go unanswered for so long is given up."""
+    heartbeat_misses: int = 3
+    """So many heartbeats in a row answered with another code than 200 end a link."""
+    open_timeout: float = 10.0
+    """Most time from dialling to the answer to /reg."""
+    close_timeout: float = 5.0
+    """Most time for the closing handshake."""
+    max_message: int = 4 * 1024 * 1024
+    max_frame: int = 1024 * 1024
+    mailbox_frames: int = 1024
+    """Frames of one link that wait for the event loop before its socket is no longer read."""
+    mailbox_bytes: int = 8 * 1024 * 1024
+
+    token_refresh: float = 72_000.0
+    """Age at which a token is replaced, give or take 5 %, or earlier if the server says so."""
+    token_retry: float = 60.0
+    """Least time between two tries to refresh the token of a link that is up."""
+    token_timeout: float = 20.0
+    """Most time for one HTTP call."""
+
+    healthy_after: float = 30.0
+    """A link that lived so long was healthy: the next back-off starts anew."""
+    first_retry: float = 1.0
+    """Bound of the wait after a healthy link was lost."""
+    backoff_scale: float = 1.0
+    """Factor on every back-off bound; tests and demos shorten their waits with it."""
+    max_failures: int = 5
+    """Failed dials in a row before credentials are asked for."""
+    failed_wait: float = 300.0
+    """Bound of the wait in FAILED when no new credentials come; at least half of it."""
+
+    request_timeout: float = 20.0
+    """Most time for the server's answer to a request."""
+    message_expiry: float = 300.0
+    """Messages older than this on arrival go to the `Expired` route."""
+    dedup_size: int = 10_000
+    dedup_ttl: float = 3600.0
+
+    max_handlers: int = 100
+    """Handlers running at once, over all accounts."""
+    handler_timeout: float = 60.0
+    """A handler that runs longer is cancelled and its message becomes a dead letter."""
+    commit_batch: int = 256
+    """Most messages in one transaction of the store."""
+    grace: float = 10.0
+    """Time that running handlers get when the client stops."""
+
+    def __post_init__(self) -> None:
+        self._check_address("url", "ws", "wss")
+        self._check_address("token_url", "http", "https")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type not in ("int", "float"):
+                continue
+            whole = field.type == "int"
+            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+                kind = "a whole number" if whole else "a number"
+                raise ConfigError(f"Settings.{field.name} must be {kind}, not {value!r}")
+            if not math.isfinite(value) or value <= 0:
+                raise ConfigError(f"Settings.{field.name} must be above zero, not {value!r}")
+
+    def _check_address(self, name: str, plain: str, safe: str) -> None:
+        address = getattr(self, name)
+        parts = urllib.parse.urlsplit(address)
+        if parts.scheme not in (plain, safe) or not parts.hostname:
+            raise ConfigError(f"Settings.{name} must start with {safe}://, not {address!r}")
+        if parts.scheme == plain and not (self.allow_plain or is_loopback(address)):
+            raise ConfigError(
+                f"Settings.{name} {address!r} would send cookies and tokens in clear; use "
+                f"{safe}://, or say allow_plain=True"
+            )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine: ``localhost`` or a loopback address."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

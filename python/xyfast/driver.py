@@ -1,0 +1,360 @@
+"""One account at work: performs what its session asks for, and tells it what happens.
+
+`Driver.feed` is the whole loop: one event in, the session's actions carried out, one timer
+set for the session's deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import random
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+
+from xyfast import requests
+from xyfast._core import Closed, DedupCache, Frame, Opened
+from xyfast.account import Account, format_cookies, make_device_id
+from xyfast.calls import Calls, verdict
+from xyfast.config import Settings
+from xyfast.errors import LoginRequired, StateError, TokenError, XyfastError
+from xyfast.events import (
+    Action,
+    AskCredentials,
+    CloseLink,
+    Dial,
+    Event,
+    FetchToken,
+    Kicked,
+    LinkLost,
+    LinkOpened,
+    LinkRefused,
+    Moved,
+    NewCredentials,
+    Resume,
+    State,
+    Tick,
+    TokenFailed,
+    TokenReady,
+)
+from xyfast.instrumentation import Hooks, StateChanged
+from xyfast.ledger import Ledger
+from xyfast.messages import Gap, Sent
+from xyfast.retry import Trouble
+from xyfast.session import Session
+from xyfast.store import Store
+from xyfast.tokens import Token, TokenProvider
+from xyfast.transport import Transport
+
+__all__ = ["CredentialSource", "Driver", "Environment"]
+
+log = logging.getLogger(__name__)
+
+_LEVELS = {
+    State.CONNECTING: logging.INFO,
+    State.CONNECTED: logging.INFO,
+    State.RECONNECTING: logging.WARNING,
+    State.KICKED: logging.WARNING,
+    State.FAILED: logging.ERROR,
+    State.NEEDS_LOGIN: logging.ERROR,
+}
+_TROUBLE = {"link": Trouble.LINK, "network": Trouble.NETWORK}
+
+
+class CredentialSource(Protocol):
+    """The user's hook for new credentials."""
+
+    async def credentials(
+        self, account: Account, reason: str, *, human: bool, url: str | None
+    ) -> Account | None:
+        """Give the account with new cookies, or None if there are none yet.
+
+        Called once when dials have failed too often (``human`` false), and once when the
+        platform waits for a human (``human`` true), who may find what to do at ``url``.
+        `Client.replace_credentials` does the same at any later time.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What all accounts of a client share."""
+
+    settings: Settings
+    store: Store
+    transport: Transport
+    tokens: TokenProvider
+    credentials: CredentialSource | None
+    hooks: Hooks
+    clock: Callable[[], float]
+    """Seconds since the epoch."""
+    dice: random.Random
+    links: Iterator[int]
+    """Numbers for new links, unique within the transport."""
+    owners: dict[int, Driver]
+    """Whose each link is, from its dial to its end."""
+    announce: Callable[[Gap], None]
+    """Hands a gap to the handlers."""
+
+
+class Driver:
+    """The driver of one account. All methods run on the event loop."""
+
+    def __init__(self, account: Account, env: Environment) -> None:
+        settings = env.settings
+        self.account = account
+        self.session = Session(settings, env.dice.random, env.links)
+        self.ledger = Ledger()
+        self.known = DedupCache(settings.dedup_size, settings.dedup_ttl)
+        self.calls = Calls(account.id, env.transport, self._mid, settings.request_timeout)
+        self.sent = DedupCache(settings.dedup_size, settings.dedup_ttl)
+        self._env = env
+        self._given = _digest(account)
+        self._loop = asyncio.get_running_loop()
+        self._token: Token | None = None
+        self._fetching: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._mids = requests.Mids(env.dice)
+        self._uuids = requests.Uuids()
+
+    @property
+    def state(self) -> State:
+        """Where the account stands."""
+        return self.session.state
+
+    # --- the loop -------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Take up what the store kept: device id, rotated cookies, cursor."""
+        stored: dict[str, Any] = {}
+        blob = await self._env.store.load_session(self.account.id)
+        if blob is not None:
+            stored = json.loads(blob)
+        if stored.get("given") == self._given:
+            self.account = replace(self.account, cookies=stored["cookies"])
+        device_id = (
+            self.account.device_id
+            or stored.get("device_id")
+            or make_device_id(self.account.id, self._env.dice)
+        )
+        self.account = replace(self.account, device_id=device_id)
+        await self._save()
+        self.ledger = Ledger(await self._env.store.cursor(self.account.id))
+
+    def feed(self, event: Event) -> None:
+        """Tell the session, do what it asks for, and set the timer to its deadline."""
+        for action in self.session.step(event, self._loop.time()):
+            self._perform(action)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.session.deadline is not None:
+            self._timer = self._loop.call_at(self.session.deadline, self.feed, Tick())
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case FetchToken():
+                if self._fetching is not None:
+                    self._fetching.cancel()
+                self._fetching = self._spawn(self._fetch())
+            case Dial():
+                self._dial(action)
+            case Resume():
+                self.ledger.held = True
+                self.calls.use(action.link)
+                self._spawn(self._resume(action.link))
+            case CloseLink():
+                self._env.transport.close(action.link)
+            case AskCredentials():
+                self._spawn(self._ask(action))
+            case Moved():
+                self._moved(action)
+
+    async def close(self) -> None:
+        """Cancel and await everything that this driver has started."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+        return task
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a task failed", exc_info=error, extra={"account": self.account.id})
+
+    # --- what the session asks for --------------------------------------------------
+
+    async def _fetch(self) -> None:
+        try:
+            self._token = await self._env.tokens.token(self.account, self._keep)
+        except LoginRequired as error:
+            self.feed(TokenFailed(str(error), human=True, url=error.url))
+        except TokenError as error:
+            trouble = Trouble.NETWORK if error.code == "network" else Trouble.OTHER
+            self.feed(TokenFailed(str(error), trouble))
+        else:
+            self.feed(TokenReady(self._token.lifetime))
+
+    def _keep(self, account: Account) -> None:
+        self.account = account
+        self._spawn(self._save())
+
+    async def _save(self) -> None:
+        blob = {
+            "device_id": self.account.device_id,
+            "cookies": dict(self.account.cookies),
+            "given": self._given,
+        }
+        await self._env.store.save_session(self.account.id, json.dumps(blob))
+
+    def _dial(self, action: Dial) -> None:
+        account, token = self.account, self._token
+        if token is None or account.device_id is None:
+            raise StateError(f"account {account.id}: dial without a token")
+        headers = [("Origin", "https://www.goofish.com"), ("User-Agent", account.user_agent)]
+        if account.send_cookies:
+            headers.append(("Cookie", format_cookies(account.cookies)))
+        register = requests.registration(
+            token=token.value,
+            device_id=account.device_id,
+            user_agent=account.user_agent,
+            mid=self._mid(),
+        )
+        self._env.transport.dial(action, headers, register)
+        self._env.owners[action.link] = self
+
+    async def _resume(self, link: int) -> None:
+        """Send the stored cursor; with none yet, start from the server's position."""
+        try:
+            cursor = self.ledger.cursor
+            if cursor is None:
+                cursor = await self._take_position()
+            else:
+                now = self._now_ms()
+                await self.ask(partial(requests.ack_diff, pts=cursor, now_ms=now))
+        except XyfastError as error:
+            self._warn("cursor not confirmed", error)
+            return
+        if link == self.session.link and self.ledger.release(cursor):
+            await self._env.store.handled(self.account.id, (), self.ledger.cursor)
+
+    async def _take_position(self) -> int | None:
+        """getState, then ackDiff with its answer: the server's position becomes ours."""
+        state = await self.ask(requests.get_state)
+        await self.ask(partial(requests.ack_diff_state, state))
+        return requests.pts(state)
+
+    def resync(self) -> None:
+        """The server cannot replay all that was missed: go on from its position."""
+        self._spawn(self._resync())
+
+    async def _resync(self) -> None:
+        start = self.ledger.cursor
+        try:
+            end = await self._take_position()
+        except XyfastError as error:
+            self._warn("position not taken", error)
+            return
+        if start is not None and end is not None:
+            gap = Gap(
+                account_id=self.account.id,
+                start=start // 1000,
+                end=end // 1000,
+                reason="the server keeps less than was missed",
+            )
+            log.warning("gap", extra={"account": gap.account_id, "reason": gap.reason})
+            self._env.announce(gap)
+
+    def _warn(self, what: str, error: Exception) -> None:
+        log.warning(what, extra={"account": self.account.id, "reason": str(error)})
+
+    async def _ask(self, action: AskCredentials) -> None:
+        source = self._env.credentials
+        if source is None:
+            return
+        try:
+            account = await source.credentials(
+                self.account, action.reason, human=action.human, url=action.url
+            )
+        except Exception:
+            log.exception("credential source raised", extra={"account": self.account.id})
+            return
+        if account is not None:
+            self.replace_credentials(account)
+
+    def replace_credentials(self, account: Account) -> None:
+        """Go on with new cookies; the device id stays."""
+        if account.id != self.account.id:
+            raise StateError(f"credentials of {account.id} given for {self.account.id}")
+        self._given = _digest(account)
+        self._keep(replace(account, device_id=account.device_id or self.account.device_id))
+        self.feed(NewCredentials())
+
+    def _moved(self, move: Moved) -> None:
+        facts = {"account": self.account.id, "reason": move.reason, "wait": move.wait}
+        log.log(_LEVELS.get(move.new, logging.INFO), "account is %s", move.new.value, extra=facts)
+        self._env.hooks(StateChanged(self.account.id, move.old, move.new, move.reason, move.wait))
+
+    # --- what links tell ------------------------------------------------------------
+
+    def opened(self, event: Opened) -> None:
+        """A link is registered, for this account as the answer must say."""
+        confirmed = requests.reg_uid(json.loads(event.answer.headers))
+        if confirmed in (None, self.account.id):
+            self.feed(LinkOpened(event.link))
+        else:
+            self._env.transport.close(event.link)
+            self.feed(LinkRefused(event.link, "rejected", "registered as another account"))
+
+    def closed(self, event: Closed) -> None:
+        """A link is over, or its registration was refused."""
+        self.calls.lost(event.link)
+        if event.answer is not None:
+            judged = verdict(event.answer)
+            self.feed(LinkRefused(event.link, judged.error or "server", judged.reason))
+        else:
+            trouble = _TROUBLE.get(event.trouble, Trouble.OTHER)
+            self.feed(LinkLost(event.link, trouble, event.reason, event.trouble == "deaf"))
+
+    def kicked(self, frame: Frame) -> None:
+        """The server ended this session; kick frames are not acknowledged."""
+        reason = "another login" if frame.kind == "kick" else "session removed"
+        self.feed(Kicked(frame.link, reason))
+
+    # --- what users ask for ---------------------------------------------------------
+
+    async def ask(self, build: Callable[..., str]) -> Any:
+        """Send the request that ``build(mid=...)`` makes; returns the answer's body."""
+        return await self.calls.ask(build)
+
+    async def send(self, build: Callable[..., str]) -> Sent:
+        """Send what ``build(uuid=..., mid=...)`` makes; the server's answer makes it `Sent`."""
+        uuid = self._uuids.next(self._now_ms())
+        body = await self.ask(partial(build, uuid=uuid))
+        sent = Sent(message_id=requests.message_id(body), uuid=uuid)
+        if sent.message_id is not None:
+            self.sent.add(sent.message_id)
+        return sent
+
+    def _mid(self) -> str:
+        return self._mids.next(self._now_ms())
+
+    def _now_ms(self) -> int:
+        return int(self._env.clock() * 1000)
+
+
+def _digest(account: Account) -> str:
+    """Tells whether the user gave other cookies than last time."""
+    return hashlib.blake2b(format_cookies(account.cookies).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,74 @@
+"""What observers are told: frozen facts, one after the other, on the event loop.
+
+A hook is any callable that takes a `Fact`. It must be quick and must not raise; one that
+does is logged and left out of nothing. No fact carries a secret or a message's text.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from xyfast.events import State
+
+__all__ = ["Committed", "Fact", "Finished", "Hook", "Hooks", "StateChanged"]
+
+log = logging.getLogger(__name__)
+
+
+class Fact:
+    """Something that happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged(Fact):
+    """An account moved from one state to another; ``wait`` is the back-off in seconds."""
+
+    account_id: str
+    old: State
+    new: State
+    reason: str
+    wait: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(Fact):
+    """Messages of one account were stored and their pushes acknowledged.
+
+    ``new`` were not known before, ``known`` were (they are not handled again), ``dead``
+    of the new ones could not be decoded.
+    """
+
+    account_id: str
+    new: int
+    known: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Fact):
+    """The handlers of a message have ended; ``failed`` names the reason of a dead letter."""
+
+    account_id: str
+    key: str
+    failed: str | None = None
+
+
+Hook = Callable[[Fact], None]
+"""An observer."""
+
+
+class Hooks:
+    """Tells every hook, and survives each."""
+
+    def __init__(self, hooks: Iterable[Hook]) -> None:
+        self._hooks = tuple(hooks)
+
+    def __call__(self, fact: Fact) -> None:
+        """Tell all."""
+        for hook in self._hooks:
+            try:
+                hook(fact)
+            except Exception:
+                log.exception("hook raised", extra={"fact": type(fact).__name__})

@@ -1,0 +1,85 @@
+"""How far an account has been handled: the cursor is the contiguous prefix.
+
+Pushes come in order, each with its position (``pts``, microseconds) and the keys of its
+messages. A push is done when none of its keys is open; the cursor is the position of the
+last push before which every push is done. It never passes an unhandled message.
+
+While a new link has not yet been told the cursor, what it pushes may lie behind a gap that
+the server will still fill: `Ledger.held` keeps the cursor where it is for that time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+__all__ = ["Ledger"]
+
+
+@dataclass(slots=True)
+class _Push:
+    pts: int
+    open: int = 0
+
+
+class Ledger:
+    """The open messages of one account and the cursor that follows from them."""
+
+    def __init__(self, cursor: int | None = None) -> None:
+        self.held = False
+        self._cursor = cursor
+        self._pushes: deque[_Push] = deque()
+        self._waiting: dict[str, list[_Push]] = {}
+
+    @property
+    def cursor(self) -> int | None:
+        """Position up to which everything is handled; None before the first push."""
+        return self._cursor
+
+    @property
+    def open(self) -> int:
+        """Messages stored and not yet handled."""
+        return len(self._waiting)
+
+    def recovered(self, keys: Iterable[str]) -> None:
+        """Messages of an earlier run that still wait for their handler hold the cursor back."""
+        self.stored(self._cursor, tuple(keys))
+
+    def stored(self, pts: int | None, new: Collection[str], known: Collection[str] = ()) -> bool:
+        """A push was committed: ``new`` keys are open now, ``known`` ones may still be.
+
+        Returns whether the cursor moved, as it does for a push with nothing open.
+        """
+        push = _Push(pts or 0)
+        for key in new:
+            self._waiting.setdefault(key, [])
+        for key in {*new, *known}:
+            if key in self._waiting:
+                self._waiting[key].append(push)
+                push.open += 1
+        self._pushes.append(push)
+        return self._advance()
+
+    def handled(self, key: str) -> bool:
+        """A message is done, in whatever way; returns whether the cursor moved."""
+        for push in self._waiting.pop(key, ()):
+            push.open -= 1
+        return self._advance()
+
+    def release(self, cursor: int | None = None) -> bool:
+        """The server knows the cursor, or has set it to ``cursor``; it moves again."""
+        self.held = False
+        if cursor is not None and cursor > (self._cursor or 0):
+            self._cursor = cursor
+            self._advance()
+            return True
+        return self._advance()
+
+    def _advance(self) -> bool:
+        before = self._cursor
+        while self._pushes and not self._pushes[0].open and not self.held:
+            pts = self._pushes.popleft().pts
+            if pts > (self._cursor or 0):
+                self._cursor = pts
+        return self._cursor != before

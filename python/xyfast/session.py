@@ -1,0 +1,339 @@
+"""The life of one account: `Session.step` is told events and returns actions.
+
+A session never waits, sends, looks at a clock or rolls dice: ``now`` (seconds of a
+monotonic clock) and ``dice`` are arguments, `Session.deadline` says when it wants a
+`Tick`. The driver performs the actions and turns what happens into events. `TRANSITIONS`
+is the whole map: an event that a state does not know is ignored, since events race with closes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from xyfast.config import Settings
+from xyfast.errors import StateError
+from xyfast.events import (
+    Action,
+    AskCredentials,
+    CloseLink,
+    Dial,
+    Drained,
+    Event,
+    FetchToken,
+    Kicked,
+    LinkLost,
+    LinkOpened,
+    LinkRefused,
+    Moved,
+    NewCredentials,
+    Resume,
+    Start,
+    State,
+    Stop,
+    Tick,
+    TokenFailed,
+    TokenReady,
+)
+from xyfast.retry import Trouble, bound
+
+__all__ = ["TRANSITIONS", "Session"]
+
+_S = State
+TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
+    _S.DISCONNECTED: {
+        Start: frozenset({_S.CONNECTING}),
+        Stop: frozenset({_S.CLOSED}),
+    },
+    _S.CONNECTING: {
+        TokenReady: frozenset({_S.CONNECTING}),
+        TokenFailed: frozenset({_S.RECONNECTING, _S.FAILED, _S.NEEDS_LOGIN}),
+        LinkOpened: frozenset({_S.CONNECTING, _S.CONNECTED}),
+        LinkLost: frozenset({_S.CONNECTING, _S.RECONNECTING, _S.FAILED}),
+        LinkRefused: frozenset({_S.CONNECTING, _S.RECONNECTING, _S.FAILED, _S.KICKED}),
+        Kicked: frozenset({_S.CONNECTING, _S.KICKED}),
+        NewCredentials: frozenset({_S.CONNECTING}),
+        Stop: frozenset({_S.CLOSED}),
+    },
+    _S.CONNECTED: {
+        Tick: frozenset({_S.CONNECTED}),
+        TokenReady: frozenset({_S.CONNECTED}),
+        TokenFailed: frozenset({_S.CONNECTED}),
+        LinkOpened: frozenset({_S.CONNECTED}),
+        LinkLost: frozenset({_S.CONNECTED, _S.CONNECTING, _S.RECONNECTING, _S.NEEDS_LOGIN}),
+        LinkRefused: frozenset({_S.CONNECTED}),
+        Kicked: frozenset({_S.CONNECTED, _S.KICKED}),
+        NewCredentials: frozenset({_S.CONNECTED}),
+        Stop: frozenset({_S.DRAINING}),
+    },
+    _S.RECONNECTING: {
+        Tick: frozenset({_S.RECONNECTING, _S.CONNECTING}),
+        NewCredentials: frozenset({_S.CONNECTING}),
+        Stop: frozenset({_S.CLOSED}),
+    },
+    _S.FAILED: {
+        Tick: frozenset({_S.FAILED, _S.RECONNECTING}),
+        NewCredentials: frozenset({_S.RECONNECTING}),
+        Stop: frozenset({_S.CLOSED}),
+    },
+    _S.NEEDS_LOGIN: {
+        NewCredentials: frozenset({_S.CONNECTING}),
+        Stop: frozenset({_S.CLOSED}),
+    },
+    _S.KICKED: {
+        Start: frozenset({_S.CONNECTING}),
+        NewCredentials: frozenset({_S.CONNECTING}),
+        Stop: frozenset({_S.CLOSED}),
+    },
+    _S.DRAINING: {
+        LinkLost: frozenset({_S.DRAINING}),
+        Kicked: frozenset({_S.DRAINING}),
+        Drained: frozenset({_S.CLOSED}),
+    },
+    _S.CLOSED: {},
+}
+"""What may follow from each event in each state. An event that is not listed is ignored."""
+
+
+class Session:
+    """State of one account across links.
+
+    ``dice`` gives floats in [0, 1), ``links`` the numbers of new links. `link` is the
+    registered link; `dialling` the one being opened, which stands beside it while a token
+    is renewed: the old link is closed only when the new one is registered.
+    """
+
+    def __init__(self, settings: Settings, dice: Callable[[], float], links: Iterator[int]) -> None:
+        self.state = State.DISCONNECTED
+        self.link: int | None = None
+        self.dialling: int | None = None
+        self._settings = settings
+        self._dice = dice
+        self._actions: list[Action] = []
+        self._links = links
+        self._wake: float | None = None
+        self._has_token = False
+        self._token_due: float | None = None
+        self._token_refused = False
+        self._needs_human = False
+        self._opened_at = 0.0
+        self._failures = 0  # in a row, for the back-off; a healthy link ends the row
+        self._failed_dials = 0  # in a row, for FAILED; any registered link ends the row
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `step` with `Tick`; None for never."""
+        return self._token_due if self.state is State.CONNECTED else self._wake
+
+    def step(self, event: Event, now: float) -> list[Action]:
+        """Take one event and return what follows, in order."""
+        before, allowed = self.state, TRANSITIONS[self.state].get(type(event))
+        if allowed is None:
+            return []
+        match event:
+            case Start():
+                self._forget_failures()
+                self._connect(now, "started")
+            case Tick():
+                if self.deadline is not None and now >= self.deadline:
+                    self._on_deadline(now)
+            case TokenReady():
+                self._on_token(event, now)
+            case TokenFailed():
+                self._on_no_token(event, now)
+            case LinkOpened():
+                self._on_opened(event.link, now)
+            case LinkLost():
+                self._on_lost(event, now)
+            case LinkRefused():
+                self._on_refused(event, now)
+            case Kicked():
+                self._on_kicked(event)
+            case NewCredentials():
+                self._on_new_credentials(now)
+            case Stop():
+                self._close_dialling()
+                self._move(State.DRAINING if before is State.CONNECTED else State.CLOSED, "stopped")
+            case Drained():
+                self._close_link()
+                self._move(State.CLOSED, "drained")
+        if self.state not in allowed:
+            raise StateError(f"{before.name} may not become {self.state.name} on {event!r}")
+        actions, self._actions = self._actions, []
+        return actions
+
+    # --- the token ----------------------------------------------------------------
+
+    def _on_token(self, event: TokenReady, now: float) -> None:
+        age = self._settings.token_refresh * (0.95 + 0.1 * self._dice())
+        if event.lifetime is not None:
+            age = min(age, 0.9 * event.lifetime)
+        self._has_token = True
+        self._token_due = now + max(age, self._settings.token_retry)
+        if self.dialling is None:
+            self._dial()
+
+    def _on_no_token(self, event: TokenFailed, now: float) -> None:
+        connected = self.state is State.CONNECTED
+        if event.human:
+            self._needs_human, self._token_due = True, None
+            if not connected:
+                self._move(State.NEEDS_LOGIN, event.reason)
+            self._actions.append(AskCredentials(event.reason, human=True, url=event.url))
+        elif connected:
+            self._renew_later(now)
+        else:
+            self._dial_failed(event.trouble, event.reason, now)
+
+    def _renew_later(self, now: float) -> None:
+        """Keep the link that lives; try again in one to two times the least pause."""
+        self._token_due = now + self._settings.token_retry * (1.0 + self._dice())
+
+    # --- links --------------------------------------------------------------------
+
+    def _connect(self, now: float, reason: str) -> None:
+        self._wake = None
+        self._move(State.CONNECTING, reason)
+        if self._has_token and (self._token_due is None or now < self._token_due):
+            self._dial()
+        else:
+            self._actions.append(FetchToken())
+
+    def _dial(self) -> None:
+        link = self.dialling = next(self._links)
+        policy = self._settings
+        self._actions.append(
+            Dial(link, policy.heartbeat, policy.heartbeat_timeout, policy.heartbeat_misses)
+        )
+
+    def _on_opened(self, link: int, now: float) -> None:
+        if link != self.dialling:
+            return
+        old, self.link, self.dialling = self.link, link, None
+        self._opened_at = now
+        self._failed_dials, self._token_refused = 0, False
+        if self.state is State.CONNECTING:
+            self._move(State.CONNECTED, "registered")
+        self._actions.append(Resume(link))
+        if old is not None:
+            self._actions.append(CloseLink(old))
+
+    def _on_lost(self, event: LinkLost, now: float) -> None:
+        if event.link == self.dialling:
+            self.dialling = None
+            if self.state is State.CONNECTED:
+                self._renew_later(now)
+            elif self.state is State.CONNECTING:
+                self._dial_failed(event.trouble, event.reason, now)
+        elif event.link == self.link:
+            self.link = None
+            if self.state is State.CONNECTED:
+                self._link_lost(event, now)
+
+    def _link_lost(self, event: LinkLost, now: float) -> None:
+        if self.dialling is not None:
+            self._move(State.CONNECTING, event.reason)
+        elif self._needs_human:
+            self._move(State.NEEDS_LOGIN, event.reason)
+        else:
+            self._has_token = self._has_token and not event.deaf
+            if now - self._opened_at >= self._settings.healthy_after:
+                self._failures, most = 0, self._settings.first_retry
+            else:
+                self._failures += 1
+                most = bound(event.trouble, self._failures)
+            self._reconnect(now, most, event.reason)
+
+    def _on_refused(self, event: LinkRefused, now: float) -> None:
+        if event.link != self.dialling:
+            return
+        self.dialling = None
+        if event.error == "token":
+            self._has_token = False
+        if self.state is State.CONNECTED:
+            self._renew_later(now)
+        elif event.error == "limit":
+            self._move(State.KICKED, event.reason)
+        elif event.error != "token":
+            self._dial_failed(Trouble.OTHER, event.reason, now)
+        elif self._token_refused:
+            self._give_up(event.reason, now)
+        else:
+            self._token_refused = True
+            self._actions.append(FetchToken())
+
+    def _on_kicked(self, event: Kicked) -> None:
+        if event.link not in (self.link, self.dialling):
+            return
+        if self.state is State.DRAINING:
+            self.link = None
+            return
+        self._close_dialling()
+        self._close_link()
+        self._has_token = False
+        self._move(State.KICKED, event.reason)
+
+    # --- waiting ------------------------------------------------------------------
+
+    def _on_deadline(self, now: float) -> None:
+        if self.state is State.CONNECTED:
+            self._token_due = None
+            self._actions.append(FetchToken())
+        elif self.state is State.FAILED:
+            self._forget_failures()
+            self._reconnect(now, 0.0, "waited long enough")
+        else:
+            self._connect(now, "waited")
+
+    def _dial_failed(self, trouble: Trouble, reason: str, now: float) -> None:
+        self._failures += 1
+        self._failed_dials += 1
+        if self._failed_dials >= self._settings.max_failures:
+            self._give_up(reason, now)
+        else:
+            self._reconnect(now, bound(trouble, self._failures), reason)
+
+    def _reconnect(self, now: float, most: float, reason: str) -> None:
+        wait = self._dice() * most * self._settings.backoff_scale
+        self._wake = now + wait
+        self._move(State.RECONNECTING, reason, wait)
+
+    def _give_up(self, reason: str, now: float) -> None:
+        wait = self._settings.failed_wait * (0.5 + 0.5 * self._dice())
+        self._wake = now + wait
+        self._has_token = False
+        self._move(State.FAILED, reason, wait)
+        self._actions.append(AskCredentials(reason))
+
+    def _on_new_credentials(self, now: float) -> None:
+        self._has_token = self._needs_human = False
+        self._forget_failures()
+        if self.state is State.FAILED:
+            self._reconnect(now, 0.0, "new credentials")
+            return
+        self._close_dialling()
+        if self.state is State.CONNECTED:
+            self._token_due = None
+            self._actions.append(FetchToken())
+        else:
+            self._connect(now, "new credentials")
+
+    def _forget_failures(self) -> None:
+        self._failures = self._failed_dials = 0
+        self._token_refused = False
+
+    # --- small hands --------------------------------------------------------------
+
+    def _close_dialling(self) -> None:
+        if self.dialling is not None:
+            self._actions.append(CloseLink(self.dialling))
+            self.dialling = None
+
+    def _close_link(self) -> None:
+        if self.link is not None:
+            self._actions.append(CloseLink(self.link))
+            self.link = None
+
+    def _move(self, state: State, reason: str, wait: float | None = None) -> None:
+        if state is not self.state:
+            self._actions.append(Moved(self.state, state, reason, wait))
+            self.state = state

@@ -1,0 +1,228 @@
+"""The token that /reg needs, and where it comes from.
+
+`TokenProvider` is the protocol; `PlatformTokens` is the platform's own HTTP call
+(``mtop.taobao.idlemessage.pc.login.token`` 1.0): a signed form whose answer also rotates
+the account's cookies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from email.message import Message
+from typing import Any, Protocol
+
+from xyfast.account import Account, format_cookies
+from xyfast.config import Settings, is_loopback
+from xyfast.errors import LoginRequired, TokenError
+from xyfast.requests import APP_KEY
+
+__all__ = ["PlatformTokens", "Token", "TokenProvider", "sign"]
+
+_API = "mtop.taobao.idlemessage.pc.login.token"
+_MTOP_APP_KEY = "34839810"
+_TRIES = 5  # in all, while the answers only rotate the signing cookie
+_SIGNING_COOKIES = ("_m_h5_tk", "_m_h5_tk_enc", "_m_h5_c")
+_ROTATED = ("FAIL_SYS_TOKEN_EMPTY", "FAIL_SYS_TOKEN_EXOIRED", "FAIL_SYS_TOKEN_EXPIRED")
+_HUMAN = (
+    "FAIL_SYS_USER_VALIDATE",
+    "RGV587_ERROR",
+    "RRXVv_ERROR",
+    "哎哟喂,被挤爆啦",
+    "挤爆",
+    "punish",
+    "captcha",
+    "x5secdata",
+    "FAIL_SYS_ILLEGAL_ACCESS",
+    "FAIL_BIZ_WUA_IS_MACHINE",
+)
+_LOGIN_OVER = "FAIL_SYS_SESSION_EXPIRED"
+_HUMAN_HINT = (
+    "open the message page in the browser the cookies come from, do what it asks, then "
+    "give the new cookies; after several failures wait five to ten minutes"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What /reg is sent with, and how long it lives (seconds; None if not said)."""
+
+    value: str = field(repr=False)
+    lifetime: float | None = None
+
+
+class TokenProvider(Protocol):
+    """Whoever can get a token for an account."""
+
+    async def token(self, account: Account, keep: Callable[[Account], None], /) -> Token:
+        """Get a token for ``account``, whose ``device_id`` is set.
+
+        ``keep`` is called with the account whenever an answer changed its cookies, also
+        when the call fails in the end. Raises `LoginRequired` when only a human can help,
+        `TokenError` otherwise.
+        """
+        ...
+
+
+def sign(token: str, t: int, data: str) -> str:
+    """The signature of an mtop call: hex MD5 over signing token, milliseconds and data.
+
+    ``token`` is the part of cookie ``_m_h5_tk`` before its underscore.
+
+    >>> sign("synthetic", 1767225600000, "{}")
+    '792ec1e8ad197c6a9ab0081b7d6b820f'
+    """
+    text = f"{token}&{t}&{_MTOP_APP_KEY}&{data}"
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class PlatformTokens:
+    """Tokens by the platform's HTTP call, on a worker thread of the event loop.
+
+    ``clock`` gives seconds since the epoch.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        self._base = settings.token_url.rstrip("/")
+        self._timeout = settings.token_timeout
+        self._clock = clock
+        context = ssl.create_default_context()
+        if settings.roots is not None:
+            context.load_verify_locations(settings.roots)
+        handlers: list[urllib.request.BaseHandler] = [
+            urllib.request.HTTPSHandler(context=context),
+            _NoRedirect(),
+        ]
+        if is_loopback(self._base):
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    async def token(self, account: Account, keep: Callable[[Account], None], /) -> Token:
+        """See `TokenProvider.token`."""
+        data = json.dumps({"appKey": APP_KEY, "deviceId": account.device_id}, separators=(",", ":"))
+        answer: dict[str, Any] = {}
+        for _ in range(_TRIES):
+            headers, body = await asyncio.to_thread(self._post, self._request(account, data))
+            rotated = account.merged(headers.get_all("Set-Cookie", []), now=self._clock())
+            if rotated != account:
+                account = rotated
+                keep(account)
+            answer = _parse(body)
+            ret = _ret(answer)
+            if "SUCCESS" in ret:
+                return _granted(answer)
+            if not any(code in ret for code in _ROTATED):
+                break
+        else:
+            left = {k: v for k, v in account.cookies.items() if k not in _SIGNING_COOKIES}
+            keep(replace(account, cookies=left))
+        raise _refusal(answer)
+
+    def _request(self, account: Account, data: str) -> urllib.request.Request:
+        t = int(self._clock() * 1000)
+        signing_token = account.cookies.get("_m_h5_tk", "").partition("_")[0]
+        query = {
+            "jsv": "2.7.2",
+            "appKey": _MTOP_APP_KEY,
+            "t": str(t),
+            "sign": sign(signing_token, t, data),
+            "v": "1.0",
+            "type": "originaljson",
+            "accountSite": "xianyu",
+            "dataType": "json",
+            "timeout": "20000",
+            "api": _API,
+            "sessionOption": "AutoLoginOnly",
+            "spm_cnt": "a21ybx.im.0.0",
+        }
+        return urllib.request.Request(
+            f"{self._base}/{_API}/1.0/?{urllib.parse.urlencode(query)}",
+            data=urllib.parse.urlencode({"data": data}).encode(),
+            headers={
+                "Accept": "application/json",
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Cookie": format_cookies(account.cookies),
+                "Origin": "https://www.goofish.com",
+                "Referer": "https://www.goofish.com/",
+                "User-Agent": account.user_agent,
+            },
+        )
+
+    def _post(self, request: urllib.request.Request) -> tuple[Message, bytes]:
+        try:
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                return answer.headers, answer.read(_MOST_BYTES)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.headers, error.read(_MOST_BYTES)
+        except OSError as error:
+            # The request's URL carries the signature and stays out of the message.
+            reason = getattr(error, "reason", error)
+            raise TokenError(f"token call failed: {reason}", "network") from None
+
+
+_MOST_BYTES = 1024 * 1024
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the cookies elsewhere; it is answered as it is."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        # Risk answers may be HTML pages; their words are judged all the same.
+        return {"ret": [body[:4096].decode("utf-8", "replace")], "html": True}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _ret(answer: Mapping[str, Any]) -> str:
+    ret = answer.get("ret")
+    return " ".join(map(str, ret)) if isinstance(ret, list) else str(ret or "")
+
+
+def _granted(answer: Mapping[str, Any]) -> Token:
+    data = answer.get("data")
+    granted = data if isinstance(data, dict) else {}
+    value = granted.get("accessToken")
+    if not isinstance(value, str) or not value:
+        raise TokenError("token call succeeded without an accessToken", "SUCCESS")
+    # The page percent-decodes the token before /reg; a plus sign stays.
+    return Token(urllib.parse.unquote(value), _lifetime(granted.get("accessTokenExpiredTime")))
+
+
+def _lifetime(stated: object) -> float | None:
+    """Seconds; the platform states milliseconds as a digit string, others state seconds."""
+    try:
+        number = float(str(stated))
+    except ValueError:
+        return None
+    if not 0 < number < 1e10:
+        return None
+    return number if number < 1_000_000 else number / 1000
+
+
+def _refusal(answer: Mapping[str, Any]) -> TokenError:
+    ret = _ret(answer)
+    data = answer.get("data")
+    url = data.get("url") if isinstance(data, dict) else None
+    url = url if isinstance(url, str) and url else None
+    code = "HTML" if answer.get("html") else ret.partition("::")[0].strip() or "EMPTY"
+    if _LOGIN_OVER in ret:
+        return LoginRequired(f"the login is over ({code}): {_HUMAN_HINT}", code, url)
+    asks = url is not None and any(word in url for word in ("punish", "captcha", "validate"))
+    if asks or any(word in ret for word in _HUMAN):
+        return LoginRequired(f"the platform asks for a human ({code}): {_HUMAN_HINT}", code, url)
+    return TokenError(f"token call refused: {code}", code)

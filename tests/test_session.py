@@ -1,0 +1,394 @@
+"""The session alone: events in, actions out, on a clock that is an argument."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from xyfast.config import Settings
+from xyfast.errors import StateError
+from xyfast.events import (
+    Action,
+    AskCredentials,
+    CloseLink,
+    Dial,
+    Drained,
+    Event,
+    FetchToken,
+    Kicked,
+    LinkLost,
+    LinkOpened,
+    LinkRefused,
+    Moved,
+    NewCredentials,
+    Resume,
+    Start,
+    State,
+    Stop,
+    Tick,
+    TokenFailed,
+    TokenReady,
+)
+from xyfast.retry import Trouble, bound
+from xyfast.session import TRANSITIONS, Session
+
+HALF = 0.5
+
+
+def new(**changes: Any) -> Session:
+    return Session(Settings(**changes), lambda: HALF, itertools.count(1))
+
+
+def connected(at: float = 0.0, **changes: Any) -> Session:
+    session = new(**changes)
+    session.step(Start(), at)
+    session.step(TokenReady(), at)
+    session.step(LinkOpened(1), at)
+    assert session.state is State.CONNECTED
+    return session
+
+
+def moves(actions: list[Action]) -> list[State]:
+    return [action.new for action in actions if isinstance(action, Moved)]
+
+
+def rest(actions: list[Action]) -> list[Action]:
+    return [action for action in actions if not isinstance(action, Moved)]
+
+
+def dial(link: int) -> Dial:
+    return Dial(link, heartbeat=15.0, timeout=30.0, misses=3)
+
+
+def test_fetches_a_token_then_dials_then_resumes() -> None:
+    session = new()
+    assert rest(session.step(Start(), 0.0)) == [FetchToken()]
+    assert rest(session.step(TokenReady(), 1.0)) == [dial(1)]
+    assert session.step(LinkOpened(1), 2.0) == [
+        Moved(State.CONNECTING, State.CONNECTED, "registered"),
+        Resume(1),
+    ]
+
+
+def test_dials_again_with_the_same_token_after_the_back_off() -> None:
+    session = connected()
+    lost = session.step(LinkLost(1, Trouble.LINK, "reset"), 10.0)
+    assert lost == [Moved(State.CONNECTED, State.RECONNECTING, "reset", wait=1.5)]
+    assert session.deadline == 11.5
+    assert session.step(Tick(), 11.4) == []
+    assert rest(session.step(Tick(), 11.5)) == [dial(2)]
+
+
+def test_tries_within_a_second_after_a_healthy_link() -> None:
+    session = connected()
+    session.step(LinkLost(1, Trouble.NETWORK, "reset"), 31.0)
+    assert session.deadline is not None
+    assert session.deadline <= 32.0
+
+
+def test_links_that_die_young_are_dialled_ever_more_slowly_but_never_given_up() -> None:
+    session, now, waits = connected(), 0.0, []
+    for link in range(1, 9):
+        now += 1.0
+        session.step(LinkLost(link, Trouble.LINK, "reset"), now)
+        assert session.state is State.RECONNECTING
+        assert session.deadline is not None
+        waits.append(session.deadline - now)
+        now = session.deadline
+        session.step(Tick(), now)
+        session.step(LinkOpened(link + 1), now)
+    assert waits == pytest.approx([1.5, 3.0, 4.5, 6.0, 7.5, 7.5, 7.5, 7.5])
+
+
+def test_five_failed_dials_in_a_row_ask_for_credentials_and_wait_long() -> None:
+    session, now = new(), 0.0
+    session.step(Start(), now)
+    session.step(TokenReady(), now)
+    for link in range(1, 5):
+        session.step(LinkLost(link, Trouble.NETWORK, "refused"), now)
+        assert session.state is State.RECONNECTING
+        assert session.deadline is not None
+        now = session.deadline
+        assert rest(session.step(Tick(), now)) == [dial(link + 1)]
+    actions = session.step(LinkLost(5, Trouble.NETWORK, "refused"), now)
+    assert moves(actions) == [State.FAILED]
+    assert rest(actions) == [AskCredentials("refused")]
+    assert session.deadline == now + 225.0
+    session.step(Tick(), now + 225.0)
+    assert session.state is State.RECONNECTING
+    assert session.deadline == now + 225.0
+    assert rest(session.step(Tick(), now + 225.0)) == [FetchToken()]
+
+
+def test_a_registered_link_ends_the_row_of_failures() -> None:
+    session, now = new(), 0.0
+    session.step(Start(), now)
+    session.step(TokenReady(), now)
+    link = 1
+    for _ in range(3):
+        for _ in range(4):
+            session.step(LinkLost(link, Trouble.NETWORK, "refused"), now)
+            assert session.deadline is not None
+            now, link = session.deadline, link + 1
+            session.step(Tick(), now)
+        session.step(LinkOpened(link), now)
+        now += 100.0
+        session.step(LinkLost(link, Trouble.LINK, "reset"), now)
+        assert session.deadline is not None
+        now, link = session.deadline, link + 1
+        session.step(Tick(), now)
+    assert session.state is State.CONNECTING
+
+
+def test_a_refused_token_is_replaced_once_and_then_the_account_has_failed() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    session.step(TokenReady(), 0.0)
+    assert session.step(LinkRefused(1, "token", "401"), 0.0) == [FetchToken()]
+    assert session.step(TokenReady(), 0.0) == [dial(2)]
+    actions = session.step(LinkRefused(2, "token", "401"), 0.0)
+    assert moves(actions) == [State.FAILED]
+    assert rest(actions) == [AskCredentials("401")]
+
+
+def test_too_many_links_is_no_reason_to_fight() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    session.step(TokenReady(), 0.0)
+    assert moves(session.step(LinkRefused(1, "limit", "connect limit"), 0.0)) == [State.KICKED]
+    assert session.deadline is None
+
+
+def test_a_kick_ends_the_link_and_nothing_is_tried_until_the_user_says_so() -> None:
+    session = connected()
+    actions = session.step(Kicked(1, "another login"), 5.0)
+    assert actions == [
+        CloseLink(1),
+        Moved(State.CONNECTED, State.KICKED, "another login"),
+    ]
+    assert session.deadline is None
+    assert session.step(Tick(), 1e9) == []
+    assert rest(session.step(Start(), 1e9)) == [FetchToken()]
+
+
+def test_a_platform_that_asks_for_a_human_is_left_alone() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    actions = session.step(TokenFailed("validate", human=True, url="https://x.invalid/"), 0.0)
+    assert moves(actions) == [State.NEEDS_LOGIN]
+    assert rest(actions) == [AskCredentials("validate", human=True, url="https://x.invalid/")]
+    assert session.deadline is None
+    assert rest(session.step(NewCredentials(), 100.0)) == [FetchToken()]
+
+
+def test_a_due_token_is_renewed_beside_the_link_that_lives() -> None:
+    session = connected()
+    assert session.deadline == 72_000.0
+    assert session.step(Tick(), 72_000.0) == [FetchToken()]
+    assert session.step(TokenReady(), 72_001.0) == [dial(2)]
+    assert session.state is State.CONNECTED
+    assert session.step(LinkOpened(2), 72_002.0) == [Resume(2), CloseLink(1)]
+    assert session.step(LinkLost(1, Trouble.LINK, "closed"), 72_003.0) == []
+    assert (session.state, session.link) == (State.CONNECTED, 2)
+
+
+def test_a_token_is_renewed_before_the_lifetime_that_the_server_states() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    session.step(TokenReady(lifetime=1000.0), 0.0)
+    session.step(LinkOpened(1), 0.0)
+    assert session.deadline == 900.0
+
+
+def test_a_failed_renewal_keeps_the_link_and_is_tried_again_after_a_minute() -> None:
+    session = connected()
+    session.step(Tick(), 72_000.0)
+    assert session.step(TokenFailed("down", Trouble.NETWORK), 72_000.0) == []
+    assert (session.state, session.deadline) == (State.CONNECTED, 72_090.0)
+
+
+def test_a_renewal_that_needs_a_human_keeps_the_link_as_long_as_it_lives() -> None:
+    session = connected()
+    session.step(Tick(), 72_000.0)
+    asked = session.step(TokenFailed("validate", human=True), 72_000.0)
+    assert asked == [AskCredentials("validate", human=True)]
+    assert (session.state, session.deadline) == (State.CONNECTED, None)
+    lost = session.step(LinkLost(1, Trouble.LINK, "reset"), 73_000.0)
+    assert moves(lost) == [State.NEEDS_LOGIN]
+
+
+def test_the_old_link_may_die_while_the_new_one_is_dialled() -> None:
+    session = connected()
+    session.step(Tick(), 72_000.0)
+    session.step(TokenReady(), 72_000.0)
+    assert moves(session.step(LinkLost(1, Trouble.LINK, "reset"), 72_001.0)) == [State.CONNECTING]
+    assert moves(session.step(LinkOpened(2), 72_002.0)) == [State.CONNECTED]
+
+
+def test_a_deaf_link_is_replaced_with_a_new_token() -> None:
+    session = connected()
+    session.step(LinkLost(1, Trouble.LINK, "heartbeats answered 401", deaf=True), 10.0)
+    assert session.deadline is not None
+    assert rest(session.step(Tick(), session.deadline)) == [FetchToken()]
+
+
+def test_stopping_drains_before_the_link_is_closed() -> None:
+    session = connected()
+    assert moves(session.step(Stop(), 1.0)) == [State.DRAINING]
+    assert session.step(Drained(), 2.0) == [
+        CloseLink(1),
+        Moved(State.DRAINING, State.CLOSED, "drained"),
+    ]
+
+
+def test_stopping_while_dialling_closes_what_is_being_opened() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    session.step(TokenReady(), 0.0)
+    assert session.step(Stop(), 0.0) == [
+        CloseLink(1),
+        Moved(State.CONNECTING, State.CLOSED, "stopped"),
+    ]
+    assert session.step(LinkOpened(1), 1.0) == []
+
+
+def test_news_of_a_link_that_is_not_ours_any_more_changes_nothing() -> None:
+    session = connected()
+    for event in (
+        LinkOpened(7),
+        LinkLost(7, Trouble.LINK, "late"),
+        LinkRefused(7, "token", "late"),
+        Kicked(7, "late"),
+    ):
+        assert session.step(event, 1.0) == []
+    assert session.state is State.CONNECTED
+
+
+def test_every_state_can_be_closed_and_no_state_is_out_of_the_map() -> None:
+    assert set(TRANSITIONS) == set(State)
+    reached = {state for known in TRANSITIONS.values() for to in known.values() for state in to}
+    assert reached == set(State) - {State.DISCONNECTED}
+    for state, known in TRANSITIONS.items():
+        if state not in (State.CLOSED, State.DRAINING):
+            assert known[Stop] <= {State.DRAINING, State.CLOSED}
+
+
+def test_a_move_off_the_map_is_a_bug_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRANSITIONS[State.DISCONNECTED], Start, frozenset({State.CLOSED}))
+    with pytest.raises(StateError, match="DISCONNECTED may not become CONNECTING"):
+        new().step(Start(), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "bounds"),
+    [
+        (Trouble.LINK, [3, 6, 9, 12, 15, 15, 15]),
+        (Trouble.NETWORK, [10, 20, 30, 40, 50, 60, 60]),
+        (Trouble.OTHER, [5, 10, 15, 20, 25, 30, 30]),
+    ],
+)
+def test_back_off_bounds_grow_by_class_and_stop_growing(
+    trouble: Trouble, bounds: list[float]
+) -> None:
+    assert [bound(trouble, failures) for failures in range(1, 8)] == bounds
+
+
+class AnyHistory(RuleBasedStateMachine):
+    """Events in any order, true or stale, keep the promises of a session."""
+
+    @initialize(dice=st.lists(st.floats(0.0, 0.999), min_size=1, max_size=20))
+    def begin(self, dice: list[float]) -> None:
+        self.now = 0.0
+        self.session = Session(Settings(), itertools.cycle(dice).__next__, itertools.count(1))
+        self.dialled: list[int] = []
+        self.over: set[int] = set()
+
+    def tell(self, event: Event) -> None:
+        before = self.session.state
+        for action in self.session.step(event, self.now):
+            if isinstance(action, Dial):
+                assert action.link not in self.dialled
+                self.dialled.append(action.link)
+            elif isinstance(action, (CloseLink, Resume)):
+                assert action.link in self.dialled
+            elif isinstance(action, Moved) and action.wait is not None:
+                assert 0.0 <= action.wait <= 300.0
+            elif isinstance(action, FetchToken):
+                assert before not in (State.CLOSED, State.DRAINING)
+        allowed = TRANSITIONS[before].get(type(event), frozenset({before}))
+        assert self.session.state in allowed
+
+    @rule()
+    def start(self) -> None:
+        self.tell(Start())
+
+    @precondition(lambda self: self.session.deadline is not None)
+    @rule()
+    def wait(self) -> None:
+        self.now = max(self.now, self.session.deadline)
+        self.tell(Tick())
+
+    @rule(seconds=st.floats(0.0, 100.0))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.tell(Tick())
+
+    @rule(lifetime=st.none() | st.floats(1.0, 1e6))
+    def token(self, lifetime: float | None) -> None:
+        self.tell(TokenReady(lifetime))
+
+    @rule(human=st.booleans(), trouble=st.sampled_from(Trouble))
+    def no_token(self, human: bool, trouble: Trouble) -> None:
+        self.tell(TokenFailed("no", trouble, human))
+
+    @precondition(lambda self: self.dialled)
+    @rule(data=st.data())
+    def link_news(self, data: st.DataObject) -> None:
+        link = data.draw(st.sampled_from(self.dialled))
+        trouble = data.draw(st.sampled_from(Trouble))
+        error = data.draw(st.sampled_from(["token", "limit", "server"]))
+        deaf = data.draw(st.booleans())
+        self.tell(
+            data.draw(
+                st.sampled_from(
+                    [
+                        LinkOpened(link),
+                        LinkLost(link, trouble, "lost", deaf),
+                        LinkRefused(link, error, "no"),
+                        Kicked(link, "kicked"),
+                    ]
+                )
+            )
+        )
+
+    @rule()
+    def credentials(self) -> None:
+        self.tell(NewCredentials())
+
+    @rule(event=st.sampled_from([Stop(), Drained()]))
+    def stop(self, event: Event) -> None:
+        self.tell(event)
+
+    @invariant()
+    def waiting_states_have_a_deadline(self) -> None:
+        if self.session.state in (State.RECONNECTING, State.FAILED):
+            assert self.session.deadline is not None
+
+    @invariant()
+    def connected_means_a_link(self) -> None:
+        assert self.session.state is not State.CONNECTED or self.session.link is not None
+
+    @invariant()
+    def states_without_links_hold_none(self) -> None:
+        if self.session.state in (State.CLOSED, State.KICKED, State.NEEDS_LOGIN, State.FAILED):
+            assert self.session.link is None
+            assert self.session.dialling is None
+
+
+AnyHistory.TestCase.settings = hypothesis_settings(max_examples=200, deadline=None)
+TestAnyHistory = AnyHistory.TestCase
