@@ -1,0 +1,1 @@
+"""What ``xyfast`` does on the command line, one module a command."""

@@ -1,0 +1,100 @@
+"""``xyfast decode``: payloads and frames to JSON that people can read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from xyfast._core import Frame, parse_frame, read_payload
+from xyfast.errors import DecodeError
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of ``xyfast``."""
+    parser = commands.add_parser(
+        "decode",
+        help="decode a payload or a frame to JSON",
+        description="Decode a payload (base64) or a whole frame (JSON text with lwp and "
+        "headers), given as an argument, or one a line from a file or standard input. Exit "
+        "code 0: all decoded, 1: something could not be decoded, 2: wrong use.",
+    )
+    parser.add_argument("text", nargs="?", help="a payload or a frame; without it: --file")
+    parser.add_argument(
+        "--file", metavar="PATH", default="-", help="read lines from PATH; - is standard input"
+    )
+    parser.add_argument("--compact", action="store_true", help="one line of JSON each")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Decode everything; errors go to standard error with the line and the offset."""
+    if options.text is not None:
+        return _decode([("argument", options.text)], compact=options.compact)
+    if options.file == "-":
+        return _decode(_lines(sys.stdin, "line"), compact=options.compact)
+    try:
+        with open(options.file, encoding="utf-8") as file:
+            return _decode(_lines(file, f"{options.file}, line"), compact=options.compact)
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"xyfast decode: {options.file}: {error}", file=sys.stderr)
+        return 2
+
+
+def _lines(file: TextIO, where: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            yield f"{where} {number}", line.strip()
+
+
+def _decode(texts: Iterator[tuple[str, str]] | list[tuple[str, str]], *, compact: bool) -> int:
+    failed = False
+    for where, text in texts:
+        try:
+            value, errors = _value(text)
+        except DecodeError as error:
+            value, errors = None, [str(error)]
+        else:
+            print(json.dumps(value, ensure_ascii=False, indent=None if compact else 2))
+        for message in errors:
+            failed = True
+            print(f"xyfast decode: {where}: {message}", file=sys.stderr)
+    return int(failed)
+
+
+def _value(text: str) -> tuple[Any, list[str]]:
+    """What a text holds, and what of it could not be decoded."""
+    if text.lstrip().startswith("{"):
+        try:
+            frame = parse_frame(text)
+        except DecodeError:
+            # A payload may be plain JSON, too; a broken text is better told as a frame.
+            payload = read_payload(text)
+            if payload.error is not None:
+                raise
+            return payload.tree, []
+        return _frame(frame)
+    payload = read_payload(text)
+    if payload.error is not None:
+        raise payload.error
+    return payload.tree, []
+
+
+def _frame(frame: Frame) -> tuple[Any, list[str]]:
+    value: dict[str, Any] = {"kind": frame.kind, "lwp": frame.lwp, "code": frame.code}
+    value["headers"] = json.loads(frame.headers)
+    payloads, errors = [], []
+    for index, payload in enumerate(frame.payloads):
+        payloads.append(payload.tree)
+        if payload.error is not None:
+            errors.append(f"payload {index}: {payload.stage}: {payload.error}")
+    if payloads:
+        value["max_pts"] = frame.max_pts
+        value["payloads"] = payloads
+    elif frame.body is not None:
+        value["body"] = json.loads(frame.body)
+    return value, errors

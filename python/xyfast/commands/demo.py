@@ -1,0 +1,237 @@
+"""``xyfast demo``: the whole way of a message, against the fake server, while one looks on."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xyfast.account import Account
+from xyfast.client import Client
+from xyfast.config import Settings
+from xyfast.errors import NotSent, RequestError, SendUnknown
+from xyfast.events import State
+from xyfast.instrumentation import Fact, Finished, StateChanged
+from xyfast.messages import ChatMessage
+
+if TYPE_CHECKING:
+    from xyfast.testing import FakeServer
+
+__all__ = ["add_parser"]
+
+_ACCOUNTS = ("9000000000001", "9000000000002")
+_CONVERSATIONS = 20
+_BURST = 8  # messages pushed before the event loop gets its turn
+_STALL = 60.0  # seconds without any progress after which the demo gives up
+
+# The waits of a real client, a tenth as long, so that faults are seen to be mended.
+_HASTE = {
+    "heartbeat": 0.5,
+    "heartbeat_timeout": 1.5,
+    "backoff_scale": 0.1,
+    "request_timeout": 5.0,
+}
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of ``xyfast``."""
+    parser = commands.add_parser(
+        "demo",
+        help="run a bot against the built-in fake server and watch it",
+        description="Start the fake server, two accounts and a bot that answers every message; "
+        "show what happens, then what was lost or doubled (nothing should be).",
+    )
+    parser.add_argument("--messages", type=_count, default=200, metavar="N", help="default: 200")
+    parser.add_argument(
+        "--fault",
+        default="none",
+        metavar="NAME",
+        help="what goes wrong: none reset close half-open duplicate bad-payload",
+    )
+    parser.add_argument("--json", action="store_true", help="print one final JSON object only")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the demo; exit code 1 if anything was lost, doubled or left unanswered."""
+    from xyfast.testing import PLANS
+
+    if options.fault not in PLANS:
+        print(
+            f"xyfast demo: unknown fault {options.fault!r}; known: {' '.join(PLANS)}",
+            file=sys.stderr,
+        )
+        return 2
+    return asyncio.run(_demo(options.messages, options.fault, Screen(quiet=options.json)))
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError("must be from 1 to 1000000")
+    return number
+
+
+class Screen:
+    """Lines about events, and one line of progress that is written over and over."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self._live = not quiet and sys.stdout.isatty()
+        self._began = time.monotonic()
+        self._shown = 0.0
+
+    def say(self, text: str) -> None:
+        """Print a line with the seconds since the start."""
+        if not self.quiet:
+            clear = "\r\x1b[K" if self._live else ""
+            print(f"{clear}{time.monotonic() - self._began:7.2f} s  {text}", flush=True)
+
+    def progress(self, text: str) -> None:
+        """Show how far things are, on a terminal ten times a second, else every second."""
+        now = time.monotonic()
+        if self.quiet or now - self._shown < (0.1 if self._live else 1.0):
+            return
+        self._shown = now
+        if self._live:
+            print(f"\r\x1b[K{now - self._began:7.2f} s  {text}", end="", flush=True)
+        else:
+            self.say(text)
+
+
+class Bot:
+    """Answers every message of a peer once, and counts what it was given."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.given: Counter[str] = Counter()
+        self.handled: set[str] = set()
+        client.on(ChatMessage)(self.answer)
+
+    async def answer(self, message: ChatMessage) -> None:
+        """Reply; after a reply of unknown fate look at the history before trying again."""
+        self.given[message.key] += not message.redelivered
+        text = f"收到：{message.text}"
+        unsure = False
+        while True:
+            try:
+                if not (unsure and await self._said(message, text)):
+                    await message.reply(text)
+            except SendUnknown:
+                unsure = True
+            except NotSent:
+                pass
+            else:
+                break
+        self.handled.add(message.key)
+
+    async def _said(self, message: ChatMessage, text: str) -> bool:
+        while True:
+            try:
+                page = await self.client.history(message.account_id, message.conversation_id or "")
+            except RequestError:
+                continue
+            return any(isinstance(sent, ChatMessage) and sent.text == text for sent in page)
+
+
+async def _demo(messages: int, fault: str, screen: Screen) -> int:
+    from xyfast.testing import FakeServer
+
+    with tempfile.TemporaryDirectory(prefix="xyfast-demo-") as folder:
+        every = max(messages // 10, 2)
+        async with FakeServer(_ACCOUNTS, plan=fault, plan_every=every) as server:
+            screen.say(f"fake server at {server.url}, fault: {fault}")
+            settings = Settings(url=server.url, token_url=server.token_url, **_HASTE)  # type: ignore[arg-type]
+            watch = _Watch(screen)
+            client = Client(store=Path(folder) / "inbox.db", settings=settings, hooks=[watch])
+            bot = Bot(client)
+            async with client:
+                for account in _ACCOUNTS:
+                    await client.add(Account.from_cookies(server.cookies(account)))
+                await server.wait(
+                    lambda: all(client.state(name) is State.CONNECTED for name in _ACCOUNTS)
+                )
+                pushed = await _push(server, messages)
+                await _finish(server, bot, pushed, screen)
+            watch.closed = True
+            return _report(server, bot, pushed, screen)
+
+
+class _Watch:
+    """Shows what the client tells its observers."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self.closed = False
+
+    def __call__(self, fact: Fact) -> None:
+        if isinstance(fact, StateChanged):
+            wait = "" if fact.wait is None else f", next try in {fact.wait:.2f} s"
+            self._screen.say(f"{fact.account_id}: {fact.new.value} ({fact.reason}{wait})")
+        elif isinstance(fact, Finished) and fact.failed is not None:
+            self._screen.say(f"{fact.account_id}: dead letter ({fact.failed})")
+
+
+async def _push(server: FakeServer, messages: int) -> list[tuple[str, str]]:
+    """Push texts to the accounts in turn, in short bursts; returns account and id of each."""
+    pushed = []
+    for number, account in zip(range(messages), itertools.cycle(_ACCOUNTS)):
+        text = f"在吗 {number}"
+        conversation = str(70000000011 + number % _CONVERSATIONS)
+        pushed.append((account, server.push_text(account, text, conversation=conversation)))
+        if number % _BURST == 0:
+            await asyncio.sleep(0)
+    return pushed
+
+
+async def _finish(
+    server: FakeServer, bot: Bot, pushed: list[tuple[str, str]], screen: Screen
+) -> None:
+    """Wait until every message is answered and acknowledged, or nothing moves any more."""
+    wanted = {key for _, key in pushed}
+    before, moved = (-1, -1), time.monotonic()
+
+    def done() -> bool:
+        nonlocal before, moved
+        acked = sum(len(server.ledger(account).acked) for account in _ACCOUNTS)
+        now = (len(bot.handled), acked)
+        if now != before:
+            before, moved = now, time.monotonic()
+        screen.progress(f"pushed {len(pushed)}, answered {len(bot.handled)}")
+        unacked = any(server.ledger(account).unacked for account in _ACCOUNTS)
+        return (bot.handled >= wanted and not unacked) or time.monotonic() - moved > _STALL
+
+    with contextlib.suppress(TimeoutError):
+        await server.wait(done, timeout=3600.0)
+
+
+def _report(server: FakeServer, bot: Bot, pushed: list[tuple[str, str]], screen: Screen) -> int:
+    acked = sum(key in server.ledger(account).acked for account, key in pushed)
+    replies = Counter(
+        (account, sent.text) for account in _ACCOUNTS for sent in server.ledger(account).sent
+    )
+    keys = [key for _, key in pushed]
+    result = {
+        "pushed": len(keys),
+        "acked": acked,
+        "handled": sum(bot.given[key] > 0 for key in keys),
+        "replied": len(replies),
+        "duplicates": sum(
+            count - 1 for count in (*bot.given.values(), *replies.values()) if count > 1
+        ),
+        "lost": sum(key not in bot.handled for key in keys),
+    }
+    if screen.quiet:
+        print(json.dumps(result))
+    else:
+        screen.say(", ".join(f"{name} {number}" for name, number in result.items()))
+    good = result["lost"] == result["duplicates"] == 0 and acked == result["replied"] == len(keys)
+    return 0 if good else 1

@@ -1,0 +1,175 @@
+"""``xyfast fake-server``: the fake platform alone, for bots in any language."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import json
+import signal
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xyfast.testing import FakeServer
+
+__all__ = ["add_parser"]
+
+_FOREVER = 1e9
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of ``xyfast``."""
+    parser = commands.add_parser(
+        "fake-server",
+        help="run the fake server alone, for bots in any language",
+        description="Print the addresses and cookies to use as one JSON line, push what the "
+        "script says, and print the ledger as one JSON line at the end (Ctrl-C or --seconds).",
+    )
+    parser.add_argument("--port", type=int, default=0, help="WebSocket port; default: a free one")
+    parser.add_argument("--http-port", type=int, default=0, help="HTTP port; default: a free one")
+    parser.add_argument(
+        "--account",
+        action="append",
+        metavar="ID",
+        help="own user id of an account, digits; may be repeated (default: 9000000000001)",
+    )
+    parser.add_argument(
+        "--fault",
+        default="none",
+        metavar="NAME",
+        help="what goes wrong: none reset close half-open duplicate bad-payload",
+    )
+    parser.add_argument(
+        "--push",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="a text to push to every account once it has a link; may be repeated",
+    )
+    parser.add_argument(
+        "--script",
+        metavar="FILE",
+        help="JSON lines to push: {account?, text, conversation?, sender?, after?}, where "
+        "`after` is seconds to wait before; - reads them from standard input",
+    )
+    parser.add_argument("--seconds", type=float, help="stop after so long")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop; exit code 2 if the options or the script are wrong."""
+    from xyfast.testing import PLANS
+
+    if options.fault not in PLANS:
+        return _refuse(f"unknown fault {options.fault!r}; known: {' '.join(PLANS)}")
+    try:
+        script = [Step(text=text) for text in options.push] + _read_script(options.script)
+    except (OSError, ValueError) as error:
+        return _refuse(str(error))
+    try:
+        return asyncio.run(_serve(options, script))
+    except OSError as error:
+        return _refuse(str(error))
+
+
+def _refuse(reason: str) -> int:
+    print(f"xyfast fake-server: {reason}", file=sys.stderr)
+    return 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """One text to push: to one account or all, ``after`` seconds after the step before."""
+
+    text: str
+    account: str | None = None
+    conversation: str | None = None
+    sender: str | None = None
+    after: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "after":
+                good = isinstance(value, (int, float)) and value >= 0
+            else:
+                good = isinstance(value, str) or (value is None and field.name != "text")
+            if not good:
+                raise ValueError(f"`{field.name}` is not what it should be: {value!r}")
+
+
+def _read_script(path: str | None) -> list[Step]:
+    if path is None:
+        return []
+    if path == "-":
+        lines = sys.stdin.readlines()
+    else:
+        with open(path, encoding="utf-8") as file:
+            lines = file.readlines()
+    steps = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                steps.append(Step(**json.loads(line)))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+    return steps
+
+
+async def _serve(options: argparse.Namespace, script: list[Step]) -> int:
+    from xyfast.testing import FakeServer
+
+    accounts = options.account or ["9000000000001"]
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with FakeServer(
+        accounts, plan=options.fault, port=options.port, http_port=options.http_port
+    ) as server:
+        addresses = {
+            "url": server.url,
+            "token_url": server.token_url,
+            "cookies": {account: server.cookies(account) for account in accounts},
+        }
+        print(json.dumps(addresses), flush=True)
+        pushing = asyncio.ensure_future(_push(server, script))
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stopped.wait(), options.seconds)
+        pushing.cancel()
+        await asyncio.gather(pushing, return_exceptions=True)
+    print(json.dumps({**server.summary(), "accounts": _ledgers(server)}, ensure_ascii=False))
+    return 0
+
+
+async def _push(server: FakeServer, script: list[Step]) -> None:
+    """Push step after step, each once its account has a link."""
+    for step in script:
+        await asyncio.sleep(step.after)
+        for account in server.accounts if step.account is None else [step.account]:
+            await server.wait(partial(server.links, account), timeout=_FOREVER)
+            facts = {"conversation": step.conversation, "sender": step.sender}
+            given = {name: value for name, value in facts.items() if value is not None}
+            server.push_text(account, step.text, **given)
+
+
+def _ledgers(server: FakeServer) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
+    for account in server.accounts:
+        ledger = server.ledger(account)
+        found[account] = {
+            "pushed": ledger.pushed,
+            "acked": sorted(ledger.acked.intersection(ledger.pushed)),
+            "unacked": sorted(ledger.unacked),
+            "redelivered": ledger.redelivered,
+            "repeated_acks": ledger.repeated_acks,
+            "heartbeats": ledger.heartbeats,
+            "registrations": [registration.code for registration in ledger.registrations],
+            "sent": [
+                {"conversation": sent.conversation, "text": sent.text} for sent in ledger.sent
+            ],
+        }
+    return found

@@ -1,0 +1,260 @@
+"""Handlers: who gets what, in which order, and what a failing one costs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from xyfast.dispatch import Delivery, Dispatcher, Router
+from xyfast.errors import ConfigError
+from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, OrderNotice, Typing
+from xyfast.store import DeadLetter
+
+ME = "9000000000001"
+
+
+def chat(key: str, conversation: str = "70000000011", **facts: object) -> ChatMessage:
+    return ChatMessage(account_id=ME, key=key, conversation_id=conversation, text=key, **facts)  # type: ignore[arg-type]
+
+
+class Desk:
+    """A dispatcher and the list of what it reported."""
+
+    def __init__(self, *, limit: int = 100, timeout: float = 60.0) -> None:
+        self.router = Router()
+        self.finished: list[tuple[str | None, DeadLetter | None]] = []
+        self.news = asyncio.Event()
+        self.dispatcher = Dispatcher(self.router, self._note, limit=limit, timeout=timeout)
+
+    def _note(self, delivery: Delivery, letter: DeadLetter | None) -> None:
+        self.finished.append((delivery.key, letter))
+        self.news.set()
+
+    def give(self, *messages: Message) -> None:
+        for message in messages:
+            self.dispatcher.put(Delivery(message, message.key))
+        self.dispatcher.start()
+
+    async def until(self, count: int) -> None:
+        async def enough() -> None:
+            while len(self.finished) < count:
+                self.news.clear()
+                await self.news.wait()
+
+        await asyncio.wait_for(enough(), 10)
+
+
+def takes(router: Router, message: object) -> list[str]:
+    return [handler.__name__ for handler in router.handlers(message)]  # type: ignore[attr-defined, arg-type]
+
+
+def test_a_handler_gets_its_class_and_what_derives_from_it() -> None:
+    router = Router()
+
+    @router.on(Message)
+    async def all_messages(message: Message) -> None: ...
+
+    @router.on(ChatMessage)
+    async def chats(message: ChatMessage) -> None: ...
+
+    assert takes(router, chat("a")) == ["all_messages", "chats"]
+    assert takes(router, OrderNotice(account_id=ME, key="o")) == ["all_messages"]
+    assert takes(router, GroupMessage(account_id=ME, key="g")) == ["all_messages"]
+    assert takes(router, Expired(chat("a"))) == []
+    assert takes(router, Gap(account_id=ME, start=1, end=2, reason="r")) == []
+
+
+def test_own_messages_are_for_those_who_ask() -> None:
+    router = Router()
+
+    @router.on(ChatMessage)
+    async def peers(message: ChatMessage) -> None: ...
+
+    @router.on(ChatMessage, own=True)
+    async def everyone(message: ChatMessage) -> None: ...
+
+    assert takes(router, chat("a")) == ["peers", "everyone"]
+    assert takes(router, chat("a", origin="seller")) == ["everyone"]
+    assert takes(router, chat("a", origin="client")) == ["everyone"]
+
+
+def test_what_cannot_be_a_handler_is_refused_at_once() -> None:
+    router = Router()
+    with pytest.raises(ConfigError, match="message class"):
+        router.on(str)  # type: ignore[type-var]
+    with pytest.raises(ConfigError, match="must be an async function"):
+        router.on(ChatMessage)(lambda message: None)  # type: ignore[arg-type, return-value]
+
+
+async def test_an_object_with_an_async_call_is_a_handler() -> None:
+    class Counter:
+        count = 0
+
+        async def __call__(self, message: ChatMessage) -> None:
+            self.count += 1
+
+    desk, counter = Desk(), Counter()
+    desk.router.on(ChatMessage)(counter)
+    desk.give(chat("a"))
+    await desk.until(1)
+    assert counter.count == 1
+
+
+async def test_one_conversation_is_handled_in_order_others_beside_it() -> None:
+    desk, gate, log = Desk(), asyncio.Event(), []
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        log.append(message.key)
+        if message.key == "a1":
+            await gate.wait()
+
+    desk.give(chat("a1", "1"), chat("a2", "1"), chat("b1", "2"))
+    await desk.until(1)
+    assert log == ["a1", "b1"]
+    gate.set()
+    await desk.until(3)
+    assert log == ["a1", "b1", "a2"]
+    assert [key for key, _ in desk.finished] == ["b1", "a1", "a2"]
+
+
+async def test_no_more_than_the_limit_run_at_once() -> None:
+    desk, running, most = Desk(limit=3), 0, 0
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+
+    desk.give(*(chat(str(n), str(n)) for n in range(20)))
+    await desk.until(20)
+    assert most == 3
+
+
+async def test_a_handler_that_raises_is_logged_and_costs_only_its_message(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        if message.key == "bad":
+            raise LookupError("no such item")
+
+    with caplog.at_level(logging.ERROR, "xyfast"):
+        desk.give(chat("bad"), chat("good"))
+        await desk.until(2)
+    [(bad, letter), (good, nothing)] = desk.finished
+    assert (bad, good, nothing) == ("bad", "good", None)
+    assert letter is not None
+    assert letter.reason.endswith("handle raised LookupError")
+    [record] = caplog.records
+    assert record.getMessage() == "handler raised"
+    assert record.exc_info is not None
+
+
+async def test_a_timeout_error_of_the_handler_itself_is_its_own_failure() -> None:
+    desk = Desk()
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        raise TimeoutError
+
+    desk.give(chat("a"))
+    await desk.until(1)
+    [(_, letter)] = desk.finished
+    assert letter is not None
+    assert letter.reason.endswith("raised TimeoutError")
+
+
+async def test_a_handler_that_hangs_is_cancelled_and_the_next_message_comes() -> None:
+    desk, cancelled = Desk(timeout=0.01), []
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        if message.key == "hangs":
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(message.key)
+                raise
+
+    desk.give(chat("hangs"), chat("next"))
+    await desk.until(2)
+    [(_, letter), (_, nothing)] = desk.finished
+    assert letter is not None
+    assert letter.reason.endswith("took longer than 0.01 s")
+    assert nothing is None
+    assert cancelled == ["hangs"]
+
+
+async def test_every_handler_of_a_message_runs_also_after_a_failure() -> None:
+    desk, ran = Desk(), []
+
+    @desk.router.on(ChatMessage)
+    async def first(message: ChatMessage) -> None:
+        raise ValueError
+
+    @desk.router.on(ChatMessage)
+    async def second(message: ChatMessage) -> None:
+        ran.append("second")
+
+    desk.give(chat("a"))
+    await desk.until(1)
+    assert ran == ["second"]
+    assert desk.finished[0][1] is not None
+
+
+async def test_a_message_that_nobody_takes_is_done_in_its_turn() -> None:
+    desk = Desk()
+    desk.give(Typing(account_id=ME, key="t", conversation_id="1"))
+    assert desk.finished == [("t", None)]
+
+
+async def test_stopping_lets_running_handlers_finish_and_starts_no_more() -> None:
+    desk, gate, started = Desk(), asyncio.Event(), asyncio.Event()
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        started.set()
+        await gate.wait()
+
+    desk.give(chat("running"), chat("waiting"))
+    await started.wait()
+    stopping = asyncio.ensure_future(desk.dispatcher.stop(10.0))
+    await asyncio.sleep(0)
+    gate.set()
+    assert await stopping == 0
+    assert desk.finished == [("running", None)]
+
+
+async def test_a_handler_that_outlives_the_grace_time_is_cut_off_and_not_reported() -> None:
+    desk, started = Desk(), asyncio.Event()
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    desk.give(chat("a"))
+    await started.wait()
+    assert await desk.dispatcher.stop(0.0) == 1
+    assert desk.finished == []
+    assert desk.dispatcher.running == 0
+
+
+def typed(handler: Callable[[ChatMessage], Awaitable[object]]) -> None:
+    """`on` gives the function back as it was, so that it can be called in tests."""
+    assert Router().on(ChatMessage)(handler) is handler
+
+
+def test_the_decorated_function_stays_what_it_was() -> None:
+    async def handler(message: ChatMessage) -> None: ...
+
+    typed(handler)
