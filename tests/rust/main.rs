@@ -1,1 +1,1 @@
-fn main() {}
+//! Tests of the Rust half, without Python.
