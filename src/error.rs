@@ -40,6 +40,10 @@ pub enum Reason {
     Extra,
     /// The text is not base64.
     Base64(Base64Fault),
+    /// The text is not JSON.
+    Json,
+    /// The JSON is no envelope: no object, or one without headers.
+    Envelope,
 }
 
 /// The two kinds of value that hold others.
@@ -109,6 +113,8 @@ impl Reason {
             Self::TopLevel => "top-level",
             Self::Extra => "extra",
             Self::Base64(_) => "base64",
+            Self::Json => "json",
+            Self::Envelope => "envelope",
         }
     }
 }
@@ -172,6 +178,8 @@ impl fmt::Display for Reason {
             Self::TopLevel => f.write_str("the payload is not a map"),
             Self::Extra => f.write_str("more data follows the value"),
             Self::Base64(fault) => write!(f, "{fault}"),
+            Self::Json => f.write_str("the text is not JSON"),
+            Self::Envelope => f.write_str("the frame is no envelope"),
         }
     }
 }

@@ -40,7 +40,7 @@ impl Failure {
     }
 
     /// Python's recursion limit is one more limit of depth.
-    fn shallow(self, py: Python<'_>) -> Self {
+    pub(crate) fn shallow(self, py: Python<'_>) -> Self {
         match self {
             Self::Python(error) if error.is_instance_of::<PyRecursionError>(py) => {
                 Self::Decode(DecodeError::new(Reason::Depth, 0))

@@ -3,7 +3,9 @@
 mod codec;
 mod dedup;
 mod errors;
+mod frame;
 mod input;
+mod links;
 mod object;
 mod pack;
 
@@ -13,6 +15,10 @@ mod _core {
     use super::codec::{b64decode, b64encode, decode, decrypt, pick, unpackb};
     #[pymodule_export]
     use super::dedup::DedupCache;
+    #[pymodule_export]
+    use super::frame::{parse_frame, Frame, Payload};
+    #[pymodule_export]
+    use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
     use super::pack::packb;
 
