@@ -1,1 +1,5 @@
-fn main() {}
+//! Tests of the Rust half, without Python.
+
+mod envelope;
+#[cfg(feature = "net")]
+mod transport;

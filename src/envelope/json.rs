@@ -1,0 +1,312 @@
+//! A strict walk over JSON text (RFC 8259) that checks everything and builds nothing.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::error::{DecodeError, Reason};
+
+/// Deepest nesting of arrays and objects.
+pub(super) const MAX_DEPTH: usize = 512;
+
+type Result<T> = std::result::Result<T, DecodeError>;
+
+/// Where a value stands in its text; half the size of a `Range<usize>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(super) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A cursor over one JSON text. Every method that reads a value leaves it just behind.
+pub(super) struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(text: &'a str) -> Result<Walk<'a>> {
+        match u32::try_from(text.len()) {
+            Ok(_) => Ok(Walk {
+                text,
+                at: 0,
+                depth: 0,
+            }),
+            Err(_) => Err(DecodeError::new(Reason::Json, u32::MAX as usize)),
+        }
+    }
+
+    /// The next byte that is no white space.
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        while let Some(byte) = self.byte() {
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Fails unless only white space is left.
+    pub(super) fn end(&mut self) -> Result<()> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => self.fail(),
+        }
+    }
+
+    /// The text of a value that was read.
+    pub(super) fn slice(&self, span: Span) -> &'a str {
+        &self.text[span.range()]
+    }
+
+    /// Reads any value.
+    pub(super) fn value(&mut self) -> Result<Span> {
+        match self.peek() {
+            Some(b'{') => self.object(|walk, _| walk.value().map(drop)),
+            Some(b'[') => self.array(|walk| walk.value().map(drop)),
+            Some(b'"') => self.string(),
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            Some(b'n') => self.word("null"),
+            _ => self.number(),
+        }
+    }
+
+    /// Reads any value; if it is an object, `member` gets each name, without its escapes, and
+    /// reads the value behind it.
+    pub(super) fn members(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &str) -> Result<()>,
+    ) -> Result<Span> {
+        match self.peek() {
+            Some(b'{') => self.object(|walk, name| member(walk, &unescape(name))),
+            _ => self.value(),
+        }
+    }
+
+    /// Reads any value; if it is an array, `item` reads each element.
+    pub(super) fn items(&mut self, item: impl FnMut(&mut Self) -> Result<()>) -> Result<Span> {
+        match self.peek() {
+            Some(b'[') => self.array(item),
+            _ => self.value(),
+        }
+    }
+
+    fn object(&mut self, mut member: impl FnMut(&mut Self, &'a str) -> Result<()>) -> Result<Span> {
+        let start = self.open(b'{')?;
+        if self.peek() == Some(b'}') {
+            return Ok(self.close(start));
+        }
+        loop {
+            self.peek();
+            let name = self.string()?.range();
+            self.expect(b':')?;
+            self.peek();
+            member(self, &self.text[name.start + 1..name.end - 1])?;
+            if self.peek() == Some(b'}') {
+                return Ok(self.close(start));
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<Span> {
+        let start = self.open(b'[')?;
+        if self.peek() == Some(b']') {
+            return Ok(self.close(start));
+        }
+        loop {
+            self.peek();
+            item(self)?;
+            if self.peek() == Some(b']') {
+                return Ok(self.close(start));
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn fail<T>(&self) -> Result<T> {
+        Err(DecodeError::new(Reason::Json, self.at))
+    }
+
+    fn since(&self, start: usize) -> Span {
+        // `new` refused texts whose positions do not fit.
+        Span {
+            start: start as u32,
+            end: self.at as u32,
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        if self.peek() != Some(byte) {
+            return self.fail();
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn open(&mut self, bracket: u8) -> Result<usize> {
+        let start = self.at;
+        if self.depth == MAX_DEPTH {
+            return Err(DecodeError::new(Reason::Depth, start));
+        }
+        self.expect(bracket)?;
+        self.depth += 1;
+        Ok(start)
+    }
+
+    fn close(&mut self, start: usize) -> Span {
+        self.at += 1;
+        self.depth -= 1;
+        self.since(start)
+    }
+
+    fn string(&mut self) -> Result<Span> {
+        let start = self.at;
+        self.expect(b'"')?;
+        loop {
+            self.skip_plain();
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(self.since(start));
+                }
+                Some(b'\\') => self.escape()?,
+                _ => return self.fail(),
+            }
+        }
+    }
+
+    /// Moves to the next quote, backslash or control character.
+    fn skip_plain(&mut self) {
+        // Whole blocks first: without an early exit inside, the compiler makes vector code of it.
+        let special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
+        let rest = &self.text.as_bytes()[self.at..];
+        let blocks = rest
+            .chunks_exact(32)
+            .take_while(|block| {
+                !block
+                    .iter()
+                    .fold(false, |found, byte| found | special(byte))
+            })
+            .count();
+        let rest = &rest[blocks * 32..];
+        self.at += blocks * 32 + rest.iter().position(special).unwrap_or(rest.len());
+    }
+
+    fn escape(&mut self) -> Result<()> {
+        self.at += 1;
+        match self.byte() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                self.at += 1;
+                for _ in 0..4 {
+                    if !self.byte().is_some_and(|byte| byte.is_ascii_hexdigit()) {
+                        return self.fail();
+                    }
+                    self.at += 1;
+                }
+            }
+            _ => return self.fail(),
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: &str) -> Result<Span> {
+        let start = self.at;
+        for expected in word.bytes() {
+            if self.byte() != Some(expected) {
+                return self.fail();
+            }
+            self.at += 1;
+        }
+        Ok(self.since(start))
+    }
+
+    fn number(&mut self) -> Result<Span> {
+        let start = self.at;
+        if self.byte() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.byte() {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.byte() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(self.since(start))
+    }
+
+    fn digits(&mut self) -> Result<()> {
+        let start = self.at;
+        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        if self.at == start {
+            return self.fail();
+        }
+        Ok(())
+    }
+}
+
+/// The text between the quotes of a checked string; lone surrogates become U+FFFD.
+pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
+    if !raw.contains('\\') {
+        return Cow::Borrowed(raw);
+    }
+    let mut text = String::with_capacity(raw.len());
+    let mut units = Vec::new();
+    let mut rest = raw;
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let letter = rest.as_bytes()[at + 1];
+        rest = &rest[at + 2..];
+        if letter != b'u' {
+            text.push(plain(letter));
+            continue;
+        }
+        // A pair of surrogates is two escapes in a row, so a whole run is decoded at once.
+        units.push(hex(&rest[..4]));
+        rest = &rest[4..];
+        if !rest.starts_with("\\u") {
+            text.extend(char::decode_utf16(units.drain(..)).map(|unit| unit.unwrap_or('\u{fffd}')));
+        }
+    }
+    text.push_str(rest);
+    Cow::Owned(text)
+}
+
+fn plain(letter: u8) -> char {
+    match letter {
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        other => other as char,
+    }
+}
+
+fn hex(digits: &str) -> u16 {
+    u16::from_str_radix(digits, 16).unwrap_or(0xfffd)
+}

@@ -1,0 +1,44 @@
+//! The first byte of every value, by the names of the MessagePack specification.
+
+pub(crate) const FIXINT_MAX: u8 = 0x7f;
+pub(crate) const FIXMAP: u8 = 0x80;
+pub(crate) const FIXMAP_MAX: u8 = 0x8f;
+pub(crate) const FIXARRAY: u8 = 0x90;
+pub(crate) const FIXARRAY_MAX: u8 = 0x9f;
+pub(crate) const FIXSTR: u8 = 0xa0;
+pub(crate) const FIXSTR_MAX: u8 = 0xbf;
+pub(crate) const NIL: u8 = 0xc0;
+pub(crate) const FALSE: u8 = 0xc2;
+pub(crate) const TRUE: u8 = 0xc3;
+pub(crate) const BIN8: u8 = 0xc4;
+pub(crate) const BIN16: u8 = 0xc5;
+pub(crate) const BIN32: u8 = 0xc6;
+pub(crate) const EXT8: u8 = 0xc7;
+pub(crate) const EXT16: u8 = 0xc8;
+pub(crate) const EXT32: u8 = 0xc9;
+pub(crate) const FLOAT32: u8 = 0xca;
+pub(crate) const FLOAT64: u8 = 0xcb;
+pub(crate) const UINT8: u8 = 0xcc;
+pub(crate) const UINT16: u8 = 0xcd;
+pub(crate) const UINT32: u8 = 0xce;
+pub(crate) const UINT64: u8 = 0xcf;
+pub(crate) const INT8: u8 = 0xd0;
+pub(crate) const INT16: u8 = 0xd1;
+pub(crate) const INT32: u8 = 0xd2;
+pub(crate) const INT64: u8 = 0xd3;
+pub(crate) const FIXEXT1: u8 = 0xd4;
+pub(crate) const FIXEXT2: u8 = 0xd5;
+pub(crate) const FIXEXT4: u8 = 0xd6;
+pub(crate) const FIXEXT8: u8 = 0xd7;
+pub(crate) const FIXEXT16: u8 = 0xd8;
+pub(crate) const STR8: u8 = 0xd9;
+pub(crate) const STR16: u8 = 0xda;
+pub(crate) const STR32: u8 = 0xdb;
+pub(crate) const ARRAY16: u8 = 0xdc;
+pub(crate) const ARRAY32: u8 = 0xdd;
+pub(crate) const MAP16: u8 = 0xde;
+pub(crate) const MAP32: u8 = 0xdf;
+pub(crate) const NEGATIVE_FIXINT: u8 = 0xe0;
+
+/// The extension type of timestamps.
+pub(crate) const TIMESTAMP: i8 = -1;

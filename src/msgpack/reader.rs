@@ -1,0 +1,348 @@
+//! The walk over the bytes.
+
+use std::mem;
+
+use super::marker::*;
+use super::sink::{Scalar, Sink, Text};
+use crate::error::{Container, DecodeError, Reason};
+
+/// How deeply lists and maps may be nested unless the caller says otherwise.
+pub const DEFAULT_DEPTH: usize = 512;
+
+/// What the reader takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How deeply lists and maps may be nested.
+    pub max_depth: usize,
+    /// Whether extension types and timestamps are read; if not, their formats are unknown.
+    pub ext: bool,
+}
+
+impl Options {
+    /// All of MessagePack.
+    pub const STANDARD: Self = Self {
+        max_depth: DEFAULT_DEPTH,
+        ext: true,
+    };
+    /// The part of MessagePack that payloads use: no extension types.
+    pub const PAYLOAD: Self = Self {
+        max_depth: DEFAULT_DEPTH,
+        ext: false,
+    };
+}
+
+/// Reads the first value of `data` into `sink`.
+///
+/// Returns what the sink made of it and the offset of the first byte behind it. Nesting
+/// costs heap, not stack, and no container is opened that the rest of the data cannot fill:
+/// the lengths given to the sink add up to no more than the size of the input.
+pub fn read<'a, S: Sink<'a>>(
+    data: &'a [u8],
+    options: Options,
+    sink: &mut S,
+) -> Result<(S::Out, usize), S::Error> {
+    let mut reader = Reader::new(data, options);
+    let mut outer: Vec<Slot<'a, S>> = Vec::new();
+    let mut slot = Slot::Top;
+    // Values that must still come, each of at least one byte.
+    let mut owed = 1_usize;
+    loop {
+        let at = reader.offset();
+        owed -= 1;
+        let (head, values) = match reader.head()? {
+            Head::Scalar(scalar) => (Head::Scalar(scalar), 0),
+            Head::Seq(len) => (Head::Seq(len), len),
+            Head::Map(len) => (Head::Map(len), len.saturating_mul(2)),
+        };
+        if !matches!(head, Head::Scalar(_)) && outer.len() >= options.max_depth {
+            return Err(DecodeError::new(Reason::Depth, at).into());
+        }
+        owed = owed.saturating_add(values);
+        if owed > reader.rest.len() {
+            return Err(first_error(data, options, Reason::Truncated, at).into());
+        }
+        let mut value = match head {
+            Head::Scalar(scalar) => sink.scalar(scalar, at)?,
+            Head::Seq(len) => {
+                let seq = sink.seq(len)?;
+                if len > 0 {
+                    outer.push(mem::replace(&mut slot, Slot::Item(seq, len)));
+                    continue;
+                }
+                sink.end_seq(seq)?
+            }
+            Head::Map(len) => {
+                let mut map = sink.map(len)?;
+                if len > 0 {
+                    let key = reader.key(sink, &mut map)?;
+                    owed -= 1;
+                    outer.push(mem::replace(&mut slot, Slot::Entry(map, key, len)));
+                    continue;
+                }
+                sink.end_map(map)?
+            }
+        };
+        // Give the value to the container that waits for it. A container that is then full
+        // is the next value.
+        loop {
+            value = match slot {
+                Slot::Top => return Ok((value, reader.offset())),
+                Slot::Item(mut seq, left) => {
+                    sink.item(&mut seq, value)?;
+                    if left > 1 {
+                        slot = Slot::Item(seq, left - 1);
+                        break;
+                    }
+                    sink.end_seq(seq)?
+                }
+                Slot::Entry(mut map, key, left) => {
+                    sink.entry(&mut map, key, value)?;
+                    if left > 1 {
+                        let key = reader.key(sink, &mut map)?;
+                        owed -= 1;
+                        slot = Slot::Entry(map, key, left - 1);
+                        break;
+                    }
+                    sink.end_map(map)?
+                }
+            };
+            slot = outer.pop().unwrap_or(Slot::Top);
+        }
+    }
+}
+
+/// Where the next value goes; containers count the values or entries still to come.
+enum Slot<'a, S: Sink<'a>> {
+    Top,
+    Item(S::Seq, usize),
+    Entry(S::Map, S::Key, usize),
+}
+
+/// What the first bytes of a value say.
+enum Head<'a> {
+    Scalar(Scalar<'a>),
+    Seq(usize),
+    Map(usize),
+}
+
+struct Reader<'a> {
+    data: &'a [u8],
+    rest: &'a [u8],
+    options: Options,
+}
+
+impl<'a> Reader<'a> {
+    fn new(data: &'a [u8], options: Options) -> Self {
+        Self {
+            data,
+            rest: data,
+            options,
+        }
+    }
+
+    fn offset(&self) -> usize {
+        self.data.len() - self.rest.len()
+    }
+
+    /// Reads a key and shows it to the sink.
+    fn key<S: Sink<'a>>(&mut self, sink: &mut S, map: &mut S::Map) -> Result<S::Key, S::Error> {
+        let at = self.offset();
+        let kind = match self.head()? {
+            Head::Scalar(scalar) => return sink.key(map, scalar, at),
+            Head::Seq(_) => Container::List,
+            Head::Map(_) => Container::Map,
+        };
+        Err(first_error(self.data, self.options, Reason::Unhashable(kind), at).into())
+    }
+
+    /// Reads a scalar, or the head of a container.
+    fn head(&mut self) -> Result<Head<'a>, DecodeError> {
+        let at = self.offset();
+        let byte = self.u8(at)?;
+        let scalar = match byte {
+            0..=FIXINT_MAX => Scalar::Int(byte.into()),
+            NEGATIVE_FIXINT.. => Scalar::Int((byte as i8).into()),
+            FIXMAP..=FIXMAP_MAX => return Ok(Head::Map((byte - FIXMAP).into())),
+            MAP16 => return Ok(Head::Map(self.u16(at)?.into())),
+            MAP32 => return Ok(Head::Map(self.u32(at)? as usize)),
+            FIXARRAY..=FIXARRAY_MAX => return Ok(Head::Seq((byte - FIXARRAY).into())),
+            ARRAY16 => return Ok(Head::Seq(self.u16(at)?.into())),
+            ARRAY32 => return Ok(Head::Seq(self.u32(at)? as usize)),
+            FIXSTR..=FIXSTR_MAX => self.text((byte - FIXSTR).into(), at)?,
+            STR8 => {
+                let len = self.u8(at)?;
+                self.text(len.into(), at)?
+            }
+            STR16 => {
+                let len = self.u16(at)?;
+                self.text(len.into(), at)?
+            }
+            STR32 => {
+                let len = self.u32(at)?;
+                self.text(len as usize, at)?
+            }
+            BIN8 => {
+                let len = self.u8(at)?;
+                Scalar::Bin(self.take(len.into(), at)?)
+            }
+            BIN16 => {
+                let len = self.u16(at)?;
+                Scalar::Bin(self.take(len.into(), at)?)
+            }
+            BIN32 => {
+                let len = self.u32(at)?;
+                Scalar::Bin(self.take(len as usize, at)?)
+            }
+            NIL => Scalar::Nil,
+            FALSE => Scalar::Bool(false),
+            TRUE => Scalar::Bool(true),
+            UINT8 => Scalar::Int(self.u8(at)?.into()),
+            UINT16 => Scalar::Int(self.u16(at)?.into()),
+            UINT32 => Scalar::Int(self.u32(at)?.into()),
+            UINT64 => {
+                let wide = u64::from_be_bytes(self.array(at)?);
+                i64::try_from(wide).map_or(Scalar::Uint(wide), Scalar::Int)
+            }
+            INT8 => Scalar::Int(i8::from_be_bytes(self.array(at)?).into()),
+            INT16 => Scalar::Int(i16::from_be_bytes(self.array(at)?).into()),
+            INT32 => Scalar::Int(i32::from_be_bytes(self.array(at)?).into()),
+            INT64 => Scalar::Int(i64::from_be_bytes(self.array(at)?)),
+            FLOAT32 => Scalar::Float(f32::from_be_bytes(self.array(at)?).into()),
+            FLOAT64 => Scalar::Float(f64::from_be_bytes(self.array(at)?)),
+            EXT8 | EXT16 | EXT32 | FIXEXT1..=FIXEXT16 if self.options.ext => self.ext(byte, at)?,
+            _ => return Err(DecodeError::new(Reason::Format(byte), at)),
+        };
+        Ok(Head::Scalar(scalar))
+    }
+
+    fn ext(&mut self, byte: u8, at: usize) -> Result<Scalar<'a>, DecodeError> {
+        let len = match byte {
+            EXT8 => self.u8(at)?.into(),
+            EXT16 => self.u16(at)?.into(),
+            EXT32 => self.u32(at)? as usize,
+            fixed => 1 << (fixed - FIXEXT1),
+        };
+        let code = i8::from_be_bytes(self.array(at)?);
+        let data = self.take(len, at)?;
+        match code {
+            0.. => Ok(Scalar::Ext(code, data)),
+            TIMESTAMP => timestamp(data).ok_or(DecodeError::new(Reason::Timestamp, at)),
+            _ => Err(DecodeError::new(Reason::Extension(code), at)),
+        }
+    }
+
+    fn text(&mut self, len: usize, at: usize) -> Result<Scalar<'a>, DecodeError> {
+        let offset = self.offset();
+        Ok(Scalar::Str(Text::new(self.take(len, at)?, offset)))
+    }
+
+    fn u8(&mut self, at: usize) -> Result<u8, DecodeError> {
+        self.array(at).map(u8::from_be_bytes)
+    }
+
+    fn u16(&mut self, at: usize) -> Result<u16, DecodeError> {
+        self.array(at).map(u16::from_be_bytes)
+    }
+
+    fn u32(&mut self, at: usize) -> Result<u32, DecodeError> {
+        self.array(at).map(u32::from_be_bytes)
+    }
+
+    /// Takes `N` bytes of the value that starts at `at`.
+    fn array<const N: usize>(&mut self, at: usize) -> Result<[u8; N], DecodeError> {
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(truncated(at))?;
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
+    /// Takes `len` bytes of the value that starts at `at`.
+    fn take(&mut self, len: usize, at: usize) -> Result<&'a [u8], DecodeError> {
+        let (bytes, rest) = self.rest.split_at_checked(len).ok_or(truncated(at))?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+}
+
+fn truncated(at: usize) -> DecodeError {
+    DecodeError::new(Reason::Truncated, at)
+}
+
+/// Reads the three forms of a timestamp.
+fn timestamp(data: &[u8]) -> Option<Scalar<'_>> {
+    let (seconds, nanoseconds) = if let Ok(bytes) = data.try_into() {
+        (u32::from_be_bytes(bytes).into(), 0)
+    } else if let Ok(bytes) = data.try_into() {
+        let both = u64::from_be_bytes(bytes);
+        ((both & 0x3_ffff_ffff) as i64, (both >> 34) as u32)
+    } else {
+        let (nanoseconds, seconds) = data.split_first_chunk()?;
+        (
+            i64::from_be_bytes(seconds.try_into().ok()?),
+            u32::from_be_bytes(*nanoseconds),
+        )
+    };
+    (nanoseconds < 1_000_000_000).then_some(Scalar::Timestamp(seconds, nanoseconds))
+}
+
+/// Finds the first error of data that is known to have one.
+///
+/// A decoder that builds values one by one meets the errors inside a key or behind a false
+/// length before it can notice that the key has no hash or the data ends. This walk keeps
+/// that order and allocates nothing but its list of open containers.
+#[cold]
+fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) -> DecodeError {
+    struct Open {
+        kind: Container,
+        at: usize,
+        /// Values still to come; in a map those are keys and values by turns.
+        left: usize,
+        bad_key: Option<DecodeError>,
+    }
+    let mut reader = Reader::new(data, options);
+    let mut open: Vec<Open> = Vec::new();
+    loop {
+        let at = reader.offset();
+        let (kind, left) = match reader.head() {
+            Err(error) => return error,
+            Ok(Head::Scalar(Scalar::Str(text))) => match text.check() {
+                Err(error) => return error,
+                Ok(_) => (None, 0),
+            },
+            Ok(Head::Scalar(_)) => (None, 0),
+            Ok(Head::Seq(len)) => (Some(Container::List), len),
+            Ok(Head::Map(len)) => (Some(Container::Map), len.saturating_mul(2)),
+        };
+        if let Some(kind) = kind {
+            if open.len() >= options.max_depth {
+                return DecodeError::new(Reason::Depth, at);
+            }
+            if left > 0 {
+                open.push(Open {
+                    kind,
+                    at,
+                    left,
+                    bad_key: None,
+                });
+                continue;
+            }
+        }
+        let mut done = (kind, at);
+        loop {
+            let Some(parent) = open.last_mut() else {
+                return DecodeError::new(known, known_at);
+            };
+            let is_key = parent.kind == Container::Map && parent.left % 2 == 0;
+            if let (true, (Some(kind), at)) = (is_key, done) {
+                parent.bad_key = Some(DecodeError::new(Reason::Unhashable(kind), at));
+            } else if let Some(error) = parent.bad_key {
+                return error;
+            }
+            parent.left -= 1;
+            if parent.left > 0 {
+                break;
+            }
+            done = (Some(parent.kind), parent.at);
+            open.pop();
+        }
+    }
+}

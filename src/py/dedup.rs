@@ -1,0 +1,81 @@
+//! The set of known ids, with a clock.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use super::input::Input;
+use crate::dedup::Dedup;
+
+/// A bounded set of ids that forgets by age.
+#[pyclass(frozen, module = "xyfast._core")]
+pub(crate) struct DedupCache {
+    ids: Mutex<Dedup>,
+    clock: Clock,
+}
+
+enum Clock {
+    Monotonic(Instant),
+    Python(Py<PyAny>),
+}
+
+#[pymethods]
+impl DedupCache {
+    #[new]
+    #[pyo3(signature = (maxsize = 10_000, ttl = 3600.0, *, clock = None))]
+    fn new(maxsize: i64, ttl: f64, clock: Option<Py<PyAny>>) -> PyResult<Self> {
+        let max_len = usize::try_from(maxsize).ok().filter(|&len| len > 0);
+        let max_len = max_len.ok_or_else(|| PyValueError::new_err("maxsize must be at least 1"))?;
+        if ttl.is_nan() || ttl <= 0.0 {
+            return Err(PyValueError::new_err("ttl must be more than 0 seconds"));
+        }
+        Ok(Self {
+            ids: Mutex::new(Dedup::new(max_len, ttl)),
+            clock: clock.map_or_else(|| Clock::Monotonic(Instant::now()), Clock::Python),
+        })
+    }
+
+    #[pyo3(signature = (id, /))]
+    fn seen(&self, id: &Bound<'_, PyString>) -> PyResult<bool> {
+        let now = self.now(id.py())?;
+        let id = Input::from_str(id)?;
+        Ok(self.ids().seen(id.as_bytes()?, now))
+    }
+
+    #[pyo3(signature = (id, /))]
+    fn add(&self, id: &Bound<'_, PyString>) -> PyResult<()> {
+        self.seen(id).map(drop)
+    }
+
+    fn __contains__(&self, id: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Ok(id) = id.cast::<PyString>() else {
+            return Ok(false);
+        };
+        let now = self.now(id.py())?;
+        let id = Input::from_str(id)?;
+        Ok(self.ids().contains(id.as_bytes()?, now))
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        let now = self.now(py)?;
+        Ok(self.ids().len(now))
+    }
+}
+
+impl DedupCache {
+    /// Asks the clock. It may be Python code that uses this very cache, so no lock is held.
+    fn now(&self, py: Python<'_>) -> PyResult<f64> {
+        match &self.clock {
+            Clock::Monotonic(start) => Ok(start.elapsed().as_secs_f64()),
+            Clock::Python(clock) => clock.call0(py)?.extract(py),
+        }
+    }
+
+    /// Nothing that holds the lock can panic half-way, so a poisoned lock is as good as new.
+    fn ids(&self) -> MutexGuard<'_, Dedup> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,66 @@
+//! Arguments that hold bytes or text.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
+
+/// Bytes that stay valid, and the same, while they are read.
+pub(crate) enum Input<'py> {
+    Bytes(Bound<'py, PyBytes>),
+    Text(Bound<'py, PyString>),
+}
+
+impl<'py> Input<'py> {
+    /// Takes any object with the buffer protocol. What is not `bytes` is copied, because
+    /// other threads may change it.
+    pub(crate) fn buffer(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return Ok(bytes.clone());
+        }
+        let copy = PyMemoryView::from(object)?.call_method0("tobytes")?;
+        Ok(copy.cast_into()?)
+    }
+
+    /// Takes `str`, or an object with the buffer protocol as ASCII text.
+    pub(crate) fn text(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        match object.cast::<PyString>() {
+            Ok(text) => Self::from_str(text),
+            Err(_) => Self::buffer(object).map(Self::Bytes).map_err(|_| {
+                let name = object.get_type().name();
+                PyTypeError::new_err(match name {
+                    Ok(name) => format!("expected str or a bytes-like object, not {name}"),
+                    Err(_) => "expected str or a bytes-like object".to_owned(),
+                })
+            }),
+        }
+    }
+
+    /// Takes what `decrypt` takes: text as above, and of everything else its `str()`.
+    pub(crate) fn payload(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let is_text = object.is_instance_of::<PyString>()
+            || object.is_instance_of::<PyBytes>()
+            || object.is_instance_of::<PyByteArray>()
+            || object.is_instance_of::<PyMemoryView>();
+        if is_text {
+            Self::text(object)
+        } else {
+            Self::from_str(&object.str()?)
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> PyResult<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.as_bytes()),
+            Self::Text(text) => Ok(text.to_str()?.as_bytes()),
+        }
+    }
+
+    /// Takes any `str`; a lone surrogate becomes three bytes that are no UTF-8.
+    pub(crate) fn from_str(text: &Bound<'py, PyString>) -> PyResult<Self> {
+        if text.to_str().is_ok() {
+            return Ok(Self::Text(text.clone()));
+        }
+        let bytes = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
+        Ok(Self::Bytes(bytes.cast_into()?))
+    }
+}

@@ -1,0 +1,304 @@
+//! Links as Python sees them.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use super::frame::Frame;
+use crate::transport::{self, keepalive::Policy, Dial, DialError, Event, News};
+
+mod raised {
+    pyo3::import_exception!(xyfast.errors, ConfigError);
+    pyo3::import_exception!(xyfast.errors, StateError);
+}
+
+impl From<DialError> for PyErr {
+    fn from(error: DialError) -> PyErr {
+        match error {
+            DialError::Config(message) => raised::ConfigError::new_err(message),
+            DialError::InUse(_) => raised::StateError::new_err(error.to_string()),
+            DialError::Io(error) => error.into(),
+        }
+    }
+}
+
+#[pyclass(frozen, module = "xyfast._core")]
+pub(super) struct Opened {
+    #[pyo3(get)]
+    link: u64,
+    #[pyo3(get)]
+    answer: Py<Frame>,
+}
+
+#[pymethods]
+impl Opened {
+    fn __repr__(&self) -> String {
+        format!("Opened(link={})", self.link)
+    }
+}
+
+#[pyclass(frozen, module = "xyfast._core")]
+pub(super) struct Closed {
+    #[pyo3(get)]
+    link: u64,
+    closed: transport::Closed,
+    #[pyo3(get)]
+    answer: Option<Py<Frame>>,
+}
+
+#[pymethods]
+impl Closed {
+    #[getter]
+    fn trouble(&self) -> &'static str {
+        self.closed.trouble.as_str()
+    }
+
+    #[getter]
+    fn reason(&self) -> &str {
+        &self.closed.reason
+    }
+
+    #[getter]
+    fn code(&self) -> Option<i64> {
+        self.closed.code
+    }
+
+    fn __repr__(&self) -> String {
+        let code = self
+            .closed
+            .code
+            .map_or("None".to_owned(), |code| code.to_string());
+        format!(
+            "Closed(link={}, trouble='{}', code={code}, reason='{}')",
+            self.link,
+            self.trouble(),
+            self.closed.reason
+        )
+    }
+}
+
+#[pyclass(frozen, module = "xyfast._core")]
+pub(super) struct Invalid {
+    #[pyo3(get)]
+    link: u64,
+    #[pyo3(get)]
+    reason: &'static str,
+    #[pyo3(get)]
+    offset: usize,
+    #[pyo3(get)]
+    size: usize,
+}
+
+#[pymethods]
+impl Invalid {
+    fn __repr__(&self) -> String {
+        format!(
+            "Invalid(link={}, reason='{}', offset={}, size={})",
+            self.link, self.reason, self.offset, self.size
+        )
+    }
+}
+
+#[pyclass(frozen, module = "xyfast._core")]
+pub(super) struct Links(transport::Links);
+
+#[pymethods]
+impl Links {
+    #[new]
+    fn new() -> PyResult<Links> {
+        Ok(Links(transport::Links::new()?))
+    }
+
+    fn fileno(&self) -> PyResult<RawFd> {
+        Ok(self.ours()?.fd())
+    }
+
+    // The signature is the keyword arguments of Python; a struct would only hide them.
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (
+        link, url, *, headers, register, heartbeat = 15.0, timeout = 30.0, misses = 3,
+        open_timeout = 10.0, close_timeout = 5.0, max_message = 4_194_304, max_frame = 1_048_576,
+        max_pushes = 1024, max_bytes = 8_388_608, allow_plain = false, roots = None,
+    ))]
+    fn dial(
+        &self,
+        link: u64,
+        url: String,
+        headers: Vec<(String, String)>,
+        register: String,
+        heartbeat: f64,
+        timeout: f64,
+        misses: u32,
+        open_timeout: f64,
+        close_timeout: f64,
+        max_message: usize,
+        max_frame: usize,
+        max_pushes: usize,
+        max_bytes: usize,
+        allow_plain: bool,
+        roots: Option<String>,
+    ) -> PyResult<()> {
+        let policy = Policy {
+            interval: seconds("heartbeat", heartbeat)?,
+            timeout: seconds("timeout", timeout)?,
+            misses,
+        };
+        let dial = Dial {
+            url,
+            headers,
+            register,
+            policy,
+            open_timeout: seconds("open_timeout", open_timeout)?,
+            close_timeout: seconds("close_timeout", close_timeout)?,
+            max_message,
+            max_frame,
+            max_pushes,
+            max_bytes,
+            allow_plain,
+            roots,
+        };
+        // Not detached: a fork, which needs the GIL, must not meet a runtime half started.
+        Ok(self.ours()?.dial(link, dial)?)
+    }
+
+    /// Not detached: nobody holds the mailbox's lock for longer than it takes to move a list.
+    #[pyo3(signature = (most = 256, /))]
+    fn drain<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
+        let events = PyList::empty(py);
+        for event in self.ours()?.drain(most) {
+            events.append(object(py, event)?)?;
+        }
+        Ok(events)
+    }
+
+    #[pyo3(signature = (frames, /))]
+    fn ack(&self, py: Python<'_>, frames: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let links = self.ours()?;
+        let mut batch = Vec::new();
+        for frame in frames.try_iter()? {
+            let frame = frame?;
+            let frame = frame.cast::<Frame>()?.get();
+            if let Some(link) = &frame.link {
+                batch.push((link.clone(), frame.envelope.clone()));
+            }
+        }
+        Ok(py.detach(|| links.ack(batch.iter().map(|(link, frame)| (link, frame)))))
+    }
+
+    #[pyo3(signature = (link, text, /))]
+    fn send(&self, py: Python<'_>, link: u64, text: String) -> PyResult<bool> {
+        let links = self.ours()?;
+        Ok(py.detach(|| links.send(link, text)))
+    }
+
+    #[pyo3(signature = (link, /, *, code = 1000))]
+    fn close(&self, py: Python<'_>, link: u64, code: u16) -> PyResult<()> {
+        let links = self.ours()?;
+        if code != 1000 && !(3000..5000).contains(&code) {
+            return Err(raised::ConfigError::new_err(
+                "code must be 1000 or 3000 to 4999",
+            ));
+        }
+        py.detach(|| links.close(link, code));
+        Ok(())
+    }
+
+    #[pyo3(signature = (link, /))]
+    fn stats<'py>(&self, py: Python<'py>, link: u64) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let links = self.ours()?;
+        let Some(stats) = py.detach(|| links.stats(link)) else {
+            return Ok(None);
+        };
+        let dict = PyDict::new(py);
+        dict.set_item("rtt", stats.rtt.as_secs_f64())?;
+        dict.set_item("beats", stats.beats)?;
+        dict.set_item("answered", stats.answered)?;
+        dict.set_item("pushes", stats.pushes)?;
+        dict.set_item("bytes_in", stats.bytes_in)?;
+        dict.set_item("paused", stats.paused)?;
+        Ok(Some(dict))
+    }
+
+    fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
+        let links = self.ours()?;
+        py.detach(|| links.shutdown());
+        Ok(())
+    }
+}
+
+impl Links {
+    fn ours(&self) -> PyResult<&transport::Links> {
+        if self.0.is_ours() {
+            return Ok(&self.0);
+        }
+        Err(raised::StateError::new_err(
+            "these links belong to the process that made them",
+        ))
+    }
+}
+
+/// A length of time that neither vanishes nor overflows.
+fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    if value > 0.0 && value <= 1e6 {
+        return Ok(Duration::from_secs_f64(value));
+    }
+    Err(raised::ConfigError::new_err(format!(
+        "{name} must be above 0 and at most 1 000 000 s"
+    )))
+}
+
+fn object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
+    let link = event.link.number();
+    let of = event.link;
+    Ok(match event.news {
+        News::Opened(answer) => Py::new(
+            py,
+            Opened {
+                link,
+                answer: frame(py, of, answer)?,
+            },
+        )?
+        .into_any(),
+        News::Frame(envelope) => frame(py, of, envelope)?.into_any(),
+        News::Invalid { error, size } => {
+            let (reason, offset) = (error.reason.word(), error.offset);
+            Py::new(
+                py,
+                Invalid {
+                    link,
+                    reason,
+                    offset,
+                    size,
+                },
+            )?
+            .into_any()
+        }
+        News::Closed(closed) => {
+            let answer = closed
+                .answer
+                .clone()
+                .map(|answer| frame(py, of, answer))
+                .transpose()?;
+            Py::new(
+                py,
+                Closed {
+                    link,
+                    closed,
+                    answer,
+                },
+            )?
+            .into_any()
+        }
+    })
+}
+
+fn frame(
+    py: Python<'_>,
+    link: Arc<transport::Link>,
+    envelope: transport::Frame,
+) -> PyResult<Py<Frame>> {
+    Py::new(py, Frame::new(Some(link), envelope))
+}

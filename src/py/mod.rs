@@ -1,0 +1,32 @@
+//! The Python module `xyfast._core`.
+
+mod codec;
+mod dedup;
+mod errors;
+mod frame;
+mod input;
+mod links;
+mod object;
+mod pack;
+
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::codec::{b64decode, b64encode, decode, decrypt, pick, unpackb};
+    #[pymodule_export]
+    use super::dedup::DedupCache;
+    #[pymodule_export]
+    use super::frame::{parse_frame, Frame, Payload};
+    #[pymodule_export]
+    use super::links::{Closed, Invalid, Links, Opened};
+    #[pymodule_export]
+    use super::pack::packb;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const build_profile: &str = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+}

@@ -1,0 +1,134 @@
+//! Encoding of Python objects.
+
+use std::mem;
+
+use pyo3::prelude::*;
+use pyo3::types::dict::BoundDictIterator;
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
+};
+
+use super::errors::raised;
+use super::input::Input;
+use super::object::{ext_type, timestamp_type};
+use crate::msgpack::{TooLong, Writer, DEFAULT_DEPTH};
+
+/// Encode an object as MessagePack.
+#[pyfunction]
+#[pyo3(signature = (value, /, *, max_depth = DEFAULT_DEPTH))]
+pub(crate) fn packb<'py>(
+    value: &Bound<'py, PyAny>,
+    max_depth: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut writer = Writer::new();
+    // Containers inside others wait here, so that nesting costs heap and not stack.
+    let mut outer = Vec::new();
+    let mut open = Open::Top;
+    let mut next = Some(value.clone());
+    loop {
+        match next {
+            Some(value) => {
+                if let Some(inner) = write(&mut writer, &value)? {
+                    if outer.len() >= max_depth {
+                        return Err(refused("lists and dicts are nested too deeply"));
+                    }
+                    outer.push(mem::replace(&mut open, inner));
+                }
+            }
+            None => match outer.pop() {
+                Some(container) => open = container,
+                None => return Ok(PyBytes::new(value.py(), &writer.into_bytes())),
+            },
+        }
+        next = open.next();
+    }
+}
+
+/// A container whose values are being written.
+enum Open<'py> {
+    Top,
+    List(Bound<'py, PyList>, usize),
+    Tuple(Bound<'py, PyTuple>, usize),
+    /// The value of the key that was written last comes first.
+    Dict(Option<Bound<'py, PyAny>>, BoundDictIterator<'py>),
+}
+
+impl<'py> Open<'py> {
+    /// Returns the value to write next.
+    fn next(&mut self) -> Option<Bound<'py, PyAny>> {
+        match self {
+            Self::Top => None,
+            Self::List(list, index) => {
+                *index += 1;
+                list.get_item(*index - 1).ok()
+            }
+            Self::Tuple(tuple, index) => {
+                *index += 1;
+                tuple.get_item(*index - 1).ok()
+            }
+            Self::Dict(value, entries) => value.take().or_else(|| {
+                let (key, next) = entries.next()?;
+                *value = Some(next);
+                Some(key)
+            }),
+        }
+    }
+}
+
+/// Writes a value, or the head of a container and returns that.
+fn write<'py>(writer: &mut Writer, object: &Bound<'py, PyAny>) -> PyResult<Option<Open<'py>>> {
+    if object.is_none() {
+        writer.nil();
+    } else if let Ok(value) = object.cast::<PyBool>() {
+        writer.bool(value.is_true());
+    } else if let Ok(value) = object.cast::<PyInt>() {
+        if let Ok(value) = value.extract() {
+            writer.int(value);
+        } else if let Ok(value) = value.extract() {
+            writer.uint(value);
+        } else {
+            return Err(refused("an int is not within -2**63 and 2**64 - 1"));
+        }
+    } else if let Ok(value) = object.cast::<PyFloat>() {
+        writer.float(value.value());
+    } else if let Ok(text) = object.cast::<PyString>() {
+        let text = text.to_str();
+        let text = text.map_err(|_| refused("a str has a lone surrogate"))?;
+        writer.str(text)?;
+    } else if object.is_instance_of::<PyBytes>()
+        || object.is_instance_of::<PyByteArray>()
+        || object.is_instance_of::<PyMemoryView>()
+    {
+        writer.bin(Input::buffer(object)?.as_bytes())?;
+    } else if let Ok(list) = object.cast::<PyList>() {
+        writer.array(list.len())?;
+        return Ok(Some(Open::List(list.clone(), 0)));
+    } else if let Ok(dict) = object.cast::<PyDict>() {
+        writer.map(dict.len())?;
+        return Ok(Some(Open::Dict(None, dict.iter())));
+    } else if object.is_instance(ext_type(object.py())?)? {
+        let (code, data): (i8, Bound<'py, PyBytes>) = object.extract()?;
+        writer.ext(code, data.as_bytes())?;
+    } else if let Ok(tuple) = object.cast::<PyTuple>() {
+        writer.array(tuple.len())?;
+        return Ok(Some(Open::Tuple(tuple.clone(), 0)));
+    } else if object.is_instance(timestamp_type(object.py())?)? {
+        let seconds = object.getattr("seconds")?.extract();
+        let seconds = seconds.map_err(|_| refused("a Timestamp is beyond 64 bits of seconds"))?;
+        writer.timestamp(seconds, object.getattr("nanoseconds")?.extract()?);
+    } else {
+        let name = object.get_type().name()?;
+        return Err(refused(&format!("no MessagePack form for type {name}")));
+    }
+    Ok(None)
+}
+
+fn refused(message: &str) -> PyErr {
+    raised::EncodeError::new_err(message.to_owned())
+}
+
+impl From<TooLong> for PyErr {
+    fn from(error: TooLong) -> Self {
+        refused(&error.to_string())
+    }
+}

@@ -1,0 +1,283 @@
+//! From a URL to an open WebSocket.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tokio::net::{lookup_host, TcpStream};
+use tokio::time::{timeout, Instant};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request, Uri};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::{client_async_tls_with_config, Connector, MaybeTlsStream, WebSocketStream};
+
+use super::keepalive::Policy;
+use super::{tls, Closed, Trouble, MAX_UNSENT};
+use crate::envelope::Envelope;
+
+/// An open WebSocket.
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Headers that the handshake makes itself.
+const OWN_HEADERS: [&str; 3] = ["host", "connection", "upgrade"];
+
+/// What a link is to be like.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// `wss://…`, or `ws://…` to this machine.
+    pub url: String,
+    /// More headers for the handshake.
+    pub headers: Vec<(String, String)>,
+    /// The registration request; its answer opens the link.
+    pub register: String,
+    /// The heartbeat.
+    pub policy: Policy,
+    /// Time from the first look-up to the registration's answer.
+    pub open_timeout: Duration,
+    /// Time for the server to answer a close frame.
+    pub close_timeout: Duration,
+    /// Largest message, in bytes.
+    pub max_message: usize,
+    /// Largest WebSocket frame, in bytes.
+    pub max_frame: usize,
+    /// Frames in the mailbox at which reading pauses.
+    pub max_pushes: usize,
+    /// Bytes in the mailbox at which reading pauses.
+    pub max_bytes: usize,
+    /// Whether `ws://` may leave this machine.
+    pub allow_plain: bool,
+    /// Certificates to trust besides the system's, as PEM text.
+    pub roots: Option<String>,
+}
+
+impl Dial {
+    /// A dial with the defaults of the official page's habits and this package's limits.
+    pub fn new(url: &str, register: &str) -> Dial {
+        Dial {
+            url: url.to_owned(),
+            headers: Vec::new(),
+            register: register.to_owned(),
+            policy: Policy {
+                interval: Duration::from_secs(15),
+                timeout: Duration::from_secs(30),
+                misses: 3,
+            },
+            open_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            max_message: 4 << 20,
+            max_frame: 1 << 20,
+            max_pushes: 1024,
+            max_bytes: 8 << 20,
+            allow_plain: false,
+            roots: None,
+        }
+    }
+}
+
+/// Why a link could not even be tried.
+#[derive(Debug)]
+pub enum DialError {
+    /// The dial itself is wrong; says what.
+    Config(String),
+    /// The number belongs to a link that lives.
+    InUse(u64),
+    /// The links' thread cannot be started.
+    Io(io::Error),
+}
+
+impl DialError {
+    pub(super) fn config(message: impl Into<String>) -> DialError {
+        DialError::Config(message.into())
+    }
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DialError::Config(message) => f.write_str(message),
+            DialError::InUse(link) => write!(f, "link {link} is still in use"),
+            DialError::Io(error) => write!(f, "the links' thread cannot be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for DialError {}
+
+/// A dial that has been checked.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) dial: Dial,
+    /// The `mid` of the registration.
+    pub(super) mid: String,
+    request: Request<()>,
+    host: String,
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Target {
+    pub(super) fn check(dial: Dial) -> Result<Target, DialError> {
+        let uri: Uri = dial
+            .url
+            .parse()
+            .map_err(|_| DialError::config("url cannot be read"))?;
+        let secure = match uri.scheme_str() {
+            Some("wss") => true,
+            Some("ws") => false,
+            _ => return Err(DialError::config("url must start with wss:// or ws://")),
+        };
+        if uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'))
+        {
+            return Err(DialError::config("url must not hold a user name"));
+        }
+        let host = match uri.host() {
+            Some(host) if !host.is_empty() => host.trim_matches(['[', ']']).to_owned(),
+            _ => return Err(DialError::config("url has no host")),
+        };
+        if !secure && !dial.allow_plain && !is_local(&host) {
+            return Err(DialError::config(
+                "ws:// is not encrypted: use wss://, or allow_plain if the host is trusted",
+            ));
+        }
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let mid = registration_mid(&dial.register)?;
+        if dial.policy.interval < Duration::from_millis(10) {
+            return Err(DialError::config("heartbeat must be 0.01 s or more"));
+        }
+        let limits = [
+            dial.max_message,
+            dial.max_frame,
+            dial.max_pushes,
+            dial.max_bytes,
+        ];
+        if limits.contains(&0) || dial.policy.misses == 0 {
+            return Err(DialError::config("limits and misses must be 1 or more"));
+        }
+        let request = request(uri, &dial.headers)?;
+        let tls = secure
+            .then(|| tls::config(dial.roots.as_deref()))
+            .transpose()?;
+        Ok(Target {
+            mid,
+            request,
+            host,
+            port,
+            tls,
+            dial,
+        })
+    }
+
+    /// Resolves, connects, and shakes hands.
+    pub(super) async fn open(&self, deadline: Instant) -> Result<Socket, Closed> {
+        let stream = self.connect(deadline).await?;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4 << 10)
+            .write_buffer_size(16 << 10)
+            .max_write_buffer_size(MAX_UNSENT)
+            .max_message_size(Some(self.dial.max_message))
+            .max_frame_size(Some(self.dial.max_frame));
+        let connector = self.tls.clone().map_or(Connector::Plain, Connector::Rustls);
+        let request = self.request.clone();
+        match client_async_tls_with_config(request, stream, Some(config), Some(connector)).await {
+            Ok((socket, _)) => Ok(socket),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Tries one address after the other, each with its share of the time that is left.
+    async fn connect(&self, deadline: Instant) -> Result<TcpStream, Closed> {
+        let network = |reason: String| Closed::new(Trouble::Network, reason);
+        let found = lookup_host((self.host.as_str(), self.port)).await;
+        let mut addresses: Vec<SocketAddr> = found
+            .map_err(|_| network(format!("{} cannot be resolved", self.host)))?
+            .collect();
+        if self.tls.is_none() && !self.dial.allow_plain {
+            addresses.retain(|address| address.ip().is_loopback());
+        }
+        let mut reason = format!("{} has no address", self.host);
+        for (index, address) in addresses.iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / (addresses.len() - index) as u32;
+            reason = match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // Without it acks would wait for each other; a failure costs only time.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => error.kind().to_string(),
+                Err(_) => "connecting took too long".to_owned(),
+            };
+        }
+        Err(network(reason))
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+fn registration_mid(register: &str) -> Result<String, DialError> {
+    let envelope = Envelope::parse(register)
+        .map_err(|error| DialError::config(format!("register is no envelope: {error}")))?;
+    let mid = envelope
+        .mid()
+        .ok_or_else(|| DialError::config("register has no mid"))?;
+    Ok(mid.into_owned())
+}
+
+fn request(uri: Uri, headers: &[(String, String)]) -> Result<Request<()>, DialError> {
+    let mut request = uri
+        .into_client_request()
+        .map_err(|_| DialError::config("url cannot be requested"))?;
+    for (name, value) in headers {
+        let bad = |why: &str| DialError::config(format!("header {name:?} {why}"));
+        let key: HeaderName = name.parse().map_err(|_| bad("has no valid name"))?;
+        if OWN_HEADERS.contains(&key.as_str()) || key.as_str().starts_with("sec-websocket-") {
+            return Err(bad("is made by the handshake"));
+        }
+        let value =
+            HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("has a bad value"))?;
+        let added = request.headers_mut().try_append(key, value);
+        added.map_err(|_| bad("is one too many"))?;
+    }
+    Ok(request)
+}
+
+/// Why the handshake failed.
+fn failed(error: Error) -> Closed {
+    match error {
+        Error::Http(response) => {
+            let status = response.status();
+            Closed::new(
+                Trouble::Refused,
+                format!("the handshake was answered with {status}"),
+            )
+            .with_code(status.as_u16())
+        }
+        Error::Io(error) => Closed::new(Trouble::Network, handshake_io(&error)),
+        Error::Tls(error) => Closed::new(Trouble::Network, format!("TLS: {error}")),
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
+            Closed::new(Trouble::Network, "the server hung up during the handshake")
+        }
+        Error::Protocol(error) => Closed::new(Trouble::Protocol, format!("handshake: {error}")),
+        _ => Closed::new(Trouble::Protocol, "the handshake's answer cannot be read"),
+    }
+}
+
+/// What rustls says travels inside an I/O error.
+fn handshake_io(error: &io::Error) -> String {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
+        Some(error) => format!("TLS: {error}"),
+        None => format!("handshake: {}", error.kind()),
+    }
+}

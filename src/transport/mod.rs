@@ -1,0 +1,252 @@
+//! Links to the server: one task each, all on one thread, with a mailbox to the outside.
+//!
+//! A link reads, answers pings, beats its heartbeat and writes, whatever its user is doing.
+//! What it hears goes into a bounded mailbox whose descriptor becomes readable; [`Links::drain`]
+//! takes it out. Acks and requests are written by the calling thread while the socket takes
+//! them, and by the link's task afterwards.
+//!
+//! ```text
+//! dial ─▶ task: resolve, connect, TLS, handshake, register ─▶ Opened
+//!               read until there is no more ─▶ mailbox ─▶ one wake-up ─▶ drain
+//!               beat the heartbeat                        ack, send ─▶ socket
+//!         end, whatever the reason ─▶ exactly one Closed
+//! ```
+
+#[cfg(not(unix))]
+compile_error!("links need a descriptor that an event loop can watch: Linux or macOS");
+
+mod dial;
+pub mod keepalive;
+mod link;
+pub mod mailbox;
+mod runtime;
+mod task;
+mod tls;
+
+use std::collections::hash_map::{Entry, HashMap};
+use std::os::fd::RawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{io, mem, process};
+
+pub use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+pub use self::dial::{Dial, DialError};
+use self::link::Order;
+pub use self::link::{Link, Stats, MAX_UNSENT};
+use self::mailbox::Mailbox;
+use crate::envelope::Envelope;
+use crate::error::DecodeError;
+
+/// A frame's envelope, shared by whoever looks at it.
+pub type Frame = Arc<Envelope<Utf8Bytes>>;
+
+/// Something that happened to a link.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The link.
+    pub link: Arc<Link>,
+    /// What happened.
+    pub news: News,
+}
+
+/// What can happen to a link.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// It is registered; the server's answer.
+    Opened(Frame),
+    /// It received a frame.
+    Frame(Frame),
+    /// It received what is no envelope.
+    Invalid {
+        /// Why and where.
+        error: DecodeError,
+        /// Bytes of the frame.
+        size: usize,
+    },
+    /// It ended. Nothing follows.
+    Closed(Closed),
+}
+
+/// How a link ended.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    /// The kind of trouble.
+    pub trouble: Trouble,
+    /// A short sentence without secrets.
+    pub reason: String,
+    /// Code of the close frame, status of a refused handshake, or code of a refusing answer.
+    pub code: Option<i64>,
+    /// The answer that refused the registration.
+    pub answer: Option<Frame>,
+}
+
+impl Closed {
+    fn new(trouble: Trouble, reason: impl Into<String>) -> Closed {
+        Closed {
+            trouble,
+            reason: reason.into(),
+            code: None,
+            answer: None,
+        }
+    }
+
+    fn with_code(self, code: impl Into<i64>) -> Closed {
+        Closed {
+            code: Some(code.into()),
+            ..self
+        }
+    }
+}
+
+/// Kinds of trouble that end a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// None: its user closed it.
+    Closed,
+    /// The open link broke, or the server closed it.
+    Link,
+    /// The server could not be reached.
+    Network,
+    /// The server was reached and said no.
+    Refused,
+    /// The server broke the WebSocket protocol or a limit.
+    Protocol,
+}
+
+impl Trouble {
+    /// The name of the trouble in Python.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trouble::Closed => "closed",
+            Trouble::Link => "link",
+            Trouble::Network => "network",
+            Trouble::Refused => "refused",
+            Trouble::Protocol => "protocol",
+        }
+    }
+}
+
+/// A set of links with one mailbox. Dropping it ends them.
+#[derive(Debug)]
+pub struct Links {
+    /// A fork shares the sockets but has no thread: only the maker may use them.
+    pid: u32,
+    mailbox: Arc<Mailbox<Event>>,
+    links: Mutex<HashMap<u64, Arc<Link>>>,
+}
+
+impl Links {
+    /// A set without links.
+    pub fn new() -> io::Result<Links> {
+        Ok(Links {
+            pid: process::id(),
+            mailbox: Arc::new(Mailbox::new()?),
+            links: Mutex::default(),
+        })
+    }
+
+    /// Whether this process made the set; a forked child must not use it.
+    pub fn is_ours(&self) -> bool {
+        self.pid == process::id()
+    }
+
+    /// The descriptor that is readable while [`drain`](Links::drain) has something to give.
+    pub fn fd(&self) -> RawFd {
+        self.mailbox.fd()
+    }
+
+    /// Starts a link under a number that no living link has; the outcome is an event.
+    ///
+    /// A link lives until its `Closed` has been drained.
+    pub fn dial(&self, number: u64, dial: Dial) -> Result<(), DialError> {
+        let target = dial::Target::check(dial)?;
+        let runtime = runtime::handle().map_err(DialError::Io)?;
+        match lock(&self.links).entry(number) {
+            Entry::Occupied(_) => Err(DialError::InUse(number)),
+            Entry::Vacant(place) => {
+                let link = Arc::new(Link::new(number, &target.dial));
+                place.insert(link.clone());
+                runtime.spawn(task::run(link, self.mailbox.clone(), target));
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes at most `most` events, oldest first, without waiting.
+    pub fn drain(&self, most: usize) -> Vec<Event> {
+        let events = self.mailbox.drain(most);
+        for event in &events {
+            match &event.news {
+                News::Closed(_) => drop(lock(&self.links).remove(&event.link.number())),
+                news => event.link.release(news.weight()),
+            }
+        }
+        events
+    }
+
+    /// Acknowledges frames, one flush for each link, and says how many acks were written.
+    ///
+    /// Frames of links that are not open any more, and frames that want no ack, are skipped.
+    pub fn ack<'a>(&self, frames: impl IntoIterator<Item = (&'a Arc<Link>, &'a Frame)>) -> usize {
+        let mut batches: HashMap<*const Link, (&Arc<Link>, Vec<String>)> = HashMap::new();
+        for (link, frame) in frames {
+            if let Some(ack) = frame.ack() {
+                batches
+                    .entry(Arc::as_ptr(link))
+                    .or_insert((link, Vec::new()))
+                    .1
+                    .push(ack);
+            }
+        }
+        batches
+            .into_values()
+            .map(|(link, acks)| link.send(acks))
+            .sum()
+    }
+
+    /// Sends a text; false means that it surely did not go out, because the link is not open
+    /// or cannot take a text of this size.
+    pub fn send(&self, number: u64, text: String) -> bool {
+        self.get(number).is_some_and(|link| link.send([text]) == 1)
+    }
+
+    /// Starts the close handshake of a link, or gives up opening it.
+    pub fn close(&self, number: u64, code: u16) {
+        if let Some(link) = self.get(number) {
+            link.order(Order::Close(code));
+        }
+    }
+
+    /// Counters of a link; `None` unless it is open.
+    pub fn stats(&self, number: u64) -> Option<Stats> {
+        self.get(number)?.stats()
+    }
+
+    /// Ends all links at once, without a close handshake.
+    pub fn shutdown(&self) {
+        for link in lock(&self.links).values() {
+            link.order(Order::Abort);
+        }
+    }
+
+    fn get(&self, number: u64) -> Option<Arc<Link>> {
+        lock(&self.links).get(&number).cloned()
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            return self.shutdown();
+        }
+        // Closing a socket here would take it out of the epoll set that the parent still uses.
+        mem::forget(self.mailbox.clone());
+        let links = self.links.get_mut().unwrap_or_else(PoisonError::into_inner);
+        mem::forget(mem::take(links));
+    }
+}
+
+/// Locks, also after a panic elsewhere: every critical section leaves its data usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

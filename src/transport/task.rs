@@ -1,0 +1,331 @@
+//! The life of a link, told by its task.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::{sleep_until, timeout_at, Instant};
+use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
+
+use super::dial::{Socket, Target};
+use super::keepalive::{Beat, Keepalive};
+use super::link::{Burst, Link, Order};
+use super::mailbox::Mailbox;
+use super::{Closed, Event, Frame, News, Trouble};
+use crate::envelope::{heartbeat, mid, request_id, Envelope, Kind};
+use crate::error::{DecodeError, Reason, Utf8Fault};
+
+/// Opens the link, keeps it up, and reports its one end.
+pub(super) async fn run(link: Arc<Link>, mailbox: Arc<Mailbox<Event>>, target: Target) {
+    let closed = Closed::new(Trouble::Link, "internal error");
+    let mut last = LastWords {
+        link: &link,
+        mailbox: &mailbox,
+        closed,
+    };
+    let deadline = Instant::now() + target.dial.open_timeout;
+    last.closed = match open(&link, &target, deadline).await {
+        Ok(socket) => {
+            Life::new(&link, &mailbox, &target, deadline)
+                .live(socket)
+                .await
+        }
+        Err(closed) => closed,
+    };
+}
+
+/// Posts `Closed` however the task ends.
+struct LastWords<'a> {
+    link: &'a Arc<Link>,
+    mailbox: &'a Mailbox<Event>,
+    closed: Closed,
+}
+
+impl Drop for LastWords<'_> {
+    fn drop(&mut self) {
+        self.link.end();
+        let news = News::Closed(self.closed.clone());
+        self.mailbox.post([Event {
+            link: self.link.clone(),
+            news,
+        }]);
+    }
+}
+
+async fn open(link: &Link, target: &Target, deadline: Instant) -> Result<Socket, Closed> {
+    let ordered = async {
+        while link.ordered().is_none() {
+            link.woken().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = ordered => Err(Closed::new(Trouble::Closed, "closed before it was open")),
+        opened = timeout_at(deadline, target.open(deadline)) => opened.unwrap_or_else(|_| {
+            Err(Closed::new(Trouble::Network, "the server did not answer the handshake in time"))
+        }),
+    }
+}
+
+/// A link with a socket.
+struct Life<'a> {
+    link: &'a Arc<Link>,
+    mailbox: &'a Mailbox<Event>,
+    target: &'a Target,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Waits until `deadline` for the answer to the registration; `early` came before it.
+    Registering {
+        sent: Instant,
+        deadline: Instant,
+        early: Vec<Event>,
+    },
+    Open(Keepalive),
+    /// Waits until this time for the server to answer our close frame.
+    Closing(Instant),
+}
+
+impl<'a> Life<'a> {
+    fn new(
+        link: &'a Arc<Link>,
+        mailbox: &'a Mailbox<Event>,
+        target: &'a Target,
+        deadline: Instant,
+    ) -> Life<'a> {
+        let stage = Stage::Registering {
+            sent: Instant::now(),
+            deadline,
+            early: Vec::new(),
+        };
+        Life {
+            link,
+            mailbox,
+            target,
+            stage,
+        }
+    }
+
+    async fn live(mut self, socket: Socket) -> Closed {
+        self.link.start(socket, &self.target.dial.register);
+        let closed = match self.talk().await {
+            Ok(never) => match never {},
+            Err(closed) => closed,
+        };
+        self.post_early();
+        match self.stage {
+            Stage::Closing(_) => Closed {
+                trouble: Trouble::Closed,
+                ..closed
+            },
+            _ => closed,
+        }
+    }
+
+    async fn talk(&mut self) -> Result<Infallible, Closed> {
+        let mut sleep = pin!(sleep_until(Instant::now()));
+        loop {
+            self.obey()?;
+            let room = self.link.room();
+            let due = self.due(room.is_some())?;
+            if sleep.deadline() != due {
+                sleep.as_mut().reset(due);
+            }
+            let burst = tokio::select! {
+                biased;
+                () = self.link.woken() => continue,
+                () = &mut sleep => continue,
+                burst = poll_fn(|cx| self.link.poll_burst(cx, room)) => burst,
+            };
+            self.take(burst)?;
+        }
+    }
+
+    /// Carries out what the user wants.
+    fn obey(&mut self) -> Result<(), Closed> {
+        match self.link.ordered() {
+            Some(Order::Abort) => Err(Closed::new(Trouble::Closed, "shut down")),
+            Some(Order::Close(code)) => {
+                if !matches!(self.stage, Stage::Closing(_)) {
+                    self.link.say_goodbye(code);
+                    self.post_early();
+                    self.stage = Stage::Closing(Instant::now() + self.target.dial.close_timeout);
+                }
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Does what is due and says when to come back.
+    fn due(&mut self, listening: bool) -> Result<Instant, Closed> {
+        let now = Instant::now();
+        let (deadline, late) = match &mut self.stage {
+            Stage::Open(keepalive) => return beat(self.link, keepalive, listening, now),
+            Stage::Registering { deadline, .. } => (
+                *deadline,
+                Closed::new(Trouble::Network, "no answer to the registration in time"),
+            ),
+            Stage::Closing(deadline) => (
+                *deadline,
+                Closed::new(Trouble::Closed, "no answer to the close frame in time"),
+            ),
+        };
+        if now >= deadline {
+            Err(late)
+        } else {
+            Ok(deadline)
+        }
+    }
+
+    /// Posts what was read, all of it with one wake-up.
+    fn take(&mut self, burst: Burst) -> Result<(), Closed> {
+        let mut events = Vec::with_capacity(burst.messages.len());
+        let mut end = burst.end;
+        for message in burst.messages {
+            if let Err(closed) = self.message(message, &mut events) {
+                end = Some(closed);
+                break;
+            }
+        }
+        match &mut self.stage {
+            Stage::Registering { early, .. } => early.append(&mut events),
+            _ => self.mailbox.post(events),
+        }
+        end.map_or(Ok(()), Err)
+    }
+
+    fn message(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), Closed> {
+        let (size, text) = match message {
+            Message::Text(text) => (text.len(), Ok(text)),
+            Message::Binary(bytes) => (bytes.len(), utf8(bytes)),
+            // tungstenite answers pings by itself, and a burst ends at a close frame.
+            _ => return Ok(()),
+        };
+        match text.and_then(Envelope::parse) {
+            Ok(envelope) => self.frame(Arc::new(envelope), events),
+            Err(error) => {
+                self.report(News::Invalid { error, size }, events);
+                Ok(())
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: Frame, events: &mut Vec<Event>) -> Result<(), Closed> {
+        match frame.kind() {
+            Kind::Push => self.link.count(|stats| stats.pushes += 1),
+            Kind::Answer if self.answer(&frame, events)? => return Ok(()),
+            _ => {}
+        }
+        self.report(News::Frame(frame), events);
+        Ok(())
+    }
+
+    /// Takes an answer to one of our own requests: registration or heartbeat.
+    fn answer(&mut self, frame: &Frame, events: &mut Vec<Event>) -> Result<bool, Closed> {
+        let Some(mid) = frame.mid() else {
+            return Ok(false);
+        };
+        let now = Instant::now();
+        match &mut self.stage {
+            Stage::Registering { sent, early, .. } => {
+                if request_id(&mid) != request_id(&self.target.mid) {
+                    return Ok(false);
+                }
+                if frame.code() != Some(200) {
+                    return Err(refused(frame));
+                }
+                self.link.open(now - *sent);
+                let opened = News::Opened(frame.clone());
+                early.insert(
+                    0,
+                    Event {
+                        link: self.link.clone(),
+                        news: opened,
+                    },
+                );
+                early.append(events);
+                events.append(early);
+                let keepalive = Keepalive::new(self.target.dial.policy, now.into_std());
+                self.stage = Stage::Open(keepalive);
+                Ok(true)
+            }
+            Stage::Open(keepalive) => {
+                let rtt = keepalive.answer(&mid, frame.code(), now.into_std());
+                if let Some(rtt) = rtt {
+                    self.link.count(|stats| {
+                        stats.rtt = rtt;
+                        stats.answered += 1;
+                    });
+                }
+                Ok(rtt.is_some())
+            }
+            Stage::Closing(_) => Ok(false),
+        }
+    }
+
+    fn report(&self, news: News, events: &mut Vec<Event>) {
+        self.link.hold(news.weight());
+        events.push(Event {
+            link: self.link.clone(),
+            news,
+        });
+    }
+
+    /// Hands out what came before an answer that will not come any more.
+    fn post_early(&mut self) {
+        if let Stage::Registering { early, .. } = &mut self.stage {
+            self.mailbox.post(early.drain(..));
+        }
+    }
+}
+
+/// Takes binary data for text, which is all that this protocol speaks.
+fn utf8(bytes: Bytes) -> Result<Utf8Bytes, DecodeError> {
+    Utf8Bytes::try_from(bytes.clone()).map_err(|error| {
+        DecodeError::new(
+            Reason::Utf8(Utf8Fault::new(&bytes, error)),
+            error.valid_up_to(),
+        )
+    })
+}
+
+fn milliseconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Beats as often as it is due and says when to come back.
+fn beat(
+    link: &Link,
+    keepalive: &mut Keepalive,
+    listening: bool,
+    now: Instant,
+) -> Result<Instant, Closed> {
+    let now = now.into_std();
+    keepalive.listen(listening, now);
+    loop {
+        match keepalive.poll(now) {
+            Beat::Send => {
+                let mid = mid(fastrand::u16(0..1000), milliseconds());
+                link.beat(heartbeat(&mid));
+                keepalive.sent(&mid, now);
+            }
+            Beat::Wait(until) => return Ok(Instant::from_std(until)),
+            Beat::Dead(cause) => return Err(Closed::new(Trouble::Link, cause.to_string())),
+        }
+    }
+}
+
+fn refused(answer: &Frame) -> Closed {
+    Closed {
+        trouble: Trouble::Refused,
+        reason: "the registration was refused".to_owned(),
+        code: answer.code(),
+        answer: Some(answer.clone()),
+    }
+}
