@@ -32,6 +32,9 @@ class LinkOwner(Protocol):
     def handshake_delay(self) -> float:
         """Return the seconds to wait before a handshake is answered."""
 
+    def trickles(self, link: Link) -> bool:
+        """Return whether bytes are to be written in small pieces."""
+
     def link_opened(self, link: Link) -> None:
         """Take note of a link whose handshake is done."""
 
@@ -52,9 +55,6 @@ def reset_transport(transport: asyncio.Transport) -> None:
 
 class Link(asyncio.Protocol):
     """The server's side of one socket."""
-
-    trickling = False
-    """Whether frames are written in small pieces."""
 
     def __init__(self, owner: LinkOwner) -> None:
         self._owner = owner
@@ -92,7 +92,9 @@ class Link(asyncio.Protocol):
         return True
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Begin the closing handshake."""
+        """Begin the closing handshake; a frozen link is dropped, nobody would answer."""
+        if self._frozen:
+            self.abort()
         if not self.open:
             return
         try:
@@ -130,7 +132,7 @@ class Link(asyncio.Protocol):
         """Write bytes as they are, whatever they do to the stream."""
         if self._frozen or self._transport.is_closing():
             return
-        if not (self.trickling or self._pieces):
+        if not (self._pieces or self._owner.trickles(self)):
             self._transport.write(data)
             return
         self._pieces += data

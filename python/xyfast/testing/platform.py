@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from xyfast.testing.faults import Fault
 from xyfast.testing.ledger import Changes, Ledger
@@ -18,7 +18,8 @@ __all__ = ["AccountState", "Conversation", "Grant", "Platform", "page"]
 T = TypeVar("T")
 
 
-class Grant(NamedTuple):
+@dataclass(eq=False, slots=True)
+class Grant:
     """What an access token allows: one device of one account, until a time in ms."""
 
     account: AccountState
@@ -142,9 +143,9 @@ class Platform:
         self.changes = Changes()
         self.faults: set[Fault] = set()
         self.accounts = {name: AccountState(name, settings, clock) for name in accounts}
+        self.tokens_issued = 0
         self._grants: dict[str, Grant] = {}
-        self._newest: dict[tuple[str, str], str] = {}
-        self._tokens = itertools.count(1)
+        self._newest: dict[tuple[str, str], int] = {}
         self._messages = itertools.count(5_000_000_000_001)
         self._conversations = itertools.count(70_000_100_001)
 
@@ -161,26 +162,32 @@ class Platform:
         return str(next(self._conversations))
 
     def issue_token(self, account: AccountState, device_id: str) -> str:
-        """Return a new access token for a device; it replaces the device's older one."""
+        """Return a new access token; links that its device has already are stale now."""
         # Characters that url-encoding changes show who forgets to decode, or does it twice.
-        token = f"synthetic+{account.id}/{next(self._tokens)}=="
+        self.tokens_issued += 1
+        token = f"synthetic+{account.id}/{self.tokens_issued}=="
         expires = self.clock() + int(self.settings.token_life * 1000)
         self._grants[token] = Grant(account, device_id, expires)
-        self._newest[account.id, device_id] = token
+        self._newest[account.id, device_id] = self.tokens_issued
         return token
 
     def grant(self, token: str) -> Grant | None:
-        """Return what a token allows, or None if it is unknown or expired."""
-        grant = self._grants.get(token)
-        return grant if grant is not None and grant.expires > self.clock() else None
+        """Return what a token allows or allowed, or None if it was never issued."""
+        return self._grants.get(token)
+
+    def valid(self, grant: Grant) -> bool:
+        """Return whether a token still registers links."""
+        return grant.expires > self.clock()
 
     def expire_tokens(self, account: AccountState) -> None:
         """Make every access token of an account worthless."""
-        for token in [t for t, grant in self._grants.items() if grant.account is account]:
-            del self._grants[token]
+        for grant in self._grants.values():
+            if grant.account is account:
+                grant.expires = 0
 
-    def stale(self, token: str, account: AccountState, device_id: str) -> bool:
-        """Return whether a link with this token has lost its session."""
+    def stale(self, grant: Grant, tokens_then: int) -> bool:
+        """Return whether a link, registered after so many tokens, has lost its session."""
         if self.settings.old_token is OldToken.LIVES:
             return False
-        return self._newest[account.id, device_id] != token or self.grant(token) is None
+        newest = self._newest[grant.account.id, grant.device_id]
+        return newest > tokens_then or not self.valid(grant)

@@ -132,6 +132,15 @@ class FakeServer:
         """The base of the HTTP calls, in the place of ``https://h5api.m.goofish.com/h5``."""
         return f"http://{self._host}:{self._ports[1]}/h5"
 
+    @property
+    def settings(self) -> ServerSettings:
+        """What the server assumes."""
+        return self._platform.settings
+
+    def clock(self) -> int:
+        """Return the time on the wire, ms."""
+        return self._platform.clock()
+
     # Accounts
 
     @property
@@ -188,7 +197,13 @@ class FakeServer:
             content=samples.text_content(content) if isinstance(content, str) else content,
         )
 
-    def push(self, account: str, entries: Sequence[Message | Sample | str]) -> list[str]:
+    def push(
+        self,
+        account: str,
+        entries: Sequence[Message | Sample | str],
+        *,
+        lwp: str = "/s/sync",
+    ) -> list[str]:
         """Push one package and return the ids of its entries.
 
         A message also goes into the history; a string is taken as the payload itself.
@@ -198,7 +213,7 @@ class FakeServer:
         for sample in batch:
             if sample.message is not None:
                 state.remember(sample.message)
-        pushed = self._service.channels[account].push(batch)
+        pushed = self._service.channels[account].push(batch, lwp)
         ids = [entry.id for entry in pushed]
         state.ledger.pushed.extend(ids)
         self._platform.changes.notify()

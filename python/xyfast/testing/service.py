@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from typing import Any
 from urllib.parse import unquote
@@ -10,7 +11,7 @@ from urllib.parse import unquote
 from xyfast.testing.faults import Fault
 from xyfast.testing.ledger import Registration
 from xyfast.testing.link import Link
-from xyfast.testing.platform import AccountState, Platform
+from xyfast.testing.platform import AccountState, Grant, Platform
 from xyfast.testing.routes import ROUTES, Answer, Context
 from xyfast.testing.samples import SUFFIX, compact
 from xyfast.testing.settings import OldToken
@@ -20,6 +21,7 @@ __all__ = ["Service"]
 
 SEND = "/r/MessageSend/sendByReceiverScope"
 SESSION_GONE = Answer(401, {"code": "4000001", "reason": "token is not found", "scope": "reg"})
+TOKEN_UNKNOWN = Answer(401, {"reason": "token is not found"})
 THROTTLED = Answer(400, {"code": "400600001", "reason": "synthetic flow control"})
 UNKNOWN_PATH = Answer(400, {"reason": "unknown path"})
 
@@ -36,7 +38,7 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._seats: dict[Link, Seat] = {}
         self._beats: dict[Link, float] = {}
-        self._sids = 0
+        self._sids = itertools.count(1)
 
     def seats(self, account_id: str | None) -> list[Seat]:
         """Return the registered links of an account, or of all, oldest first."""
@@ -54,9 +56,13 @@ class Service:
         """Return the seconds to wait before a handshake is answered."""
         return self._settings.slow if self._platform.has(Fault.SLOW_HANDSHAKE) else 0.0
 
+    def trickles(self, link: Link) -> bool:
+        """Return whether a link's frames are written in small pieces."""
+        seat = self._seats.get(link)
+        return self._platform.has(Fault.TRICKLE, None if seat is None else seat.account)
+
     def link_opened(self, link: Link) -> None:
         """Start the clocks that a link lives by."""
-        link.trickling = self._platform.has(Fault.TRICKLE)
         self._beats[link] = self._loop.time()
         if self._settings.heartbeat_timeout is not None:
             link.later(self._settings.heartbeat_timeout, self._check_beat, link)
@@ -126,64 +132,56 @@ class Service:
 
     def _register(self, link: Link, mid: str, fields: dict[str, Any]) -> None:
         grant = self._platform.grant(unquote(str(fields.get("token", ""))))
-        account = None if grant is None else grant.account
-        delay = self._settings.slow if self._has(Fault.SLOW_REGISTRATION, account) else 0.0
-        if delay:
-            link.later(delay, self._answer_registration, link, mid, fields)
-        else:
-            self._answer_registration(link, mid, fields)
-
-    def _answer_registration(self, link: Link, mid: str, fields: dict[str, Any]) -> None:
-        token, device_id = unquote(str(fields.get("token", ""))), str(fields.get("did", ""))
-        grant = self._platform.grant(token)
-        account = None if grant is None else grant.account
-        refusal = None
         if grant is None:
-            refusal = Answer(401, {"reason": "token is not found"})
-        elif self._has(Fault.REGISTRATION_REFUSED, account):
-            refusal = Answer(401, {"reason": "invalid token"})
-        elif grant.device_id != device_id or fields.get("app-key") != APP_KEY:
-            refusal = Answer(401, {"reason": "device id or appkey is not equal"})
-        elif self._has(Fault.REGISTRATION_LIMITED, account):
-            refusal = Answer(400, {"reason": "connect limit"})
-        if account is not None:
-            record = Registration(device_id, 200 if refusal is None else refusal.code)
-            account.ledger.registrations.append(record)
-        if account is None or refusal is not None:
-            assert refusal is not None
+            self._answer(link, mid, TOKEN_UNKNOWN)
+        elif self._has(Fault.SLOW_REGISTRATION, grant.account):
+            link.later(self._settings.slow, self._take_or_refuse, link, mid, fields, grant)
+        else:
+            self._take_or_refuse(link, mid, fields, grant)
+
+    def _take_or_refuse(self, link: Link, mid: str, fields: dict[str, Any], grant: Grant) -> None:
+        refusal = self._refusal(fields, grant)
+        record = Registration(str(fields.get("did", "")), 200 if refusal is None else refusal.code)
+        grant.account.ledger.registrations.append(record)
+        if refusal is None:
+            self._take(link, mid, fields, grant)
+        else:
             self._answer(link, mid, refusal)
-            self._platform.changes.notify()
-            return
-        self._seat(link, mid, account, token, fields)
         self._platform.changes.notify()
 
-    def _seat(
-        self, link: Link, mid: str, account: AccountState, token: str, fields: dict[str, Any]
-    ) -> None:
-        channel = self.channels[account.id]
+    def _refusal(self, fields: dict[str, Any], grant: Grant) -> Answer | None:
+        account = grant.account
+        if not self._platform.valid(grant):
+            return TOKEN_UNKNOWN
+        if self._has(Fault.REGISTRATION_REFUSED, account):
+            return Answer(401, {"reason": "invalid token"})
+        if fields.get("did") != grant.device_id or fields.get("app-key") != APP_KEY:
+            return Answer(401, {"reason": "device id or appkey is not equal"})
+        if self._has(Fault.REGISTRATION_LIMITED, account):
+            return Answer(400, {"reason": "connect limit"})
+        return None
+
+    def _take(self, link: Link, mid: str, fields: dict[str, Any], grant: Grant) -> None:
         before = self._seats.pop(link, None)
         if before is not None:
             self.channels[before.account.id].leave(before)
-        self._sids += 1
         seat = Seat(
             link=link,
-            account=account,
-            device_id=str(fields["did"]),
-            token=token,
-            sid=f"synthetic-sid-{self._sids:04d}",
+            grant=grant,
+            sid=f"synthetic-sid-{next(self._sids):04d}",
             ua=str(fields.get("ua", "")),
             since=self._loop.time(),
+            tokens_then=self._platform.tokens_issued,
         )
         self._seats[link] = seat
-        link.trickling = self._has(Fault.TRICKLE, account)
         headers = {
             "reg-sid": f"reg-{seat.sid}",
-            "reg-uid": account.id + SUFFIX,
+            "reg-uid": seat.account.id + SUFFIX,
             "dt": "j",
             "unitName": "synthetic",
         }
         self._answer(link, mid, Answer(200, {}), headers)
-        channel.register(seat)
+        self.channels[seat.account.id].register(seat)
 
     def _answer(
         self, link: Link, mid: str, answer: Answer, extra: dict[str, str] | None = None
@@ -204,7 +202,7 @@ class Service:
             return True
         if self._settings.old_token is not OldToken.UNAUTHORISED:
             return False
-        return self._platform.stale(seat.token, seat.account, seat.device_id)
+        return self._platform.stale(seat.grant, seat.tokens_then)
 
     def _has(self, fault: Fault, account: AccountState | None) -> bool:
         return self._platform.has(fault, account)

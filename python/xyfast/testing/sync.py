@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from xyfast.testing import samples
 from xyfast.testing.faults import Fault
 from xyfast.testing.link import Link
-from xyfast.testing.platform import AccountState, Platform
+from xyfast.testing.platform import AccountState, Grant, Platform
 from xyfast.testing.samples import Sample, compact
 from xyfast.testing.settings import Redelivery, Replay, SecondLink
 
@@ -60,13 +60,13 @@ class Seat:
     """One registered link and the packages written to it."""
 
     link: Link
-    account: AccountState
-    device_id: str
-    token: str
+    grant: Grant
     sid: str
     ua: str
     since: float
     """Loop time of the registration."""
+    tokens_then: int
+    """How many tokens the platform had issued at the registration."""
     synced: bool = False
     """Whether the link has sent an ackDiff."""
     kicked: bool = False
@@ -75,6 +75,11 @@ class Seat:
     acked: set[str] = field(default_factory=set)
     waiting: list[Package] = field(default_factory=list)
     """Packages that the reordering fault holds back."""
+
+    @property
+    def account(self) -> AccountState:
+        """The account that the link is registered for."""
+        return self.grant.account
 
     def headers(self, mid: str) -> dict[str, str]:
         """Return the headers of a push to this link."""
@@ -107,7 +112,7 @@ class SyncChannel:
     def register(self, seat: Seat) -> None:
         """Take a link that has just been told that it is registered."""
         for old in self.seats:
-            same = old.device_id == seat.device_id
+            same = old.grant.device_id == seat.grant.device_id
             policy = self._settings.same_device if same else self._settings.other_device
             if policy is SecondLink.KICK:
                 self.kick(old)
@@ -134,7 +139,7 @@ class SyncChannel:
 
     # Pushes
 
-    def push(self, batch: Sequence[Sample]) -> list[Entry]:
+    def push(self, batch: Sequence[Sample], lwp: str = "/s/sync") -> list[Entry]:
         """Give entries their place in the stream and push them as one package."""
         now = self._platform.clock()
         entries = []
@@ -145,7 +150,7 @@ class SyncChannel:
         self._kept.extend(entries)
         self._evict()
         for seat in self._targets():
-            self._push_to(seat, entries)
+            self._push_to(seat, entries, lwp=lwp)
         return entries
 
     def announce_gap(self) -> None:
@@ -214,14 +219,15 @@ class SyncChannel:
             and not seat.kicked
             and (seat.synced or self._settings.push_before_ack_diff)
             and not self._platform.has(Fault.DEAF, self.account)
-            and not self._platform.stale(seat.token, self.account, seat.device_id)
+            and not self._platform.stale(seat.grant, seat.tokens_then)
         )
 
     def _targets(self) -> list[Seat]:
         """Choose the links that the next push goes to."""
         devices: dict[str, list[Seat]] = {}
         for seat in filter(self._hears, self.seats):
-            devices[seat.device_id] = [*devices.pop(seat.device_id, []), seat]
+            device = seat.grant.device_id
+            devices[device] = [*devices.pop(device, []), seat]  # the newest stands last
         turn = next(self._turns)
         chosen = [_choose(seats, self._settings.same_device, turn) for seats in devices.values()]
         chosen = _choose(chosen, self._settings.other_device, turn)
