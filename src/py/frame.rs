@@ -14,10 +14,24 @@ use crate::envelope::Envelope;
 use crate::msgpack::{read, starts_map, Options, DEFAULT_DEPTH};
 use crate::transport::{self, Link, Utf8Bytes};
 
+/// Where a payload's text stands: inside its frame, or alone.
+enum Text {
+    Entry(transport::Frame, usize),
+    Alone(String),
+}
+
+impl Text {
+    fn get(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Text::Entry(frame, index) => frame.payload(*index),
+            Text::Alone(text) => Some(Cow::Borrowed(text)),
+        }
+    }
+}
+
 #[pyclass(frozen, module = "xyfast._core")]
 pub(super) struct Payload {
-    envelope: transport::Frame,
-    index: usize,
+    text: Text,
     #[pyo3(get)]
     tree: Option<Py<PyAny>>,
     #[pyo3(get)]
@@ -27,14 +41,13 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    fn decode(py: Python<'_>, envelope: transport::Frame, index: usize) -> Payload {
-        let (tree, stage, error) = match tree(py, envelope.payload(index).as_deref()) {
+    fn decode(py: Python<'_>, text: Text) -> Payload {
+        let (tree, stage, error) = match tree(py, text.get().as_deref()) {
             Ok(tree) => (Some(tree.unbind()), None, None),
             Err((stage, error)) => (None, Some(stage), Some(error.into_value(py).into_any())),
         };
         Payload {
-            envelope,
-            index,
+            text,
             tree,
             stage,
             error,
@@ -91,7 +104,7 @@ fn json<'py>(py: Python<'py>, text: &[u8]) -> Result<Bound<'py, PyAny>, usize> {
 impl Payload {
     #[getter]
     fn text(&self) -> Option<Cow<'_, str>> {
-        self.envelope.payload(self.index)
+        self.text.get()
     }
 
     fn __repr__(&self) -> String {
@@ -172,7 +185,8 @@ impl Frame {
     fn payloads<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let payloads = self.payloads.get_or_try_init(py, || {
             let payloads = (0..self.envelope.payloads())
-                .map(|index| Py::new(py, Payload::decode(py, self.envelope.clone(), index)));
+                .map(|index| Text::Entry(self.envelope.clone(), index))
+                .map(|text| Py::new(py, Payload::decode(py, text)));
             let payloads: PyResult<Vec<_>> = payloads.collect();
             Ok::<_, PyErr>(PyList::new(py, payloads?)?.unbind())
         })?;
@@ -215,4 +229,10 @@ impl Frame {
 pub(super) fn parse_frame(text: String) -> PyResult<Frame> {
     let envelope = Envelope::parse(Utf8Bytes::from(text))?;
     Ok(Frame::new(None, Arc::new(envelope)))
+}
+
+#[pyfunction]
+#[pyo3(signature = (text, /))]
+pub(super) fn read_payload(py: Python<'_>, text: String) -> Payload {
+    Payload::decode(py, Text::Alone(text))
 }
