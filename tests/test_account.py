@@ -91,6 +91,7 @@ def test_what_goes_into_headers_is_printable_ascii(field: str, value: str) -> No
         ('a="x=%20y"', {"a": '"x=%20y"'}),
         ("a=; b; =c", {"a": ""}),
         ("a=1; a=2", {"a": "2"}),
+        ("a=12\r\n34; b\n=2", {"a": "1234", "b": "2"}),
         ("", {}),
     ],
 )
@@ -127,6 +128,7 @@ def test_an_answer_can_remove_a_cookie(gone: str) -> None:
         "b=2; Expires=Thu, 01 Jan 1970 00:00:10 GMT; Max-Age=60",
         "b=2; Max-Age=soon; Expires=never",
         "b=2; Expires=Wed, 99 Foo 2025 99:99:99 GMT",
+        "b=2; Expires=Wed, 01 Jan 99999999999999999999 00:00:00 GMT",
     ],
 )
 def test_an_answer_can_replace_a_cookie(kept: str) -> None:

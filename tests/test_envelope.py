@@ -3,61 +3,18 @@
 from __future__ import annotations
 
 import base64
-import copy
 import json
-from pathlib import Path
 from typing import Any, get_args
 
-import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payloads import BY_NAME, CASES, CID, OWN, PEER, TREES, chat_tree, decode, places, put, vector
 from xyfast import messages
 from xyfast.envelope import conversations, history, history_entry, message_key, read, to_message
 from xyfast.facts import Facts, Kind
 from xyfast.messages import Content
-
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "pushes.json").read_text("utf-8"))
-OWN, PEER, CID = "9000000000001", "9000000000102", "70000000011"
-
-
-def respell(value: Any) -> Any:
-    """Spell map keys as str, as the package's own decoder does."""
-    if isinstance(value, dict):
-        return {str(key): respell(inner) for key, inner in value.items()}
-    return [respell(inner) for inner in value] if isinstance(value, list) else value
-
-
-def decode(payload: str) -> Any:
-    if payload.lstrip().startswith("{"):
-        return json.loads(payload)
-    raw = base64.b64decode(payload)
-    return (
-        json.loads(raw) if raw[:1] == b"{" else respell(msgpack.unpackb(raw, strict_map_key=False))
-    )
-
-
-def cases() -> list[Any]:
-    """Every payload of every push that can be decoded: own id, payload, what it must say."""
-    found = []
-    for vector in VECTORS["vectors"]:
-        expected = vector["expect"].get("payloads") or ()
-        entries = json.loads(vector["frame"])["body"]["syncPushPackage"]["data"] if expected else ()
-        assert len(entries) == len(expected)
-        for index, (entry, facts) in enumerate(zip(entries, expected, strict=True)):
-            if facts["kind"] != "undecodable":
-                found.append(
-                    pytest.param(
-                        vector["own_id"], entry["data"], facts, id=f"{vector['name']}-{index}"
-                    )
-                )
-    return found
-
-
-CASES = cases()
-TREES = [decode(case.values[1]) for case in CASES]
-BY_NAME = {case.id: tree for case, tree in zip(CASES, TREES, strict=True)}
 
 
 def plain(facts: Facts) -> dict[str, Any]:
@@ -111,15 +68,6 @@ def test_every_payload_becomes_the_message_of_its_kind(
         assert (list(value) if isinstance(value, tuple) else value) == expected[name]
 
 
-def chat_tree(**changes: Any) -> dict[str, Any]:
-    """Build a buyer's text whose notification fields are changed; None removes a field."""
-    tree: dict[str, Any] = copy.deepcopy(BY_NAME["chat/text-0"])
-    fields = tree["1"]["10"]
-    fields.update(changes)
-    tree["1"]["10"] = {name: value for name, value in fields.items() if value is not None}
-    return tree
-
-
 @pytest.mark.parametrize(
     ("tree", "ours", "origin"),
     [
@@ -135,84 +83,61 @@ def test_an_echo_tells_whether_this_client_sent_it(tree: str, ours: bool, origin
     assert message.origin == origin
 
 
-def test_the_nickname_wins_over_the_headline() -> None:
-    assert read(chat_tree(), OWN).sender_name == "测试买家"
-    assert read(chat_tree(senderNick="昵称"), OWN).sender_name == "昵称"
-    assert read(BY_NAME["order/paid-0"], OWN).sender_name is None
+@pytest.mark.parametrize("name", ["chatType", "sessionId"])
+def test_one_name_is_enough_for_the_web_form(name: str) -> None:
+    tree = BY_NAME["session/arouse-0"]
+    left = {key: value for key, value in tree.items() if key in ("operation", name)}
+    facts = read(left, OWN)
+    assert (facts.kind, facts.conversation_id) == ("session", CID)
+    assert read({"operation": tree["operation"]}, OWN) == Facts()
 
 
-def test_the_peer_is_never_the_account_itself() -> None:
-    url = f"fleamarket://message_chat?peerUserId={OWN}&sid={CID}"
-    assert read(chat_tree(reminderUrl=url), OWN).peer_id == PEER
-    assert read(chat_tree(reminderUrl=url, senderUserId=OWN), OWN).peer_id is None
+@pytest.mark.parametrize("gone", ["contentType", "sessionArouse"])
+def test_a_session_is_told_by_its_type_or_its_content(gone: str) -> None:
+    tree = put(BY_NAME["session/arouse-0"], ("operation", "content", gone), None)
+    if gone == "sessionArouse":
+        assert read(tree, OWN).kind == "session"
+    else:
+        assert read(tree, OWN) == read(BY_NAME["session/arouse-0"], OWN)
 
 
-@pytest.mark.parametrize("session_type", [None, "1", 1])
-def test_a_conversation_of_two_is_not_a_group(session_type: object) -> None:
-    assert read(chat_tree(sessionType=session_type), OWN).kind == "chat"
-
-
-def with_content(content: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    tree = chat_tree(**fields)
-    tree["1"]["6"]["3"]["5"] = json.dumps(content)
-    return tree
-
-
-BUTTON = {"targetUrl": "fleamarket://consign?orderId=6000000000000000062"}
-MAIN = {"exContent": {"button": BUTTON}}
+def test_the_other_party_of_a_session_is_the_peer_in_either_role() -> None:
+    tree = BY_NAME["session/arouse-0"]
+    assert read(tree, OWN).peer_id == PEER
+    assert read(tree, PEER).peer_id == OWN
 
 
 @pytest.mark.parametrize(
     "tree",
     [
-        with_content({"dxCard": {"item": {"main": MAIN}}}),
-        with_content(
-            {"dxCard": {"item": {"main": {"targetUrl": "x://order_detail?id=6000000000000000062"}}}}
-        ),
-        with_content({"dynamicOperation": {"changeContent": {"dxCard": {"item": {"main": MAIN}}}}}),
-        chat_tree(extJson='{"updateKey":"70000000011:6000000000000000062:2_paid_seller"}'),
-        chat_tree(extJson='{"updateKey":"70000000011:6000000000000000062"}'),
-        chat_tree(anything=["", {"deep": "orderId:6000000000000000062"}]),
-        chat_tree(anything="bizOrderId=6000000000000000062&orderId=7000000000000000062"),
+        {"1": []},
+        {"1": ["5000000000001.PNM"], "2": 1, "3": f"{CID}@goofish"},
+        {"1": ["5000000000001.PNM"], "2": 2, "3": CID},
+        {"1": [{"1": CID}]},
+        {"1": [[f"{CID}@goofish"]]},
+        {"1": "5000000000001.PNM", "2": 1},
+        {"1": f"{CID}@goofish", "2": 1, "3": 0},
+        {"1": f"{CID}@goofish", "2": 2, "3": "5000000000001.PNM"},
+        {"1": f"{CID}@goofish", "2": 1, "3": {"redReminder": ""}},
+        {"1": {"6": {"3": "text"}, "10": {}}},
+        {"operation": {"content": {"contentType": 2}}, "sessionId": CID},
     ],
 )
-def test_an_order_id_is_found_in_every_known_place(tree: object) -> None:
-    assert read(tree, OWN).order_id == "6000000000000000062"
+def test_what_fits_no_shape_is_unknown_and_says_nothing(tree: object) -> None:
+    assert read(tree, OWN) == Facts()
 
 
-def test_a_link_of_the_card_wins_over_other_places() -> None:
-    tree = with_content(
-        {"dxCard": {"item": {"main": MAIN}}},
-        extJson='{"updateKey":"70000000011:7000000000000000062:2_paid_seller"}',
-        reminderUrl="fleamarket://x?orderId=8000000000000000062",
-    )
-    assert read(tree, OWN).order_id == "6000000000000000062"
-
-
-@pytest.mark.parametrize(
-    "other", ["orderId=123456789", "orderId=abc", "orderid=6000000000000000062"]
-)
-def test_what_only_looks_like_an_order_link_is_none(other: str) -> None:
-    assert read(chat_tree(anything=other), OWN).order_id is None
-
-
-def test_old_pictures_are_found_under_their_old_name() -> None:
-    old = [
-        {"image": {"picUrl": "https://a.invalid/1"}},
-        {"image": {"pics": [{"picUrl": "https://a.invalid/1"}]}},
-    ]
-    for content in old:
-        assert read(with_content({"contentType": 2, **content}), OWN).images == (
-            "https://a.invalid/1",
-        )
-
-
-def test_a_lone_surrogate_becomes_storable() -> None:
-    tree = chat_tree(reminderContent="a\ud800b", senderNick="\udfff", extJson='{"contentType":5}')
-    tree["1"]["2"] = "7\ud800@goofish"
-    tree["1"]["6"]["3"]["5"] = "{}"
+def test_a_card_update_without_order_is_a_system_notice() -> None:
+    tree = {"1": "x", "2": f"{CID}@goofish", "4": {"reminderContent": "好"}, "5": 1767225600000}
     facts = read(tree, OWN)
-    assert (facts.text, facts.sender_name, facts.conversation_id) == ("a�b", "�", "7�")
+    assert (facts.kind, facts.text, facts.conversation_id) == ("system", "好", CID)
+    tree["4"] = {"reminderContent": "好", "extJson": '{"updateKey":"x:6000000000000000062:y"}'}
+    assert read(tree, OWN).kind == "order"
+
+
+def test_an_order_card_without_notification_is_an_order_notice() -> None:
+    tree = put(BY_NAME["order/paid-0"], ("1", "10"), None)
+    assert read(tree, OWN).kind == "order"
 
 
 JSON = st.recursive(
@@ -237,23 +162,6 @@ JSON = st.recursive(
     ),
     max_leaves=30,
 )
-
-
-def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = (
-        tree.items()
-        if isinstance(tree, dict)
-        else enumerate(tree if isinstance(tree, list) else ())
-    )
-    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
-
-
-def put(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
-    if not path:
-        return value
-    changed = copy.copy(tree)
-    changed[path[0]] = put(changed[path[0]], path[1:], value)
-    return changed
 
 
 def check(facts: Facts) -> None:
@@ -375,11 +283,6 @@ def entry(**changes: Any) -> dict[str, Any]:
     return {"readStatus": 1, "message": {**message, **changes}}
 
 
-def vector(name: str) -> tuple[Any, Any]:
-    found = next(v for v in VECTORS["vectors"] if v["name"] == name)
-    return json.loads(found["frame"])["body"], found["expect"]
-
-
 def test_history_says_what_a_push_would_have_said() -> None:
     body, expected = vector("answer/history")
     found = [plain(facts) for facts in history(body, OWN)]
@@ -412,6 +315,14 @@ def test_a_tip_of_history_in_the_buyers_name_is_no_chat() -> None:
 
 def test_a_group_of_history_is_no_chat() -> None:
     assert history_entry(entry(conversationType=2), OWN).kind == "group"
+    assert history_entry(entry(extension={"sessionType": "30"}), OWN).kind == "group"
+
+
+def test_an_order_link_inside_base64_content_of_history_is_found() -> None:
+    inner = {"contentType": 1, "text": {"text": "order_detail?id=6000000000000000062"}}
+    data = base64.b64encode(json.dumps(inner).encode()).decode()
+    content = {"contentType": 101, "custom": {"type": 1, "data": data}}
+    assert history_entry(entry(content=content), OWN).order_id == "6000000000000000062"
 
 
 def test_conversations_are_listed_with_peer_item_and_role() -> None:
@@ -426,12 +337,15 @@ def test_conversations_are_listed_with_peer_item_and_role() -> None:
         wanted["modified_ms"],
     )
     assert found.seller_id == OWN
+    (found,) = conversations(body, PEER)
+    assert found.peer_id == OWN
 
 
 def test_a_conversation_names_its_newest_message() -> None:
     outer = {"singleChatConversation": {"cid": f"{CID}@goofish"}, "lastMessage": entry()}
     (found,) = conversations({"userConvs": [{"singleChatUserConversation": outer}]}, OWN)
     assert found.last_message_id == "5000000000071.PNM"
+    assert (found.peer_id, found.unread, found.modified) == (None, 0, None)
 
 
 def test_what_is_no_conversation_is_left_out() -> None:

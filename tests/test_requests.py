@@ -237,7 +237,8 @@ def test_no_two_uuids_are_equal(times: list[int]) -> None:
 
 
 def test_ids_look_like_those_of_the_web_page() -> None:
-    assert Uuids().next(1767225600000) == "-17672256000001"
+    uuids = Uuids()
+    assert [uuids.next(1767225600000) for _ in range(2)] == ["-17672256000001", "-17672256000011"]
     mid = Mids(random.Random(1)).next(1767225600000)
     assert mid.endswith("1767225600000 0")
     assert requests.mid_key(mid) == mid[:-2]
@@ -290,6 +291,7 @@ def test_every_answer_is_read_as_expected(name: str) -> None:
         (401, {}, None, "token"),
         (401, {}, {"reason": "connect limit"}, "limit"),
         (400, {}, {"message": "too many sessions"}, "limit"),
+        (400, {}, {"reason": "session remove"}, "limit"),
         (302, {}, None, "server"),
         (500, {}, {"reason": "不行"}, "server"),
         ("nonsense", {}, {}, "server"),

@@ -198,9 +198,8 @@ def _read_operation(payload: dict[str, Any], own_id: str) -> Facts:
         )
     if kind in (1, 101):
         inner = content_object(at(content, "custom", "data")) or content
-        fields = {**mapping(content.get("reminder")), "sessionType": None}
         sender = at(operation, "senderInfo", "senderUserId")
-        facts = notice(payload, fields, inner, own_id, sender=sender)
+        facts = notice(payload, mapping(content.get("reminder")), inner, own_id, sender=sender)
         return replace(facts, kind="chat", conversation_id=conversation_id)
     return Facts()
 

@@ -177,7 +177,9 @@ def _order_id(tree: object, content: dict[str, Any], ext: dict[str, Any]) -> str
     _, _, rest = (text(ext.get("updateKey")) or "").partition(":")
     if found := re.match(r"([0-9]{10,})(?::|\Z)", rest):
         return found[1]
-    return next((found[1] for one in _strings(tree) if (found := _ORDER_LINK.search(one))), None)
+    # The content stands in the tree as text, but as base64 in history and in old payloads.
+    links = map(_ORDER_LINK.search, _strings([tree, content]))
+    return next((found[1] for found in links if found), None)
 
 
 def _strings(tree: object) -> Iterator[str]:
