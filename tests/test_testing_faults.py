@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidMessage
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 import xyfast.testing
 from testing_client import (
@@ -71,6 +71,7 @@ async def test_a_half_open_link_answers_nothing_and_stays() -> None:
             assert server.ledger(A).delivered[name] == 1
         async with linked(server) as client:
             assert await client.pushed_ids() == [name]
+            assert server.links(A) == 2  # the server has not noticed that the first is gone
 
 
 async def test_a_half_open_link_is_dropped_when_its_heartbeats_are_missing() -> None:
@@ -162,7 +163,7 @@ async def test_bad_payloads_stand_between_good_ones_and_are_of_both_kinds() -> N
                 trees({"body": {"syncPushPackage": {"data": [bad]}}})
             reasons.add(type(caught.value).__module__)
             await client.ack(pushed)
-            await server.wait(lambda names=names: server.ledger(A).acked >= set(names))
+            await server.wait(lambda: not server.ledger(A).unacked)
         assert len(reasons) == 2
 
 
@@ -233,7 +234,7 @@ async def test_slow_handshakes_and_registrations_come_late() -> None:
 async def test_a_client_may_leave_during_a_slow_handshake() -> None:
     async with FakeServer([A], settings=ServerSettings(slow=60.0)) as server:
         server.fault(None, Fault.SLOW_HANDSHAKE)
-        with pytest.raises((TimeoutError, InvalidMessage)):
+        with pytest.raises(asyncio.TimeoutError):
             await connect(server.url, open_timeout=0.05)
 
 

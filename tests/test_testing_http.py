@@ -71,11 +71,11 @@ async def test_a_signing_cookie_ages_by_the_clock_of_the_server() -> None:
         assert "FAIL_SYS_TOKEN_EXOIRED" in (await ask(server, cookies)).ret
 
 
-async def test_a_wrong_signature_is_refused() -> None:
+@pytest.mark.parametrize("wrong", [{"sign": "0" * 32}, {"key": "12574478"}])
+async def test_a_wrong_signature_or_key_is_refused(wrong: dict[str, str]) -> None:
     async with FakeServer([A]) as server:
-        answer = await asyncio.to_thread(
-            call, server, TOKEN, DATA, server.cookies(A), sign="0" * 32
-        )
+        cookies = server.cookies(A)
+        answer = await asyncio.to_thread(call, server, TOKEN, DATA, cookies, **wrong)
         assert "FAIL_SYS_ILLEGAL_REQUEST" in answer.ret
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from testing_client import (
     BUYER,
     CID,
+    IM_KEY,
     NEWEST,
     SEND,
     A,
@@ -22,6 +24,7 @@ from testing_client import (
 )
 from xyfast.testing import (
     FakeServer,
+    Fault,
     OldToken,
     Redelivery,
     RepeatedUuid,
@@ -56,19 +59,18 @@ async def test_the_greeting_can_be_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "key", "reason"),
+    ("device", "key"),
     [
-        ("D2", None, "device id or appkey is not equal"),
-        ("D1", "another", "device id or appkey is not equal"),
+        ("D2", {"app-key": IM_KEY}),
+        ("D1", {"app-key": "another"}),
+        ("D1", {}),
     ],
 )
-async def test_token_device_and_key_must_belong_together(
-    device: str, key: str | None, reason: str
-) -> None:
+async def test_token_device_and_key_must_belong_together(device: str, key: dict[str, str]) -> None:
     async with FakeServer([A]) as server, opened(server) as client:
-        headers = {"token": await get_token(server), "did": device}
-        answer = await client.request("/reg", **headers, **({"app-key": key} if key else {}))
-        assert (answer["code"], answer["body"]["reason"]) == (401, reason)
+        answer = await client.request("/reg", token=await get_token(server), did=device, **key)
+        refusal = 401, {"reason": "device id or appkey is not equal"}
+        assert (answer["code"], answer["body"]) == refusal
         assert server.ledger(A).registrations == [(device, 401)]
 
 
@@ -85,8 +87,7 @@ async def test_an_unknown_or_expired_token_does_not_register() -> None:
 async def test_header_names_count_in_any_case() -> None:
     async with FakeServer([A]) as server, opened(server) as client:
         token = await get_token(server)
-        key = "444e9908a51d1cb236a27862abc769c9"
-        answer = await client.request("/reg", **{"App-Key": key, "TOKEN": token, "Did": "D1"})
+        answer = await client.request("/reg", **{"App-Key": IM_KEY, "TOKEN": token, "Did": "D1"})
         assert answer["code"] == 200
 
 
@@ -166,6 +167,12 @@ async def test_acked_answers_and_frames_that_are_no_envelopes_do_no_harm() -> No
         assert (await client.request("/!"))["code"] == 200
         assert server.ledger(A).invalid == 4
         assert server.ledger(A).acks == 0
+
+
+async def test_a_message_in_fragments_is_one_message() -> None:
+    async with FakeServer([A]) as server, linked(server) as client:
+        await client.socket.send(iter(['{"lwp":"/!",', '"headers":', '{"mid":"f 0"}}']))
+        assert (await client.receive())["headers"]["mid"] == "f 0"
 
 
 async def test_accounts_do_not_hear_each_other() -> None:
@@ -346,7 +353,38 @@ async def test_a_position_confirms_what_was_delivered() -> None:
         async with opened(server) as client:
             await client.register(await get_token(server))
             await client.ack_diff(position)
-            assert server.ledger(A).acked == {name}
+            ledger = server.ledger(A)
+            assert (ledger.acked, ledger.skipped) == ({name}, set())
+
+
+async def test_only_what_is_due_comes_again() -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        FakeServer([A], settings=ServerSettings(redelivery_after=0.3)) as server,
+        linked(server),
+    ):
+        old, between = server.push_text(A, "0"), loop.time() + 0.2
+        await server.wait(lambda: loop.time() > between)
+        new = server.push_text(A, "1")
+        delivered = server.ledger(A).delivered
+        await server.wait(lambda: delivered[old] == 2)
+        assert delivered[new] == 1
+
+
+async def test_redelivery_waits_for_a_link_that_hears() -> None:
+    async with (
+        FakeServer([A], settings=ServerSettings(redelivery_after=0.05)) as server,
+        linked(server),
+    ):
+        name = server.push_text(A, "在吗")
+        delivered = server.ledger(A).delivered
+        loop = asyncio.get_running_loop()
+        server.fault(A, Fault.DEAF)
+        later = loop.time() + 0.2
+        await server.wait(lambda: loop.time() > later)
+        assert delivered[name] == 1
+        server.heal(A)
+        await server.wait(lambda: delivered[name] > 1)
 
 
 async def test_a_strict_server_redelivers_at_the_first_ack_diff() -> None:
@@ -468,6 +506,28 @@ async def test_the_older_link_hears_again_when_the_newer_one_is_gone() -> None:
         assert await old.pushed_ids() == [name]
 
 
+async def test_the_newest_link_decides_which_device_is_the_newest() -> None:
+    settings = ServerSettings(other_device=SecondLink.NEWEST, old_token=OldToken.LIVES)
+    async with (
+        FakeServer([A], settings=settings) as server,
+        linked(server, device="D1"),
+        linked(server, device="D2") as other,
+        linked(server, device="D1") as newest,
+    ):
+        name = server.push_text(A, "在吗")
+        assert await other.pushed() == []
+        assert await newest.pushed_ids() == [name]
+
+
+async def test_a_link_that_registers_again_is_one_link() -> None:
+    async with FakeServer([A]) as server, linked(server) as client:
+        await client.register(await get_token(server))
+        assert (await client.push())["lwp"] == "/s/vulcan"
+        assert server.links(A) == 1
+        name = server.push_text(A, "在吗")
+        assert await client.pushed_ids() == [name]
+
+
 @pytest.mark.parametrize("old_token", OldToken)
 @pytest.mark.parametrize("how", ["expired", "replaced"])
 async def test_a_link_with_an_old_token_is_deaf_refused_or_well(
@@ -510,14 +570,16 @@ async def test_heartbeats_are_answered_at_once_with_the_server_s_time() -> None:
 
 async def test_a_link_without_heartbeats_is_closed_and_one_with_them_is_not() -> None:
     async with (
-        FakeServer([A], settings=ServerSettings(heartbeat_timeout=0.3)) as server,
-        linked(server) as beating,
+        FakeServer([A], settings=ServerSettings(heartbeat_timeout=0.5)) as server,
         linked(server, device="D2") as silent,
+        linked(server) as beating,
     ):
-        while server.links(A) == 2:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        while server.links(A) == 2 or loop.time() < start + 1.0:
             await beating.request("/!")
         await silent.socket.wait_closed()
-        assert silent.socket.close_code == 1000
+        assert silent.socket.protocol.close_code == 1000
         assert (await beating.request("/!"))["code"] == 200
 
 
@@ -537,7 +599,7 @@ async def test_the_server_ends_a_link_after_its_life() -> None:
         linked(server) as client,
     ):
         await client.socket.wait_closed()
-        assert client.socket.close_code == 1000
+        assert client.socket.protocol.close_code == 1000
 
 
 # Rows 22 and 23: history and conversations
@@ -598,8 +660,11 @@ async def test_conversations_are_listed_by_their_newest_change() -> None:
         page = (await client.request(path, [1, 2]))["body"]
         assert "userConvs" not in page
         await client.request("/r/Conversation/clearRedPoint", [[{"cid": "1@goofish"}]])
-        page = (await client.request(path, [NEWEST, 1]))["body"]
-        assert page["userConvs"][0]["singleChatUserConversation"]["redPoint"] == 0
+        now += 1000
+        await client.say("你好")  # in a fourth conversation, and read by its writer
+        page = (await client.request(path, [NEWEST, 2]))["body"]
+        listed = [conv["singleChatUserConversation"] for conv in page["userConvs"]]
+        assert [one["redPoint"] for one in listed] == [0, 0]
 
 
 async def test_a_pair_has_one_conversation() -> None:
@@ -645,6 +710,13 @@ async def test_a_recalled_message_leaves_history_and_may_be_told(told: bool) -> 
             ]
             assert types == ([40104] if told else [])
         assert (await one.request("/r/MessageManager/recallMessage", [name]))["code"] == 400
+
+
+async def test_only_own_messages_can_be_recalled() -> None:
+    async with FakeServer([A]) as server, linked(server) as client:
+        name = server.push_text(A, "在吗")
+        assert (await client.request("/r/MessageManager/recallMessage", [name]))["code"] == 400
+        assert len((await client.history())["userMessageModels"]) == 1
 
 
 async def test_a_buyer_can_recall_what_the_test_pushed() -> None:

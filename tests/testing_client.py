@@ -58,6 +58,7 @@ def call(
     cookies: str,
     *,
     sign: str | None = None,
+    key: str = "34839810",
     connection: http.client.HTTPConnection | None = None,
     cookie_header: str = "Cookie",
 ) -> HttpAnswer:
@@ -67,7 +68,7 @@ def call(
     text = f"{token}&{stamp}&34839810&{data}"
     query = {
         "jsv": "2.7.2",
-        "appKey": "34839810",
+        "appKey": key,
         "t": stamp,
         "sign": sign or hashlib.md5(text.encode()).hexdigest(),
         "api": api,

@@ -61,7 +61,6 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._protocol = ServerProtocol(max_size=LARGEST_MESSAGE)
         self._frozen = False
-        self._ending = False
         self._parts: list[bytes] = []
         self._pieces = bytearray()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -200,6 +199,5 @@ class Link(asyncio.Protocol):
                 self.write(data)
             elif self._transport.can_write_eof() and not self._transport.is_closing():
                 self._transport.write_eof()
-        if self._protocol.close_expected() and not self._ending:
-            self._ending = True
+        if self._protocol.close_expected():
             self.later(CLOSE_TIMEOUT, self.abort)

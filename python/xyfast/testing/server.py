@@ -48,7 +48,8 @@ class FakeServer:
     loop that started the server. Where an account is asked for, ``None`` means all.
     ``clock`` gives the time on the wire, milliseconds since 1970; intervals are the
     loop's. ``plan`` names one of `PLANS`, whose action comes about every ``plan_every``
-    pushes; the same ``seed`` gives the same moments.
+    pushes; the same ``seed`` gives the same moments. ``port`` and ``http_port`` are where to
+    listen; 0 is any free port.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class FakeServer:
         plan_every: int = 200,
         seed: int = 0,
         host: str = "127.0.0.1",
+        port: int = 0,
+        http_port: int = 0,
     ) -> None:
         self._platform = Platform(accounts, settings or ServerSettings(), clock)
         self._plan = PlanRun(PLANS[plan], plan_every, seed)
         self._platform.faults.update(self._plan.plan.faults)
         self._host = host
-        self._ports = [0, 0]
+        self._ports = [port, http_port]
         self._listeners: list[asyncio.Server] = []
         self._http: set[HttpConnection] = set()
         self._started: Service | None = None

@@ -170,7 +170,6 @@ class SyncChannel:
 
     def confirm_up_to(self, seat: Seat, pts: int) -> Missed:
         """Take a client's position and return what it misses."""
-        first = not seat.synced
         seat.synced = True
         self._evict()
         self._confirm([entry for entry in self._unacked if entry.pts <= pts])
@@ -182,7 +181,7 @@ class SyncChannel:
         missed: set[Entry] = set()
         if self._settings.replay is not Replay.NOTHING:
             missed |= {entry for entry in self._kept if entry.pts > pts}
-        if first and not self._settings.push_before_ack_diff and self._redelivers:
+        if not self._settings.push_before_ack_diff and self._redelivers:
             missed |= self._unacked.keys()
         missed.difference_update(*seat.outstanding.values())
         return Missed(tuple(sorted(missed, key=_pts)))
@@ -302,13 +301,18 @@ class SyncChannel:
 
     def _mark_delivered(self, seat: Seat, mid: str, entries: tuple[Entry, ...]) -> None:
         seat.outstanding[mid] = entries
-        now = self._loop.time()
         for entry in entries:
             self._ledger.delivered[entry.id] += 1
+        self._put_off(entries)
+        self._platform.changes.notify()
+
+    def _put_off(self, entries: Sequence[Entry]) -> None:
+        """Hold entries until acked, and count the time of their redelivery from now."""
+        now = self._loop.time()
+        for entry in entries:
             self._unacked.pop(entry, None)
             self._unacked[entry] = now
         self._arm()
-        self._platform.changes.notify()
 
     def _confirm(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -331,12 +335,9 @@ class SyncChannel:
         self._timer = None
         limit = self._loop.time() - self._settings.redelivery_after + 0.001
         due = sorted((e for e, since in self._unacked.items() if since <= limit), key=_pts)
-        targets = self._targets() if due else []
-        for seat in targets:
+        for seat in self._targets() if due else []:
             self._push_packages(seat, due)
-        if due and not targets:  # nobody hears: the next registration brings them
-            return
-        self._arm()
+        self._put_off(due)  # where nobody hears, the same again after the same time
 
     def _evict(self) -> None:
         oldest = self._platform.clock() - int(self._settings.kept_for * 1000)
