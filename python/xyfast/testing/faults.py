@@ -28,7 +28,7 @@ class Fault(enum.Enum):
     TRICKLE = "trickle"
     """Frames come in pieces of a few bytes."""
     UNAUTHORISED = "unauthorised"
-    """Every request on the link is answered with 401."""
+    """Every request on a link is answered with 401, and nothing is pushed."""
     HEARTBEAT_UNANSWERED = "heartbeat-unanswered"
     """Heartbeats are taken and not answered."""
     SLOW_HANDSHAKE = "slow-handshake"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["Call", "Ledger", "Registration", "Sent"]
+__all__ = ["Call", "Changes", "Ledger", "Registration", "Sent"]
 
 
 class Registration(NamedTuple):

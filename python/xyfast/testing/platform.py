@@ -120,7 +120,7 @@ class AccountState:
             conversation.unread += 1
 
     def find(self, message_id: str) -> Message | None:
-        """Return the message with this id, newest conversations not favoured."""
+        """Return the message with this id, or None."""
         for conversation in self.conversations.values():
             for message in reversed(conversation.messages):
                 if message.id == message_id:

@@ -117,7 +117,7 @@ class SyncChannel:
             if policy is SecondLink.KICK:
                 self.kick(old)
         self.seats.append(seat)
-        if self._settings.greeting:
+        if self._settings.greeting and not self._platform.has(Fault.DEAF, self.account):
             self._push_to(seat, (), lwp="/s/vulcan")
         if self._settings.push_before_ack_diff:
             self._redeliver_to(seat)
@@ -187,7 +187,9 @@ class SyncChannel:
         return Missed(tuple(sorted(missed, key=_pts)))
 
     def replay(self, seat: Seat, missed: Missed) -> None:
-        """Push what a client misses, in order."""
+        """Push what a client misses, in order, if its link hears."""
+        if not self._hears(seat):
+            return
         if missed.too_long:
             self._push_to(seat, (), extra_type=1)
         self._push_packages(seat, missed.entries)
@@ -218,6 +220,7 @@ class SyncChannel:
             and not seat.kicked
             and (seat.synced or self._settings.push_before_ack_diff)
             and not self._platform.has(Fault.DEAF, self.account)
+            and not self._platform.has(Fault.UNAUTHORISED, self.account)
             and not self._platform.stale(seat.grant, seat.tokens_then)
         )
 
