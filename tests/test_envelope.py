@@ -135,6 +135,18 @@ def test_a_card_update_without_order_is_a_system_notice() -> None:
     assert read(tree, OWN).kind == "order"
 
 
+def test_content_is_found_in_its_old_place_too() -> None:
+    tree = put(BY_NAME["chat/images-0"], ("1", "6", "3", "5"), "")
+    content = BY_NAME["chat/images-0"]["1"]["6"]["3"]["5"]
+    assert len(read(put(tree, ("1", "6", "3", "1"), content), OWN).images) == 3
+    assert read(tree, OWN).images == ()
+
+
+def test_the_content_type_beside_the_content_counts() -> None:
+    tree = put(BY_NAME["chat/text-0"], ("1", "6", "3", "5"), "{}")
+    assert read(put(tree, ("1", "6", "3", "4"), 3), OWN).content == "audio"
+
+
 def test_an_order_card_without_notification_is_an_order_notice() -> None:
     tree = put(BY_NAME["order/paid-0"], ("1", "10"), None)
     assert read(tree, OWN).kind == "order"
@@ -311,6 +323,11 @@ def test_a_tip_of_history_in_the_buyers_name_is_no_chat() -> None:
     content = entry()["message"]["content"]
     content["custom"]["type"] = 14
     assert history_entry(entry(content=content), OWN).kind == "system"
+
+
+def test_content_of_history_may_stand_without_a_wrapper() -> None:
+    content = {"contentType": 1, "text": {"text": "包邮吗"}}
+    assert history_entry(entry(content=content), OWN).text == "包邮吗"
 
 
 def test_a_group_of_history_is_no_chat() -> None:

@@ -15,6 +15,7 @@ from xyfast.envelope import read
 def test_the_nickname_wins_over_the_headline() -> None:
     assert read(chat_tree(), OWN).sender_name == "测试买家"
     assert read(chat_tree(senderNick="昵称"), OWN).sender_name == "昵称"
+    assert read(chat_tree(sessionType="30"), OWN).sender_name == "测试买家"
     assert read(BY_NAME["order/paid-0"], OWN).sender_name is None
 
 
@@ -51,20 +52,38 @@ def test_an_order_id_is_found_in_every_known_place(tree: object) -> None:
     assert read(tree, OWN).order_id == "6000000000000000062"
 
 
-def test_a_link_of_the_card_wins_over_other_places() -> None:
-    tree = with_content(
+@pytest.mark.parametrize(
+    "content",
+    [
         {"dxCard": {"item": {"main": MAIN}}},
-        extJson='{"updateKey":"70000000011:7000000000000000062:2_paid_seller"}',
-        reminderUrl="fleamarket://x?orderId=8000000000000000062",
+        {"dxCard": {"item": {"main": {"targetUrl": "x://order_detail?id=6000000000000000062"}}}},
+        {"dynamicOperation": {"changeContent": {"dxCard": {"item": {"main": MAIN}}}}},
+    ],
+)
+def test_a_link_of_the_card_wins_over_every_other_place(content: dict[str, Any]) -> None:
+    tree = with_content(
+        content, extJson='{"updateKey":"70000000011:7000000000000000062:2_paid_seller"}'
     )
+    # Put in front, so that it is what a search of the whole tree would find.
+    tree = {"0": "fleamarket://x?orderId=8000000000000000062", **tree}
     assert read(tree, OWN).order_id == "6000000000000000062"
 
 
-def test_the_changed_card_wins_over_a_link_elsewhere() -> None:
-    changed = {"dxCard": {"item": {"main": MAIN}}}
-    url = "fleamarket://x?orderId=8000000000000000062"
-    tree = with_content({"dynamicOperation": {"changeContent": changed}}, aFirst=url)
+def test_the_update_key_wins_over_a_link_elsewhere() -> None:
+    tree = chat_tree(extJson='{"updateKey":"70000000011:6000000000000000062:2_paid_seller"}')
+    tree = {"0": "fleamarket://x?orderId=8000000000000000062", **tree}
     assert read(tree, OWN).order_id == "6000000000000000062"
+
+
+@pytest.mark.parametrize(
+    ("declared", "own", "words"), [(1, 2, "在吗"), (2, 1, "你好"), (None, 1, "你好")]
+)
+def test_only_content_that_calls_itself_a_text_gives_the_text(
+    declared: int | None, own: int, words: str
+) -> None:
+    tree = with_content({"contentType": own, "text": {"text": "你好"}}, reminderContent="在吗")
+    tree["1"]["6"]["3"]["4"] = declared
+    assert read(tree, OWN).text == words
 
 
 ORDER_TEXTS = [
