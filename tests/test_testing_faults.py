@@ -9,21 +9,8 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
-from testing_client import (
-    SEND,
-    A,
-    get_token,
-    ids,
-    linked,
-    opened,
-    send_body,
-    trees,
-)
-from xyfast.testing import (
-    FakeServer,
-    Fault,
-    ServerSettings,
-)
+from testing_client import SEND, A, get_token, ids, linked, opened, send_body, trees
+from xyfast.testing import FakeServer, Fault, ServerSettings
 
 
 async def test_a_duplicated_package_comes_twice_under_one_mid() -> None:

@@ -8,15 +8,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
-from testing_client import (
-    A,
-    B,
-    linked,
-)
-from xyfast.testing import (
-    FakeServer,
-    ServerSettings,
-)
+from testing_client import A, B, ids, linked
+from xyfast.testing import FakeServer, Fault, ServerSettings
 
 
 async def test_a_reset_link_ends_without_a_close_frame() -> None:
@@ -95,6 +88,22 @@ async def test_bits_that_no_frame_has_can_be_written() -> None:
             await client.receive()
         assert caught.value.sent is not None
         assert caught.value.sent.code == 1002
+
+
+async def test_a_link_that_trickles_can_be_closed_frozen_and_written_to() -> None:
+    async with FakeServer([A]) as server:
+        server.fault(None, Fault.TRICKLE)
+        async with linked(server) as client:
+            name = server.push_text(A, "在吗")
+            server.close_links(A)
+            assert ids(await client.push()) == [name]
+            with pytest.raises(ConnectionClosed):
+                await client.receive()
+            server.write(A, b"late")
+        async with linked(server, close_timeout=0.1):
+            server.push_text(A, "在吗")
+            server.half_open(A)
+            server.write(A, b"late")
 
 
 @pytest.mark.parametrize("lwp", ["/push/kickout", "/s/session/remove"])

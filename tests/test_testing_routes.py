@@ -6,23 +6,8 @@ import json
 
 import pytest
 
-from testing_client import (
-    BUYER,
-    CID,
-    NEWEST,
-    SEND,
-    A,
-    B,
-    ids,
-    linked,
-    send_body,
-    trees,
-)
-from xyfast.testing import (
-    FakeServer,
-    RepeatedUuid,
-    ServerSettings,
-)
+from testing_client import BUYER, CID, NEWEST, SEND, A, B, ids, linked, send_body, trees
+from xyfast.testing import FakeServer, RepeatedUuid, ServerSettings
 
 # Sends
 
@@ -116,10 +101,7 @@ async def test_history_goes_back_from_the_cursor(inclusive: bool) -> None:
 
 
 async def test_a_page_does_not_end_within_a_millisecond() -> None:
-    async with (
-        FakeServer([A], clock=lambda: 1_767_225_600_000) as server,
-        linked(server) as client,
-    ):
+    async with FakeServer([A], clock=lambda: 1_767_225_600_000) as server, linked(server) as client:
         names = server.push(A, [server.message(A, str(number)) for number in range(5)])
         page = await client.history(limit=2)
         listed = [model["message"]["messageId"] for model in page["userMessageModels"]]

@@ -82,19 +82,13 @@ def test_a_chat_has_the_bytes_of_the_vector(name: str, number: int, text: str, t
 @pytest.mark.parametrize(
     ("name", "sample"),
     [
-        (
-            "order/red-1",
-            samples.red_reminder("70000000011", "等待买家付款", 1767225636000),
-        ),
+        ("order/red-1", samples.red_reminder("70000000011", "等待买家付款", 1767225636000)),
         ("typing/start", samples.typing("70000000011", "9000000000102", 1767225648000)),
         (
             "read/batch",
             samples.read("70000000011", ["5000000000001.PNM", "5000000000002.PNM"], 1767225649000),
         ),
-        (
-            "marker/new-message",
-            samples.marker("70000000011", "5000000000052.PNM", 1767225652000),
-        ),
+        ("marker/new-message", samples.marker("70000000011", "5000000000052.PNM", 1767225652000)),
     ],
 )
 def test_a_mark_has_the_bytes_of_the_vector(name: str, sample: samples.Sample) -> None:

@@ -13,17 +13,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 import xyfast.testing
-from testing_client import (
-    A,
-    B,
-    ids,
-    linked,
-)
+from testing_client import A, B, ids, linked
 from xyfast.errors import StateError
-from xyfast.testing import (
-    PLANS,
-    FakeServer,
-)
+from xyfast.testing import PLANS, FakeServer
 
 # Plans
 

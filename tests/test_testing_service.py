@@ -6,20 +6,8 @@ import asyncio
 
 import pytest
 
-from testing_client import (
-    IM_KEY,
-    A,
-    get_token,
-    ids,
-    linked,
-    opened,
-)
-from xyfast.testing import (
-    FakeServer,
-    OldToken,
-    SecondLink,
-    ServerSettings,
-)
+from testing_client import IM_KEY, A, get_token, ids, linked, opened
+from xyfast.testing import FakeServer, OldToken, SecondLink, ServerSettings
 
 # Registration
 
@@ -46,12 +34,7 @@ async def test_the_greeting_can_be_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "key"),
-    [
-        ("D2", {"app-key": IM_KEY}),
-        ("D1", {"app-key": "another"}),
-        ("D1", {}),
-    ],
+    ("device", "key"), [("D2", {"app-key": IM_KEY}), ("D1", {"app-key": "another"}), ("D1", {})]
 )
 async def test_token_device_and_key_must_belong_together(device: str, key: dict[str, str]) -> None:
     async with FakeServer([A]) as server, opened(server) as client:

@@ -6,24 +6,8 @@ import asyncio
 
 import pytest
 
-from testing_client import (
-    CID,
-    A,
-    B,
-    get_token,
-    ids,
-    linked,
-    opened,
-    trees,
-)
-from xyfast.testing import (
-    FakeServer,
-    Fault,
-    Redelivery,
-    Replay,
-    ServerSettings,
-    samples,
-)
+from testing_client import CID, A, B, get_token, ids, linked, opened, trees
+from xyfast.testing import FakeServer, Fault, Redelivery, Replay, ServerSettings, samples
 
 # Pushes and acks
 
@@ -44,10 +28,7 @@ async def test_a_push_has_the_form_of_the_platform() -> None:
 
 
 async def test_positions_rise_strictly_within_one_millisecond() -> None:
-    async with (
-        FakeServer([A], clock=lambda: 1_767_225_600_000) as server,
-        linked(server) as client,
-    ):
+    async with FakeServer([A], clock=lambda: 1_767_225_600_000) as server, linked(server) as client:
         for _ in range(3):
             server.push_text(A, "在吗")
         positions = [push["body"]["syncPushPackage"]["maxPts"] for push in await client.pushed()]

@@ -81,10 +81,7 @@ def call(
             "POST",
             f"{base.path}/{api}/1.0/?{urlencode(query)}",
             body=urlencode({"data": data}),
-            headers={
-                cookie_header: cookies,
-                "Content-Type": "application/x-www-form-urlencoded",
-            },
+            headers={cookie_header: cookies, "Content-Type": "application/x-www-form-urlencoded"},
         )
         answer = used.getresponse()
         return HttpAnswer(

@@ -61,6 +61,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._protocol = ServerProtocol(max_size=LARGEST_MESSAGE)
         self._frozen = False
+        self._ended = False
         self._parts: list[bytes] = []
         self._pieces = bytearray()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -129,7 +130,7 @@ class Link(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Write bytes as they are, whatever they do to the stream."""
-        if self._frozen or self._transport.is_closing():
+        if self._frozen or self._ended or self._transport.is_closing():
             return
         if not (self._pieces or self._owner.trickles(self)):
             self._transport.write(data)
@@ -139,6 +140,8 @@ class Link(asyncio.Protocol):
             self._trickle()
 
     def _trickle(self) -> None:
+        if self._frozen:
+            return
         self._transport.write(bytes(self._pieces[:PIECE]))
         del self._pieces[:PIECE]
         if self._pieces:
@@ -197,7 +200,8 @@ class Link(asyncio.Protocol):
         for data in self._protocol.data_to_send():
             if data:
                 self.write(data)
-            elif self._transport.can_write_eof() and not self._transport.is_closing():
+            elif not (self._pieces or self._frozen or self._transport.is_closing()):
+                self._ended = True
                 self._transport.write_eof()
         if self._protocol.close_expected():
             self.later(CLOSE_TIMEOUT, self.abort)
