@@ -51,19 +51,20 @@ def test_a_push_without_position_or_out_of_order_never_moves_the_cursor_back() -
     assert ledger.cursor == 50
 
 
-def test_a_held_cursor_waits_for_the_server_to_know_it() -> None:
-    ledger = Ledger(5)
-    ledger.held = True
-    assert not ledger.stored(10, [])
-    assert ledger.release(5)
-    assert ledger.cursor == 10
-
-
-def test_the_first_position_of_the_server_is_taken_over() -> None:
+def test_the_servers_position_is_taken_over_once() -> None:
     ledger = Ledger()
-    ledger.held = True
-    assert ledger.release(100)
+    ledger.begin(100)
+    ledger.begin(200)
     assert ledger.cursor == 100
+
+
+def test_a_push_whose_position_does_not_count_still_holds_the_cursor_back() -> None:
+    ledger = Ledger(5)
+    ledger.stored(None, ["ahead"])
+    ledger.stored(10, [])
+    assert ledger.cursor == 5
+    ledger.handled("ahead")
+    assert ledger.cursor == 10
 
 
 @given(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from xyfast import requests
@@ -13,6 +14,13 @@ from xyfast.errors import NotSent, SendRefused, SendUnknown
 from xyfast.transport import Transport
 
 __all__ = ["Calls", "verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    link: int
+    answer: asyncio.Future[Frame]
+    heard: Callable[[int], None] | None
 
 
 class Calls:
@@ -34,7 +42,7 @@ class Calls:
         self._timeout = timeout
         self._link: int | None = None
         self._usable = asyncio.Event()
-        self._waiting: dict[str, tuple[int, asyncio.Future[Frame]]] = {}
+        self._waiting: dict[str, _Call] = {}
 
     def use(self, link: int | None) -> None:
         """Send over ``link`` from now on; None: wait for the next one."""
@@ -44,16 +52,19 @@ class Calls:
         else:
             self._usable.set()
 
-    async def ask(self, build: Callable[..., str]) -> Any:
+    async def ask(
+        self, build: Callable[..., str], *, heard: Callable[[int], None] | None = None
+    ) -> Any:
         """Send a request and return the answer's body.
 
-        ``build(mid=...)`` gives the text when a link is there. Raises `NotSent` if no link came
+        ``build(mid=...)`` gives the text when a link is there. ``heard(link)`` is called
+        before anything that the link tells after a good answer. Raises `NotSent` if no link came
         in time, `SendUnknown` if no answer came, `SendRefused` if the answer refuses.
         """
         mid, link = await self._send(build)
         key = requests.mid_key(mid)
         future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._waiting[key] = (link, future)
+        self._waiting[key] = _Call(link, future, heard)
         try:
             frame = await asyncio.wait_for(future, self._timeout)
         except asyncio.TimeoutError:
@@ -74,17 +85,20 @@ class Calls:
 
     def answered(self, frame: Frame) -> None:
         """An answer came; one that nobody waits for is ignored."""
-        _, future = self._waiting.get(requests.mid_key(frame.mid or ""), (0, None))
-        if future is not None and not future.done():
-            future.set_result(frame)
+        call = self._waiting.get(requests.mid_key(frame.mid or ""))
+        if call is None or call.answer.done():
+            return
+        if call.heard is not None and verdict(frame).ok:
+            call.heard(frame.link)
+        call.answer.set_result(frame)
 
     def lost(self, link: int) -> None:
         """A link is over: what it owes an answer will stay unanswered."""
         if link == self._link:
             self.use(None)
-        for asked_on, future in self._waiting.values():
-            if asked_on == link and not future.done():
-                future.set_exception(self._unknown("the link was lost before its answer"))
+        for call in self._waiting.values():
+            if call.link == link and not call.answer.done():
+                call.answer.set_exception(self._unknown("the link was lost before its answer"))
 
     async def _send(self, build: Callable[..., str]) -> tuple[str, int]:
         deadline = asyncio.get_running_loop().time() + self._timeout

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import logging
 import random
@@ -62,6 +63,7 @@ _LEVELS = {
     State.FAILED: logging.ERROR,
     State.NEEDS_LOGIN: logging.ERROR,
 }
+_RESUME_PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
 _TROUBLE = {"link": Trouble.LINK, "network": Trouble.NETWORK}
 
 
@@ -109,6 +111,8 @@ class Driver:
         self.account = account
         self.session = Session(settings, env.dice.random, env.links)
         self.ledger = Ledger()
+        self.synced: int | None = None
+        """The link that has confirmed the cursor: positions of its pushes count."""
         self.known = DedupCache(settings.dedup_size, settings.dedup_ttl)
         self.calls = Calls(account.id, env.transport, self._mid, settings.request_timeout)
         self.sent = DedupCache(settings.dedup_size, settings.dedup_ttl)
@@ -165,7 +169,6 @@ class Driver:
             case Dial():
                 self._dial(action)
             case Resume():
-                self.ledger.held = True
                 self.calls.use(action.link)
                 self._spawn(self._resume(action.link))
             case CloseLink():
@@ -236,25 +239,29 @@ class Driver:
         self._env.owners[action.link] = self
 
     async def _resume(self, link: int) -> None:
-        """Send the stored cursor; with none yet, start from the server's position."""
-        try:
-            cursor = self.ledger.cursor
-            if cursor is None:
-                cursor = await self._take_position()
-            else:
-                now = self._now_ms()
-                await self.ask(partial(requests.ack_diff, pts=cursor, now_ms=now))
-        except XyfastError as error:
-            self._warn("cursor not confirmed", error)
-            return
-        if link == self.session.link and self.ledger.release(cursor):
-            await self._env.store.handled(self.account.id, (), self.ledger.cursor)
+        """Tell the server the cursor, so that it pushes what came after it.
 
-    async def _take_position(self) -> int | None:
-        """getState, then ackDiff with its answer: the server's position becomes ours."""
-        state = await self.ask(requests.get_state)
-        await self.ask(partial(requests.ack_diff_state, state))
-        return requests.pts(state)
+        What a link pushes before the answer may lie beyond a gap that the server is about
+        to fill, so its position does not count; from the answer on, pushes come in order.
+        Requests right after /reg may be refused by flow control: they are asked again.
+        """
+        for pause in itertools.chain(_RESUME_PAUSES, itertools.repeat(_RESUME_PAUSES[-1])):
+            cursor = self.ledger.cursor or 0
+            try:
+                # Kept first, or a crash of a new account would begin again at "now".
+                await self._env.store.handled(self.account.id, (), cursor)
+                text = partial(requests.ack_diff, pts=cursor, now_ms=self._now_ms())
+                await self.calls.ask(text, heard=self._synced)
+            except XyfastError as error:
+                if link != self.session.link:
+                    return
+                self._warn("cursor not confirmed", error)
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    def _synced(self, link: int) -> None:
+        self.synced = link
 
     def resync(self) -> None:
         """The server cannot replay all that was missed: go on from its position."""
@@ -263,10 +270,12 @@ class Driver:
     async def _resync(self) -> None:
         start = self.ledger.cursor
         try:
-            end = await self._take_position()
+            state = await self.ask(requests.get_state)
+            await self.calls.ask(partial(requests.ack_diff_state, state), heard=self._synced)
         except XyfastError as error:
             self._warn("position not taken", error)
             return
+        end = requests.pts(state)
         if start is not None and end is not None:
             gap = Gap(
                 account_id=self.account.id,
@@ -311,8 +320,10 @@ class Driver:
 
     def opened(self, event: Opened) -> None:
         """A link is registered, for this account as the answer must say."""
-        confirmed = requests.reg_uid(json.loads(event.answer.headers))
-        if confirmed in (None, self.account.id):
+        headers = json.loads(event.answer.headers)
+        # An account that was never connected begins where the server is now.
+        self.ledger.begin((requests.server_time(headers) or self._now_ms()) * 1000)
+        if requests.reg_uid(headers) in (None, self.account.id):
             self.feed(LinkOpened(event.link))
         else:
             self._env.transport.close(event.link)

@@ -40,10 +40,11 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Arrival:
-    """A frame on its way through the store."""
+    """A frame on its way through the store. ``pts`` is None where it does not count."""
 
     driver: Driver
     frame: Frame
+    pts: int | None
     entries: list[_Entry] = field(default_factory=list)
 
 
@@ -96,7 +97,9 @@ class Intake:
         """A push, or an answer that carries a package."""
         if self._refusing:
             return  # not acknowledged: the server will bring it again
-        self._arrivals.append(_Arrival(driver, frame))
+        # An empty package says where the server is, not what we have.
+        counts = frame.link == driver.synced and frame.payloads
+        self._arrivals.append(_Arrival(driver, frame, frame.max_pts if counts else None))
         if len(self._arrivals) >= self._bound:
             self._transport.pause()
         self._work.set()
@@ -222,9 +225,7 @@ class Intake:
                 dead += 1
                 facts = {"account": row.account_id, "key": row.key, "reason": row.dead.reason}
                 log.warning("dead letter", extra=facts)
-        # An empty package says where the server is, not what we have.
-        pts = arrival.frame.max_pts if arrival.entries else None
-        if driver.ledger.stored(pts, opened, known):
+        if driver.ledger.stored(arrival.pts, opened, known):
             self._moved.add(driver)
         self._hooks(Committed(driver.account.id, len(opened) + dead, len(known), dead))
 

@@ -3,9 +3,6 @@
 Pushes come in order, each with its position (``pts``, microseconds) and the keys of its
 messages. A push is done when none of its keys is open; the cursor is the position of the
 last push before which every push is done. It never passes an unhandled message.
-
-While a new link has not yet been told the cursor, what it pushes may lie behind a gap that
-the server will still fill: `Ledger.held` keeps the cursor where it is for that time.
 """
 
 from __future__ import annotations
@@ -27,7 +24,6 @@ class Ledger:
     """The open messages of one account and the cursor that follows from them."""
 
     def __init__(self, cursor: int | None = None) -> None:
-        self.held = False
         self._cursor = cursor
         self._pushes: deque[_Push] = deque()
         self._waiting: dict[str, list[_Push]] = {}
@@ -42,6 +38,11 @@ class Ledger:
         """Messages stored and not yet handled."""
         return len(self._waiting)
 
+    def begin(self, cursor: int) -> None:
+        """Take the server's position as the first cursor ever."""
+        if self._cursor is None:
+            self._cursor = cursor
+
     def recovered(self, keys: Iterable[str]) -> None:
         """Messages of an earlier run that still wait for their handler hold the cursor back."""
         self.stored(self._cursor, tuple(keys))
@@ -49,6 +50,7 @@ class Ledger:
     def stored(self, pts: int | None, new: Collection[str], known: Collection[str] = ()) -> bool:
         """A push was committed: ``new`` keys are open now, ``known`` ones may still be.
 
+        ``pts`` is None for a push whose position says nothing about what came before it.
         Returns whether the cursor moved, as it does for a push with nothing open.
         """
         push = _Push(pts or 0)
@@ -67,18 +69,9 @@ class Ledger:
             push.open -= 1
         return self._advance()
 
-    def release(self, cursor: int | None = None) -> bool:
-        """The server knows the cursor, or has set it to ``cursor``; it moves again."""
-        self.held = False
-        if cursor is not None and cursor > (self._cursor or 0):
-            self._cursor = cursor
-            self._advance()
-            return True
-        return self._advance()
-
     def _advance(self) -> bool:
         before = self._cursor
-        while self._pushes and not self._pushes[0].open and not self.held:
+        while self._pushes and not self._pushes[0].open:
             pts = self._pushes.popleft().pts
             if pts > (self._cursor or 0):
                 self._cursor = pts

@@ -29,8 +29,10 @@ __all__ = ["add_parser"]
 
 _ACCOUNTS = ("9000000000001", "9000000000002")
 _CONVERSATIONS = 20
-_BURST = 8  # messages pushed before the event loop gets its turn
+_UNANSWERED = 200  # messages that wait for an answer before no more are pushed
 _STALL = 60.0  # seconds without any progress after which the demo gives up
+
+_Key = tuple[str, str]  # account and message id
 
 # The waits of a real client, a tenth as long, so that faults are seen to be mended.
 _HASTE = {
@@ -159,7 +161,7 @@ async def _demo(messages: int, fault: str, screen: Screen) -> int:
                 await server.wait(
                     lambda: all(client.state(name) is State.CONNECTED for name in _ACCOUNTS)
                 )
-                pushed = await _push(server, messages)
+                pushed = await _push(server, bot, messages, screen)
                 await _finish(server, bot, pushed, screen)
             watch.closed = True
             return _report(server, bot, pushed, screen)
@@ -180,21 +182,28 @@ class _Watch:
             self._screen.say(f"{fact.account_id}: dead letter ({fact.failed})")
 
 
-async def _push(server: FakeServer, messages: int) -> list[tuple[str, str]]:
-    """Push texts to the accounts in turn, in short bursts; returns account and id of each."""
-    pushed = []
-    for number, account in zip(range(messages), itertools.cycle(_ACCOUNTS)):
+async def _push(server: FakeServer, bot: Bot, messages: int, screen: Screen) -> list[_Key]:
+    """Push texts to the accounts in turn; returns account and id of each.
+
+    Buyers stop asking while too many of them wait, well within what the server keeps for
+    a link that is down.
+    """
+    pushed: list[_Key] = []
+
+    def answered_enough() -> bool:
+        screen.progress(f"pushed {len(pushed)}, answered {len(bot.handled)}")
+        return len(pushed) - len(bot.handled) < _UNANSWERED
+
+    for number, account in zip(range(messages), itertools.cycle(_ACCOUNTS), strict=False):
         text = f"在吗 {number}"
         conversation = str(70000000011 + number % _CONVERSATIONS)
         pushed.append((account, server.push_text(account, text, conversation=conversation)))
-        if number % _BURST == 0:
-            await asyncio.sleep(0)
+        if not answered_enough():
+            await server.wait(answered_enough, timeout=_STALL)
     return pushed
 
 
-async def _finish(
-    server: FakeServer, bot: Bot, pushed: list[tuple[str, str]], screen: Screen
-) -> None:
+async def _finish(server: FakeServer, bot: Bot, pushed: list[_Key], screen: Screen) -> None:
     """Wait until every message is answered and acknowledged, or nothing moves any more."""
     wanted = {key for _, key in pushed}
     before, moved = (-1, -1), time.monotonic()
@@ -213,7 +222,7 @@ async def _finish(
         await server.wait(done, timeout=3600.0)
 
 
-def _report(server: FakeServer, bot: Bot, pushed: list[tuple[str, str]], screen: Screen) -> int:
+def _report(server: FakeServer, bot: Bot, pushed: list[_Key], screen: Screen) -> int:
     acked = sum(key in server.ledger(account).acked for account, key in pushed)
     replies = Counter(
         (account, sent.text) for account in _ACCOUNTS for sent in server.ledger(account).sent
