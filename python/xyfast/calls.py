@@ -20,7 +20,7 @@ __all__ = ["Calls", "verdict"]
 class _Call:
     link: int
     answer: asyncio.Future[Frame]
-    heard: Callable[[int], None] | None
+    heard: Callable[[Frame], None] | None
 
 
 class Calls:
@@ -53,12 +53,12 @@ class Calls:
             self._usable.set()
 
     async def ask(
-        self, build: Callable[..., str], *, heard: Callable[[int], None] | None = None
+        self, build: Callable[..., str], *, heard: Callable[[Frame], None] | None = None
     ) -> Any:
         """Send a request and return the answer's body.
 
-        ``build(mid=...)`` gives the text when a link is there. ``heard(link)`` is called
-        before anything that the link tells after a good answer. Raises `NotSent` if no link came
+        ``build(mid=...)`` gives the text when a link is there. ``heard(answer)`` is
+        called for a good answer, before anything that the link tells after it. Raises `NotSent` if no link came
         in time, `SendUnknown` if no answer came, `SendRefused` if the answer refuses.
         """
         mid, link = await self._send(build)
@@ -66,11 +66,12 @@ class Calls:
         future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._waiting[key] = _Call(link, future, heard)
         try:
-            frame = await asyncio.wait_for(future, self._timeout)
-        except asyncio.TimeoutError:
-            raise self._unknown(f"no answer came within {self._timeout:g} s") from None
+            await asyncio.wait({future}, timeout=self._timeout)
         finally:
-            self._waiting.pop(key, None)
+            del self._waiting[key]
+        if not future.done():
+            raise self._unknown(f"no answer came within {self._timeout:g} s")
+        frame = future.result()
         judged = verdict(frame)
         if judged.ok:
             return _json(frame.body)
@@ -89,7 +90,7 @@ class Calls:
         if call is None or call.answer.done():
             return
         if call.heard is not None and verdict(frame).ok:
-            call.heard(frame.link)
+            call.heard(frame)
         call.answer.set_result(frame)
 
     def lost(self, link: int) -> None:

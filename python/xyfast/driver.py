@@ -260,8 +260,8 @@ class Driver:
             else:
                 return
 
-    def _synced(self, link: int) -> None:
-        self.synced = link
+    def _synced(self, answer: Frame) -> None:
+        self.synced = answer.link
 
     def resync(self) -> None:
         """The server cannot replay all that was missed: go on from its position."""
@@ -353,11 +353,14 @@ class Driver:
     async def send(self, build: Callable[..., str]) -> Sent:
         """Send what ``build(uuid=..., mid=...)`` makes; the server's answer makes it `Sent`."""
         uuid = self._uuids.next(self._now_ms())
-        body = await self.ask(partial(build, uuid=uuid))
-        sent = Sent(message_id=requests.message_id(body), uuid=uuid)
-        if sent.message_id is not None:
-            self.sent.add(sent.message_id)
-        return sent
+        body = await self.calls.ask(partial(build, uuid=uuid), heard=self._note_sent)
+        return Sent(message_id=requests.message_id(body), uuid=uuid)
+
+    def _note_sent(self, answer: Frame) -> None:
+        """The echo of what we sent may be the very next frame."""
+        message_id = requests.message_id(json.loads(answer.body or "null"))
+        if message_id is not None:
+            self.sent.add(message_id)
 
     def _mid(self) -> str:
         return self._mids.next(self._now_ms())

@@ -1,0 +1,23 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from world import ME, OTHER, ThreadedServer
+from xyfast.testing import FakeServer
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeServer]:
+    async with FakeServer([ME, OTHER]) as server:
+        yield server
+
+
+@pytest.fixture
+def threaded_server() -> Iterator[ThreadedServer]:
+    threaded = ThreadedServer()
+    yield threaded
+    threaded.close()
