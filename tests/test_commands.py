@@ -1,0 +1,254 @@
+"""The command line, run as users run it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import xyfast
+from xyfast.__main__ import main
+from xyfast.testing import PLANS
+
+VECTORS = Path(__file__).parent / "vectors"
+PUSHES = {v["name"]: v for v in json.loads((VECTORS / "pushes.json").read_text("utf-8"))["vectors"]}
+GOOD = "ggGhYQKhYg=="
+
+
+def xyfast_run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "xyfast", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"xyfast {xyfast.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "fault", ["none", "reset", "close", "half-open", "duplicate", "bad-payload"]
+)
+def test_the_demo_loses_and_doubles_nothing(fault: str) -> None:
+    done = xyfast_run("demo", "--messages", "120", "--fault", fault, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "pushed": 120,
+        "acked": 120,
+        "handled": 120,
+        "replied": 120,
+        "duplicates": 0,
+        "lost": 0,
+    }
+
+
+def test_the_demo_shows_what_happens() -> None:
+    done = xyfast_run("demo", "--messages", "10")
+    assert done.returncode == 0, done.stderr
+    assert "9000000000001: connected (registered)" in done.stdout
+    assert done.stdout.rstrip().endswith("duplicates 0, lost 0")
+
+
+def test_the_demo_knows_its_faults() -> None:
+    assert list(PLANS) == ["none", "reset", "close", "half-open", "duplicate", "bad-payload"]
+    done = xyfast_run("demo", "--fault", "resets")
+    assert done.returncode == 2
+    assert "unknown fault 'resets'; known: none reset" in done.stderr
+    assert xyfast_run("demo", "--messages", "0").returncode == 2
+
+
+def decoded(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[Any], str]:
+    code = main(["decode", "--compact", *arguments])
+    shown = capsys.readouterr()
+    return code, [json.loads(line) for line in shown.out.splitlines()], shown.err
+
+
+def test_decodes_a_payload(capsys: pytest.CaptureFixture[str]) -> None:
+    assert decoded(capsys, GOOD) == (0, [{"1": "a", "2": "b"}], "")
+
+
+def test_decodes_plain_json_payloads(capsys: pytest.CaptureFixture[str]) -> None:
+    assert decoded(capsys, '{"a": "b"}') == (0, [{"a": "b"}], "")
+
+
+def test_pretty_output_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decode", "ggGm5Zyo5ZCXAqFi"]) == 0
+    assert capsys.readouterr().out == '{\n  "1": "在吗",\n  "2": "b"\n}\n'
+
+
+def test_decodes_a_frame_with_its_payloads(capsys: pytest.CaptureFixture[str]) -> None:
+    code, [frame], errors = decoded(capsys, PUSHES["package/three"]["frame"])
+    assert (code, errors) == (0, "")
+    assert (frame["kind"], frame["lwp"]) == ("push", "/s/vulcan")
+    assert len(frame["payloads"]) == 3
+    assert frame["payloads"][0]["1"]["3"].endswith(".PNM")
+
+
+def test_decodes_an_answer_with_its_body(capsys: pytest.CaptureFixture[str]) -> None:
+    code, [frame], _ = decoded(capsys, PUSHES["answer/send-ok"]["frame"])
+    assert (code, frame["kind"], frame["code"]) == (0, "answer", 200)
+    assert frame["body"]["messageId"] == "5000000000070.PNM"
+
+
+def test_a_bad_entry_is_told_and_its_neighbours_are_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, [frame], errors = decoded(capsys, PUSHES["package/one-bad"]["frame"])
+    assert code == 1
+    assert [tree is None for tree in frame["payloads"]] == [False, True, False]
+    assert errors.startswith("xyfast decode: argument: payload 1: msgpack: ")
+
+
+def test_errors_say_where(capsys: pytest.CaptureFixture[str]) -> None:
+    code, values, errors = decoded(capsys, "ggGhYQ==")
+    assert (code, values) == (1, [])
+    assert "byte" in errors
+    code, _, errors = decoded(capsys, '{"headers":{},"lwp":"/s/sync","body":{"x"')
+    assert code == 1
+    assert "argument" in errors
+
+
+def test_decodes_a_file_line_by_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "payloads.txt"
+    path.write_text(f"{GOOD}\n\nggGh\n{GOOD}\n", "utf-8")
+    code, values, errors = decoded(capsys, "--file", str(path))
+    assert (code, len(values)) == (1, 2)
+    assert f"{path}, line 3: " in errors
+    assert decoded(capsys, "--file", str(tmp_path / "missing"))[0] == 2
+
+
+def test_decodes_standard_input() -> None:
+    done = xyfast_run("decode", "--compact", stdin=f"{GOOD}\n{GOOD}\n")
+    assert done.returncode == 0
+    assert done.stdout == '{"1": "a", "2": "b"}\n' * 2
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "xyfast", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+
+
+async def line(process: asyncio.subprocess.Process) -> Any:
+    assert process.stdout is not None
+    return json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+
+
+async def test_the_fake_server_serves_other_bots_and_tells_its_ledger(tmp_path: Path) -> None:
+    script = tmp_path / "script.jsonl"
+    script.write_text('{"text": "second", "after": 0.01}\n', "utf-8")
+    process = await start("fake-server", "--push", "在吗", "--script", str(script))
+    addresses = await line(process)
+    [(account_id, cookies)] = addresses["cookies"].items()
+    settings = xyfast.Settings(url=addresses["url"], token_url=addresses["token_url"])
+    answered = asyncio.Event()
+    async with xyfast.Client(settings=settings) as client:
+
+        @client.on(xyfast.ChatMessage)
+        async def answer(message: xyfast.ChatMessage) -> None:
+            await message.reply(f"re: {message.text}")
+            if message.text == "second":
+                answered.set()
+
+        await client.add(xyfast.Account.from_cookies(cookies))
+        await asyncio.wait_for(answered.wait(), 30)
+    process.send_signal(signal.SIGTERM)
+    ledger = await line(process)
+    assert await process.wait() == 0
+    assert ledger["pushed"] == ledger["acked"] == 2
+    sent = [item["text"] for item in ledger["accounts"][account_id]["sent"]]
+    assert sent == ["re: 在吗", "re: second"]
+
+
+async def test_the_fake_server_takes_ports_and_stops_by_itself() -> None:
+    first = await start("fake-server")
+    taken = (await line(first))["url"].rstrip("/").rpartition(":")[2]
+    second = await asyncio.to_thread(xyfast_run, "fake-server", "--port", taken)
+    assert second.returncode == 2
+    assert "xyfast fake-server: " in second.stderr
+    first.terminate()
+    await first.communicate()
+    third = await asyncio.to_thread(
+        xyfast_run, "fake-server", "--port", taken, "--seconds", "0.01", "--account", "123"
+    )
+    assert third.returncode == 0
+    addresses = json.loads(third.stdout.splitlines()[0])
+    assert addresses["url"].endswith(f":{taken}/")
+    assert list(addresses["cookies"]) == ["123"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"txt": "x"}', "line 1"),
+        ('{"text": "x"}\nnonsense', "line 2"),
+        ('{"text": "x", "after": -1}', "`after`"),
+        ('{"text": 5}', "`text`"),
+    ],
+)
+def test_a_script_that_makes_no_sense_is_refused(
+    content: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "script.jsonl"
+    path.write_text(content, "utf-8")
+    assert main(["fake-server", "--script", str(path)]) == 2
+    assert reason in capsys.readouterr().err
+
+
+BOT = """
+import asyncio, sys
+from xyfast import Account, ChatMessage, Client, Settings
+
+url, token_url, cookies = sys.argv[1:]
+client = Client(settings=Settings(url=url, token_url=token_url))
+
+@client.on(ChatMessage)
+async def answer(message):
+    print("entered", flush=True)
+    await asyncio.sleep(0.2)
+    await message.reply("done")
+
+async def main():
+    await client.add(Account.from_cookies(cookies))
+    await client.run()
+    print("stopped", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_a_bot_cleanly(number: signal.Signals, server: Any) -> None:
+    account = server.accounts[0]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        BOT,
+        server.url,
+        server.token_url,
+        server.cookies(account),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    assert process.stdout is not None
+    await server.wait(lambda: server.links(account), timeout=30)
+    server.push_text(account, "在吗")
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"entered\n"
+    process.send_signal(number)
+    rest, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, rest) == (0, b"stopped\n")
+    assert [sent.text for sent in server.ledger(account).sent] == ["done"]

@@ -1,0 +1,97 @@
+"""The examples of both READMEs run as they stand."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import xyfast
+from world import ME, fast_settings
+from xyfast.testing import FakeServer
+
+ROOT = Path(__file__).parent.parent
+READMES = ["README.md", "README.zh-CN.md"]
+
+
+def blocks(name: str, language: str) -> list[str]:
+    text = (ROOT / name).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def write(folder: Path, code: str) -> str:
+    path = folder / "example.py"
+    path.write_text(code, "utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", READMES)
+async def test_the_bot_answers(
+    name: str, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [code] = [block for block in blocks(name, "python") if "seller.toml" in block]
+    toml = re.sub(
+        r"(?m)^cookies = .*$", f'cookies = "{server.cookies(ME)}"', blocks(name, "toml")[0]
+    )
+    (tmp_path / "seller.toml").write_text(toml, "utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    class PointedClient(xyfast.Client):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(settings=fast_settings(server), **options)
+
+    monkeypatch.setattr(xyfast, "Client", PointedClient)
+    example = runpy.run_path(write(tmp_path, code))
+    running = asyncio.ensure_future(example["main"]())
+    await server.wait(server.links)
+    server.push_text(ME, "在吗")
+    server.push_text(ME, "something else")
+    await server.wait(lambda: server.ledger(ME).sent and not server.ledger(ME).unacked)
+    await example["client"].close()
+    await running
+    assert [sent.text for sent in server.ledger(ME).sent] == ["在的，拍下今天发货"]
+    assert (tmp_path / "xyfast.db").exists()
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_codec_and_fake_server_examples_run(name: str, tmp_path: Path) -> None:
+    examples = [block for block in blocks(name, "python") if "seller.toml" not in block]
+    assert len(examples) == 2
+    for code in examples:
+        runpy.run_path(write(tmp_path, code), run_name="__main__")
+
+
+def test_both_readmes_show_the_same_code() -> None:
+    def code(name: str) -> list[str]:
+        found = blocks(name, "python") + blocks(name, "sh") + blocks(name, "toml")
+        # Comments and the words that a person reads differ.
+        return [re.sub(r"\s*#.*|f\".*?\"", "", block) for block in found]
+
+    assert code("README.md") == code("README.zh-CN.md")
+
+
+@pytest.mark.parametrize("name", [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
+def test_links_to_files_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_file_of_the_layout_exists() -> None:
+    """The tree in CONTRIBUTING.md, line by line."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    folder = ROOT
+    for line in text.split("```")[1].strip().splitlines():
+        found = re.match(r"( *)(.+?)(?:  |$)", line)
+        assert found is not None
+        indent, names = found.groups()
+        if not indent:
+            folder = ROOT
+        for name in names.split():
+            assert (folder / name).exists(), name
+        if not indent:
+            folder = ROOT / names.split()[0]

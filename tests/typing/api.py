@@ -1,0 +1,86 @@
+"""Never run, only type-checked: what an editor infers for users of the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import assert_type
+
+import xyfast
+from xyfast import (
+    Account,
+    ChatMessage,
+    Client,
+    CredentialSource,
+    DedupCache,
+    Expired,
+    Gap,
+    Message,
+    Sent,
+    SqliteStore,
+    State,
+    Store,
+    Token,
+    TokenProvider,
+)
+from xyfast.testing import FakeServer
+
+assert_type(xyfast.decrypt("ggGhYQ=="), str)
+assert_type(xyfast.decode(b"ggGhYQ=="), dict[str, Any])
+assert_type(xyfast.pick("ggGhYQ==", ["1.10.reminderContent"]), tuple[Any, ...])
+assert_type(xyfast.packb({"a": [1, None]}), bytes)
+assert_type(xyfast.b64encode(memoryview(b"a")), str)
+assert_type(DedupCache(maxsize=10, ttl=1.0).seen("id"), bool)
+
+store: Store = SqliteStore("xyfast.db")
+client = Client(store=store)
+
+
+@client.on(ChatMessage)
+async def answer(message: ChatMessage) -> None:
+    assert_type(message.text, str)
+    assert_type(await message.reply("x"), Sent)
+
+
+@client.on(Message)
+async def everything(message: Message) -> str | None:
+    return message.conversation_id
+
+
+@client.on(Expired)
+async def late(expired: Expired) -> None:
+    assert_type(expired.message, Message)
+
+
+@client.on(Gap)
+async def missed(gap: Gap) -> None:
+    assert_type(gap.start, int)
+
+
+@client.on(Gap)  # type: ignore[arg-type]
+async def wrong(message: ChatMessage) -> None: ...
+
+
+class Tokens:
+    async def token(self, account: Account, keep: object, /) -> Token:
+        return Token("value")
+
+
+class Human:
+    async def credentials(
+        self, account: Account, reason: str, *, human: bool, url: str | None
+    ) -> Account | None:
+        return None
+
+
+tokens: TokenProvider = Tokens()
+human: CredentialSource = Human()
+
+
+async def main() -> None:
+    await client.add(Account.from_file("seller.toml"))
+    assert_type(client.state("9000000000001"), State)
+    assert_type(client.accounts, tuple[Account, ...])
+    assert_type(await client.history("9000000000001", "70000000011"), list[Message])
+    async with FakeServer(["9000000000001"]) as server:
+        assert_type(server.url, str)
