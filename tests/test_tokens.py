@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -118,3 +119,20 @@ def test_addresses_that_would_leak_cookies_are_refused(url: str, reason: str) ->
 
 def test_a_token_shows_nothing() -> None:
     assert repr(Token("secret", 5.0)) == "Token(lifetime=5.0)"
+
+
+async def test_a_slow_endpoint_does_not_delay_whoever_gives_up_waiting(server: FakeServer) -> None:
+    server.fault(ME, Fault.HTTP_SLOW)
+    asking = asyncio.ensure_future(tokens(server).token(account(server), lambda account: None))
+    await server.wait(lambda: server.ledger(ME).calls)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+@pytest.mark.parametrize("fault", [Fault.HTTP_ERROR, Fault.HTTP_DROPPED, Fault.SIGNATURE_STALE])
+async def test_whatever_else_goes_wrong_is_a_token_error(server: FakeServer, fault: Fault) -> None:
+    server.fault(ME, fault)
+    with pytest.raises(TokenError) as caught:
+        await tokens(server).token(account(server), lambda account: None)
+    assert not isinstance(caught.value, LoginRequired)

@@ -57,9 +57,10 @@ class Calls:
     ) -> Any:
         """Send a request and return the answer's body.
 
-        ``build(mid=...)`` gives the text when a link is there. ``heard(answer)`` is
-        called for a good answer, before anything that the link tells after it. Raises `NotSent` if no link came
-        in time, `SendUnknown` if no answer came, `SendRefused` if the answer refuses.
+        ``build(mid=...)`` gives the text when a link is there. ``heard(answer)`` is called
+        for a good answer, before anything that the link tells after it. Raises `NotSent`
+        if no link came in time, `SendUnknown` if no answer came, `SendRefused` if the
+        answer refuses.
         """
         mid, link = await self._send(build)
         key = requests.mid_key(mid)

@@ -121,6 +121,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._token: Token | None = None
         self._fetching: asyncio.Task[None] | None = None
+        self._resyncing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._mids = requests.Mids(env.dice)
@@ -265,7 +266,8 @@ class Driver:
 
     def resync(self) -> None:
         """The server cannot replay all that was missed: go on from its position."""
-        self._spawn(self._resync())
+        if self._resyncing is None or self._resyncing.done():
+            self._resyncing = self._spawn(self._resync())
 
     async def _resync(self) -> None:
         start = self.ledger.cursor

@@ -227,7 +227,8 @@ class Intake:
                 log.warning("dead letter", extra=facts)
         if driver.ledger.stored(arrival.pts, opened, known):
             self._moved.add(driver)
-        self._hooks(Committed(driver.account.id, len(opened) + dead, len(known), dead))
+        if arrival.entries:
+            self._hooks(Committed(driver.account.id, len(opened) + dead, len(known), dead))
 
     def _delivery(self, entry: _Entry, driver: Driver) -> Delivery:
         row, facts, error = entry.row, entry.facts, entry.payload.error

@@ -8,9 +8,11 @@ the account's cookies.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -18,7 +20,8 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from email.message import Message
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 
 from xyfast.account import Account, format_cookies
 from xyfast.config import Settings, is_loopback
@@ -26,6 +29,8 @@ from xyfast.errors import LoginRequired, TokenError
 from xyfast.requests import APP_KEY
 
 __all__ = ["PlatformTokens", "Token", "TokenProvider", "sign"]
+
+T = TypeVar("T")
 
 _API = "mtop.taobao.idlemessage.pc.login.token"
 _MTOP_APP_KEY = "34839810"
@@ -85,7 +90,7 @@ def sign(token: str, t: int, data: str) -> str:
 
 
 class PlatformTokens:
-    """Tokens by the platform's HTTP call, on a worker thread of the event loop.
+    """Tokens by the platform's HTTP call, on a thread of its own.
 
     ``clock`` gives seconds since the epoch.
     """
@@ -110,7 +115,7 @@ class PlatformTokens:
         data = json.dumps({"appKey": APP_KEY, "deviceId": account.device_id}, separators=(",", ":"))
         answer: dict[str, Any] = {}
         for _ in range(_TRIES):
-            headers, body = await asyncio.to_thread(self._post, self._request(account, data))
+            headers, body = await _off_loop(partial(self._post, self._request(account, data)))
             rotated = account.merged(headers.get_all("Set-Cookie", []), now=self._clock())
             if rotated != account:
                 account = rotated
@@ -167,6 +172,32 @@ class PlatformTokens:
             # The request's URL carries the signature and stays out of the message.
             reason = getattr(error, "reason", error)
             raise TokenError(f"token call failed: {reason}", "network") from None
+
+
+async def _off_loop(work: Callable[[], T]) -> T:
+    """Run ``work`` on a daemon thread, so that a slow endpoint never delays closing or exit."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(cast("T", result))
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as caught:
+            error = caught
+        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="xyfast-token", daemon=True).start()
+    return await future
 
 
 _MOST_BYTES = 1024 * 1024
