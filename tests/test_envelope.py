@@ -94,11 +94,14 @@ def test_one_name_is_enough_for_the_web_form(name: str) -> None:
 
 @pytest.mark.parametrize("gone", ["contentType", "sessionArouse"])
 def test_a_session_is_told_by_its_type_or_its_content(gone: str) -> None:
-    tree = put(BY_NAME["session/arouse-0"], ("operation", "content", gone), None)
-    if gone == "sessionArouse":
-        assert read(tree, OWN).kind == "session"
-    else:
-        assert read(tree, OWN) == read(BY_NAME["session/arouse-0"], OWN)
+    content = dict(BY_NAME["session/arouse-0"]["operation"]["content"])
+    del content[gone]
+    facts = read(put(BY_NAME["session/arouse-0"], ("operation", "content"), content), OWN)
+    assert (facts.kind, facts.conversation_id, facts.item_id) == ("session", CID, "800000000031")
+
+
+def test_the_web_form_names_its_sender() -> None:
+    assert read(BY_NAME["chat/operation-text-0"], OWN).sender_name == "测试买家"
 
 
 def test_the_other_party_of_a_session_is_the_peer_in_either_role() -> None:
@@ -328,6 +331,11 @@ def test_a_tip_of_history_in_the_buyers_name_is_no_chat() -> None:
 def test_content_of_history_may_stand_without_a_wrapper() -> None:
     content = {"contentType": 1, "text": {"text": "包邮吗"}}
     assert history_entry(entry(content=content), OWN).text == "包邮吗"
+
+
+def test_content_of_history_that_cannot_be_read_leaves_its_summary() -> None:
+    content = {"contentType": 101, "custom": {"type": 1, "summary": "[卡片消息]", "data": "?"}}
+    assert history_entry(entry(content=content, extension={}), OWN).text == "[卡片消息]"
 
 
 def test_a_group_of_history_is_no_chat() -> None:

@@ -58,7 +58,7 @@ def history_entry(model: object, own_id: str, /) -> Facts:
         content,
         own_id,
         # Type 14 of the wrapper is the platform's tip, whatever the content calls itself.
-        declared=14 if number(at(custom, "type")) == 14 else number(content.get("contentType")),
+        declared=14 if number(at(custom, "type")) == 14 else None,
         summary=at(custom, "summary"),
         sender=at(message, "sender", "uid"),
     )
