@@ -20,7 +20,7 @@ import xyfast
 
 VECTORS = Path(__file__).parent.parent / "tests" / "vectors" / "decrypt.json"
 PAYLOADS = {v["name"]: v["payload"] for v in json.loads(VECTORS.read_text("utf-8"))["vectors"]}
-CASES = ["kind/chat-text", "kind/chat-text-long"]
+CASES = ["kind/chat-text", "kind/trade-paid"]
 
 
 def with_msgpack(payload: str) -> str:

@@ -19,7 +19,7 @@ __all__ = ["Calls", "verdict"]
 @dataclass(frozen=True, slots=True)
 class _Call:
     link: int
-    answer: asyncio.Future[Frame]
+    answer: asyncio.Future[Frame | None]  # None: the link was lost
     heard: Callable[[Frame], None] | None
 
 
@@ -64,7 +64,7 @@ class Calls:
         """
         mid, link = await self._send(build)
         key = requests.mid_key(mid)
-        future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Frame | None] = asyncio.get_running_loop().create_future()
         self._waiting[key] = _Call(link, future, heard)
         try:
             await asyncio.wait({future}, timeout=self._timeout)
@@ -73,6 +73,8 @@ class Calls:
         if not future.done():
             raise self._unknown(f"no answer came within {self._timeout:g} s")
         frame = future.result()
+        if frame is None:
+            raise self._unknown("the link was lost before its answer")
         judged = verdict(frame)
         if judged.ok:
             return _json(frame.body)
@@ -100,7 +102,7 @@ class Calls:
             self.use(None)
         for call in self._waiting.values():
             if call.link == link and not call.answer.done():
-                call.answer.set_exception(self._unknown("the link was lost before its answer"))
+                call.answer.set_result(None)
 
     async def _send(self, build: Callable[..., str]) -> tuple[str, int]:
         deadline = asyncio.get_running_loop().time() + self._timeout

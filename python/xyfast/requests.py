@@ -58,7 +58,8 @@ class Mids:
     """Makes the ids that pair a request with its answer; no two of one maker are equal.
 
     A random number from 0 to 999, the time in milliseconds, a space and ``0``, as the web
-    page makes them. The time moves on by itself when it is asked for twice within one
+    page makes them. The number is even: heartbeats, which links make by themselves, have odd
+    ones. The time moves on by itself when it is asked for twice within one
     millisecond or steps back.
     """
 
@@ -69,7 +70,7 @@ class Mids:
     def next(self, now_ms: int, /) -> str:
         """Give the next one; ``now_ms`` is milliseconds since 1970."""
         self._last = max(now_ms, self._last + 1)
-        return f"{self._dice.randrange(1000)}{self._last} 0"
+        return f"{self._dice.randrange(0, 1000, 2)}{self._last} 0"
 
 
 class Uuids:
