@@ -26,7 +26,7 @@ mod tls;
 use std::collections::hash_map::{Entry, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{io, mem, process};
+use std::{io, process};
 
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -238,13 +238,11 @@ impl AsFd for Links {
 
 impl Drop for Links {
     fn drop(&mut self) {
+        // In a forked child the sockets stay with tasks that never run: closing them would take
+        // them out of the epoll set that the parent still uses, and a lock may be taken for ever.
         if self.is_ours() {
-            return self.shutdown();
+            self.shutdown();
         }
-        // Closing a socket here would take it out of the epoll set that the parent still uses.
-        mem::forget(self.mailbox.clone());
-        let links = self.links.get_mut().unwrap_or_else(PoisonError::into_inner);
-        mem::forget(mem::take(links));
     }
 }
 

@@ -263,12 +263,13 @@ fn every_link_ends_exactly_once_whatever_its_server_does() {
             server
         })
         .collect();
-    let mut opened = vec![false; LINKS as usize];
-    let mut frames = vec![0; LINKS as usize];
-    let mut closed = 0;
-    while closed < LINKS {
+    let mut opened = [false; LINKS as usize];
+    let mut frames = [0; LINKS as usize];
+    let mut closed = [false; LINKS as usize];
+    while closed.contains(&false) {
         let Event { link, news } = user.next();
         let number = link.number() as usize;
+        assert!(!closed[number], "nothing follows the end");
         match news {
             News::Opened(_) => {
                 assert_eq!((opened[number], frames[number]), (false, 0));
@@ -281,11 +282,7 @@ fn every_link_ends_exactly_once_whatever_its_server_does() {
                 }
             }
             News::Invalid { .. } => panic!("link {number}"),
-            News::Closed(_) => {
-                // Dialling would be refused if the link had not ended, or ended twice.
-                opened[number] = false;
-                closed += 1;
-            }
+            News::Closed(_) => closed[number] = true,
         }
     }
     assert!(user.links.drain(1).is_empty());
