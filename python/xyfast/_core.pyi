@@ -1,7 +1,7 @@
 """The Rust module: codec, dedup, frames and links."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 from typing_extensions import Buffer  # only read by type checkers
 
@@ -32,85 +32,141 @@ class DedupCache:
 
 @final
 class Payload:
-    """One entry of a push. Exactly one of ``tree`` and ``error`` is set."""
+    """One entry of a push: what it holds, or why that could not be found out."""
 
     @property
-    def text(self) -> str | None: ...
+    def text(self) -> str | None:
+        """The payload as it was sent; None if the entry has none."""
     @property
-    def tree(self) -> Any: ...
+    def tree(self) -> Any:
+        """What the payload means, maps with str keys; None if there is an `error`."""
     @property
-    def error(self) -> Exception | None: ...
+    def error(self) -> Exception | None:
+        """Why there is no tree."""
+    @property
+    def stage(self) -> Literal["missing", "base64", "json", "msgpack"] | None:
+        """Where decoding failed; None if it did not."""
 
 @final
 class Frame:
-    @property
-    def kind(self) -> str: ...
-    @property
-    def link(self) -> int: ...
-    @property
-    def lwp(self) -> str | None: ...
-    @property
-    def code(self) -> int | None: ...
-    @property
-    def mid(self) -> str | None: ...
-    @property
-    def max_pts(self) -> int | None: ...
-    @property
-    def timestamp(self) -> int | None: ...
-    @property
-    def has_more(self) -> bool: ...
-    @property
-    def resync(self) -> bool: ...
-    @property
-    def payloads(self) -> list[Payload]: ...
-    @property
-    def ack(self) -> str | None: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def headers(self) -> str: ...
-    @property
-    def body(self) -> str | None: ...
+    """A frame from the server. Its repr shows sizes, never texts."""
 
-def parse_frame(text: str, /) -> Frame: ...
+    @property
+    def kind(self) -> Literal["push", "answer", "kick", "session_removed"]:
+        """What the frame is."""
+    @property
+    def link(self) -> int:
+        """The link that received it; 0 for a frame of `parse_frame`."""
+    @property
+    def lwp(self) -> str | None:
+        """The path."""
+    @property
+    def code(self) -> int | None:
+        """The result code of an answer."""
+    @property
+    def mid(self) -> str | None:
+        """The id that pairs request and answer."""
+    @property
+    def max_pts(self) -> int | None:
+        """The position behind the frame's package, in microseconds."""
+    @property
+    def timestamp(self) -> int | None:
+        """The server's time at which the package was made, in milliseconds."""
+    @property
+    def has_more(self) -> bool:
+        """Whether the package says that more will follow."""
+    @property
+    def resync(self) -> bool:
+        """Whether the server says that the gap is too long to be replayed."""
+    @property
+    def payloads(self) -> list[Payload]:
+        """The entries of the package, decoded when first looked at."""
+    @property
+    def ack(self) -> str | None:
+        """The text that acknowledges the frame; None for what is not acknowledged."""
+    @property
+    def text(self) -> str:
+        """The whole text."""
+    @property
+    def headers(self) -> str:
+        """The headers as JSON text."""
+    @property
+    def body(self) -> str | None:
+        """The body as JSON text; None if there is none, or null."""
+
+def parse_frame(text: str, /) -> Frame:
+    """Read one frame's text.
+
+    Raises `DecodeError` with reason ``"json"``, ``"depth"`` or ``"envelope"``; its offset
+    counts the bytes of the text in UTF-8.
+    """
 
 @final
 class Opened:
-    """A link is registered. ``answer`` is the server's answer to /reg."""
+    """A link is registered: from now on it takes acks and requests."""
 
     @property
-    def link(self) -> int: ...
+    def link(self) -> int:
+        """The link."""
     @property
-    def answer(self) -> Frame: ...
+    def answer(self) -> Frame:
+        """The server's answer to the registration."""
 
 @final
 class Closed:
+    """A link ended. Every dialled link ends exactly once, and nothing of it follows."""
+
     @property
-    def link(self) -> int: ...
+    def link(self) -> int:
+        """The link."""
     @property
-    def trouble(self) -> str: ...
+    def trouble(self) -> Literal["closed", "link", "network", "refused", "protocol"]:
+        """Why it ended.
+
+        ``"closed"``: by `close` or `shutdown`. ``"link"``: it broke, fell silent, or the
+        server closed it. ``"network"``: the server could not be reached or did not answer.
+        ``"refused"``: the server refused the handshake or the registration.
+        ``"protocol"``: the server broke the protocol or a limit.
+        """
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> str:
+        """A short sentence without secrets."""
     @property
-    def code(self) -> int | None: ...
+    def code(self) -> int | None:
+        """Code of the close frame, HTTP status of a refused handshake, or code of `answer`."""
     @property
-    def answer(self) -> Frame | None: ...
+    def answer(self) -> Frame | None:
+        """The answer that refused the registration."""
 
 @final
 class Invalid:
+    """A link received something that is no envelope; the link goes on."""
+
     @property
-    def link(self) -> int: ...
+    def link(self) -> int:
+        """The link."""
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> str:
+        """``"json"``, ``"depth"``, ``"envelope"`` or ``"utf8"``."""
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """The byte of the frame at which that shows."""
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """The bytes of the frame."""
 
 @final
 class Links:
+    """Links to the server, run by a thread that never waits for Python.
+
+    Everything that happens is put into one mailbox, which `drain` empties. The object
+    belongs to the process that made it; in a forked child its methods raise `StateError`.
+    Dropping it is a `shutdown`.
+    """
+
     def __init__(self) -> None: ...
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """Return the descriptor that is readable while `drain` has something to give."""
     def dial(
         self,
         link: int,
@@ -129,10 +185,43 @@ class Links:
         max_bytes: int = 8_388_608,
         allow_plain: bool = False,
         roots: str | None = None,
-    ) -> None: ...
-    def drain(self, most: int = 256, /) -> list[Opened | Frame | Invalid | Closed]: ...
-    def ack(self, frames: Sequence[Frame], /) -> int: ...
-    def send(self, link: int, text: str, /) -> bool: ...
-    def close(self, link: int, /, *, code: int = 1000) -> None: ...
-    def stats(self, link: int, /) -> dict[str, float] | None: ...
-    def shutdown(self) -> None: ...
+    ) -> None:
+        """Start a link under a number that no living link has.
+
+        The link connects, sends the text `register` and is open when that is answered with
+        code 200, all within `open_timeout`; then it beats every `heartbeat` seconds. It ends
+        when no heartbeat was answered with code 200 for `timeout` seconds, or `misses`
+        answers in a row had another code. Reading pauses while the mailbox holds
+        `max_pushes` frames or `max_bytes` bytes of the link; the heartbeat goes on.
+
+        `url` is ``wss://``, or ``ws://`` to this machine unless `allow_plain`. Certificates
+        are verified against the system's roots and those in `roots`, a PEM text.
+
+        The number is free again when `drain` has given the link's `Closed`. Raises
+        `ConfigError` for an argument that cannot work and `StateError` for a number in use.
+        """
+    def drain(self, most: int = 256, /) -> list[Opened | Frame | Invalid | Closed]:
+        """Return what happened, oldest first and at most so many things, without waiting."""
+    def ack(self, frames: Sequence[Frame], /) -> int:
+        """Acknowledge frames over the links they came from; return how many acks were written.
+
+        Frames of links that are not open any more, and frames that want no ack, are skipped.
+        """
+    def send(self, link: int, text: str, /) -> bool:
+        """Send a text; False if the link is not open, and the text surely did not go out.
+
+        Raises `ConfigError` for a text of more than 1 MiB.
+        """
+    def close(self, link: int, /, *, code: int = 1000) -> None:
+        """Close a link with a close frame, or give up opening it; `Closed` follows.
+
+        Raises `ConfigError` for a code that is neither 1000 nor 3000 to 4999.
+        """
+    def stats(self, link: int, /) -> dict[str, float] | None:
+        """Return the counters of a link; None unless it is open.
+
+        ``rtt`` (seconds of the last round trip of a heartbeat, at first of the registration),
+        ``beats``, ``answered``, ``pushes``, ``bytes_in`` and ``paused`` (1 or 0).
+        """
+    def shutdown(self) -> None:
+        """End all links at once, without a close handshake; a `Closed` follows for each."""

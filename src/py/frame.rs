@@ -73,11 +73,9 @@ fn tree<'py>(
     }
     let data = base64::decode_forgiving(text.as_bytes())
         .map_err(|error| ("base64", PyErr::from(error)))?;
-    match data.first() {
-        None => return Err(bad("base64", "the payload is empty", 0)),
-        // No MessagePack map starts like this.
-        Some(b'{') => return json(&data),
-        Some(_) => {}
+    // No MessagePack map starts like this.
+    if data.starts_with(b"{") {
+        return json(&data);
     }
     let tree = if starts_map(&data) {
         named(py, &data, DEFAULT_DEPTH)

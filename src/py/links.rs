@@ -1,6 +1,6 @@
 //! Links as Python sees them.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,7 +113,7 @@ impl Links {
     }
 
     fn fileno(&self) -> PyResult<RawFd> {
-        Ok(self.ours()?.fd())
+        Ok(self.ours()?.as_fd().as_raw_fd())
     }
 
     // The signature is the keyword arguments of Python; a struct would only hide them.
@@ -191,6 +191,9 @@ impl Links {
     #[pyo3(signature = (link, text, /))]
     fn send(&self, py: Python<'_>, link: u64, text: String) -> PyResult<bool> {
         let links = self.ours()?;
+        if text.len() > transport::MAX_TEXT {
+            return Err(raised::ConfigError::new_err("text is longer than 1 MiB"));
+        }
         Ok(py.detach(|| links.send(link, text)))
     }
 

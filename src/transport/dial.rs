@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::{client_async_tls_with_config, Connector, MaybeTlsStream, WebSocketStream};
 
 use super::keepalive::Policy;
-use super::{tls, Closed, Trouble, MAX_UNSENT};
+use super::{tls, Closed, Trouble, MAX_TEXT, MAX_UNSENT};
 use crate::envelope::Envelope;
 
 /// An open WebSocket.
@@ -226,6 +226,9 @@ fn is_local(host: &str) -> bool {
 fn registration_mid(register: &str) -> Result<String, DialError> {
     let envelope = Envelope::parse(register)
         .map_err(|error| DialError::config(format!("register is no envelope: {error}")))?;
+    if register.len() > MAX_TEXT {
+        return Err(DialError::config("register is too long"));
+    }
     let mid = envelope
         .mid()
         .ok_or_else(|| DialError::config("register has no mid"))?;

@@ -130,6 +130,7 @@ impl Keepalive {
         self.last_code = code;
         if code == Some(200) {
             self.heard = now;
+            self.deaf_since = self.deaf_since.and(Some(now));
             self.refused = 0;
         } else {
             self.refused += 1;

@@ -16,7 +16,10 @@ use super::dial::{Dial, Socket};
 use super::{lock, Closed, News, Trouble};
 
 /// Unsent bytes at which a link counts as stuck.
-pub const MAX_UNSENT: usize = 4 << 20;
+pub(super) const MAX_UNSENT: usize = 4 << 20;
+
+/// Longest text that a link sends.
+pub const MAX_TEXT: usize = 1 << 20;
 
 /// Most messages that are read before others get a turn.
 const MAX_BURST: usize = 256;
@@ -126,13 +129,13 @@ impl Link {
         self.number
     }
 
-    /// Writes texts if the link is open and says how many were taken.
+    /// Writes texts if the link is open, and not those that are too long; says how many.
     pub(super) fn send(&self, texts: impl IntoIterator<Item = String>) -> usize {
         let mut state = lock(&self.state);
         if !state.open {
             return 0;
         }
-        let (sent, flushed) = state.write(texts);
+        let (sent, flushed) = state.write(texts.into_iter().filter(|text| text.len() <= MAX_TEXT));
         drop(state);
         if !flushed {
             self.wake.notify_one();

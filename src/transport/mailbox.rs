@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 
@@ -38,9 +38,11 @@ impl<E> Queue<E> {
     }
 
     /// Takes at most `most` items and says whether the caller has to silence the bell.
+    ///
+    /// It has to whenever nothing is left: a bell that comes late rings for an empty queue.
     pub fn take(&mut self, most: usize) -> (Vec<E>, bool) {
         let items = self.items.drain(..most.min(self.items.len())).collect();
-        let silence = self.rung && self.items.is_empty();
+        let silence = self.items.is_empty();
         self.rung &= !silence;
         (items, silence)
     }
@@ -67,8 +69,8 @@ impl<E> Mailbox<E> {
     }
 
     /// The descriptor that is readable while something is in the mailbox.
-    pub(super) fn fd(&self) -> RawFd {
-        self.ear.as_raw_fd()
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ear.as_fd()
     }
 
     pub(super) fn post(&self, items: impl IntoIterator<Item = E>) {
@@ -83,7 +85,7 @@ impl<E> Mailbox<E> {
         let mut queue = lock(&self.queue);
         let (items, silence) = queue.take(most);
         if silence {
-            // Nothing to read means that the bell is late; it then wakes the reader for nothing.
+            // Nothing to read is fine: the bell may be late, or the reader came unasked.
             let _ = (&self.ear).read(&mut [0; 64]);
         }
         items

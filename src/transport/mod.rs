@@ -24,15 +24,15 @@ mod task;
 mod tls;
 
 use std::collections::hash_map::{Entry, HashMap};
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{io, mem, process};
+use std::{io, process};
 
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 pub use self::dial::{Dial, DialError};
-use self::link::Order;
-pub use self::link::{Link, Stats, MAX_UNSENT};
+pub use self::link::{Link, Stats, MAX_TEXT};
+use self::link::{Order, MAX_UNSENT};
 use self::mailbox::Mailbox;
 use crate::envelope::Envelope;
 use crate::error::DecodeError;
@@ -150,11 +150,6 @@ impl Links {
         self.pid == process::id()
     }
 
-    /// The descriptor that is readable while [`drain`](Links::drain) has something to give.
-    pub fn fd(&self) -> RawFd {
-        self.mailbox.fd()
-    }
-
     /// Starts a link under a number that no living link has; the outcome is an event.
     ///
     /// A link lives until its `Closed` has been drained.
@@ -205,7 +200,7 @@ impl Links {
     }
 
     /// Sends a text; false means that it surely did not go out, because the link is not open
-    /// or cannot take a text of this size.
+    /// or the text is longer than [`MAX_TEXT`].
     pub fn send(&self, number: u64, text: String) -> bool {
         self.get(number).is_some_and(|link| link.send([text]) == 1)
     }
@@ -234,15 +229,20 @@ impl Links {
     }
 }
 
+/// The descriptor that is readable while [`drain`](Links::drain) has something to give.
+impl AsFd for Links {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.mailbox.as_fd()
+    }
+}
+
 impl Drop for Links {
     fn drop(&mut self) {
+        // In a forked child the sockets stay with tasks that never run: closing them would take
+        // them out of the epoll set that the parent still uses, and a lock may be taken for ever.
         if self.is_ours() {
-            return self.shutdown();
+            self.shutdown();
         }
-        // Closing a socket here would take it out of the epoll set that the parent still uses.
-        mem::forget(self.mailbox.clone());
-        let links = self.links.get_mut().unwrap_or_else(PoisonError::into_inner);
-        mem::forget(mem::take(links));
     }
 }
 

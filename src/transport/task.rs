@@ -75,6 +75,9 @@ struct Life<'a> {
     mailbox: &'a Mailbox<Event>,
     target: &'a Target,
     stage: Stage,
+    /// Once we said goodbye: how long the server may take to answer it.
+    closing: Option<Instant>,
+    pushes: u64,
 }
 
 enum Stage {
@@ -85,8 +88,6 @@ enum Stage {
         early: Vec<Event>,
     },
     Open(Keepalive),
-    /// Waits until this time for the server to answer our close frame.
-    Closing(Instant),
 }
 
 impl<'a> Life<'a> {
@@ -106,6 +107,8 @@ impl<'a> Life<'a> {
             mailbox,
             target,
             stage,
+            closing: None,
+            pushes: 0,
         }
     }
 
@@ -116,9 +119,11 @@ impl<'a> Life<'a> {
             Err(closed) => closed,
         };
         self.post_early();
-        match self.stage {
-            Stage::Closing(_) => Closed {
+        match self.closing {
+            // Whatever ended it now, we wanted it.
+            Some(_) if closed.trouble != Trouble::Closed => Closed {
                 trouble: Trouble::Closed,
+                reason: "closed".to_owned(),
                 ..closed
             },
             _ => closed,
@@ -148,37 +153,31 @@ impl<'a> Life<'a> {
     fn obey(&mut self) -> Result<(), Closed> {
         match self.link.ordered() {
             Some(Order::Abort) => Err(Closed::new(Trouble::Closed, "shut down")),
-            Some(Order::Close(code)) => {
-                if !matches!(self.stage, Stage::Closing(_)) {
-                    self.link.say_goodbye(code);
-                    self.post_early();
-                    self.stage = Stage::Closing(Instant::now() + self.target.dial.close_timeout);
-                }
+            Some(Order::Close(code)) if self.closing.is_none() => {
+                self.closing = Some(Instant::now() + self.target.dial.close_timeout);
+                self.link.say_goodbye(code);
                 Ok(())
             }
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 
     /// Does what is due and says when to come back.
     fn due(&mut self, listening: bool) -> Result<Instant, Closed> {
         let now = Instant::now();
-        let (deadline, late) = match &mut self.stage {
-            Stage::Open(keepalive) => return beat(self.link, keepalive, listening, now),
-            Stage::Registering { deadline, .. } => (
+        let (deadline, trouble, late) = match (self.closing, &mut self.stage) {
+            (Some(deadline), _) => (deadline, Trouble::Closed, "no answer to the close frame"),
+            (None, Stage::Registering { deadline, .. }) => (
                 *deadline,
-                Closed::new(Trouble::Network, "no answer to the registration in time"),
+                Trouble::Network,
+                "no answer to the registration in time",
             ),
-            Stage::Closing(deadline) => (
-                *deadline,
-                Closed::new(Trouble::Closed, "no answer to the close frame in time"),
-            ),
+            (None, Stage::Open(keepalive)) => return beat(self.link, keepalive, listening, now),
         };
         if now >= deadline {
-            Err(late)
-        } else {
-            Ok(deadline)
+            return Err(Closed::new(trouble, late));
         }
+        Ok(deadline)
     }
 
     /// Posts what was read, all of it with one wake-up.
@@ -191,9 +190,10 @@ impl<'a> Life<'a> {
                 break;
             }
         }
+        self.link.count(|stats| stats.pushes = self.pushes);
         match &mut self.stage {
             Stage::Registering { early, .. } => early.append(&mut events),
-            _ => self.mailbox.post(events),
+            Stage::Open(_) => self.mailbox.post(events),
         }
         end.map_or(Ok(()), Err)
     }
@@ -216,7 +216,7 @@ impl<'a> Life<'a> {
 
     fn frame(&mut self, frame: Frame, events: &mut Vec<Event>) -> Result<(), Closed> {
         match frame.kind() {
-            Kind::Push => self.link.count(|stats| stats.pushes += 1),
+            Kind::Push => self.pushes += 1,
             Kind::Answer if self.answer(&frame, events)? => return Ok(()),
             _ => {}
         }
@@ -237,6 +237,9 @@ impl<'a> Life<'a> {
                 }
                 if frame.code() != Some(200) {
                     return Err(refused(frame));
+                }
+                if self.closing.is_some() {
+                    return Ok(true);
                 }
                 self.link.open(now - *sent);
                 let opened = News::Opened(frame.clone());
@@ -263,7 +266,6 @@ impl<'a> Life<'a> {
                 }
                 Ok(rtt.is_some())
             }
-            Stage::Closing(_) => Ok(false),
         }
     }
 

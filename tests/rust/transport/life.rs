@@ -1,0 +1,162 @@
+//! Open links: heartbeats, frames, back-pressure.
+
+use std::net::TcpStream;
+
+use serde_json::json;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::Message;
+use xyfast::error::Reason;
+use xyfast::transport::{Dial, News};
+
+use super::peer::{push, Peer, Server};
+use super::{beating, quiet, text, User};
+
+#[test]
+fn beats_at_once_and_keeps_the_answers_to_itself() {
+    let server = Server::registered(|mut peer| {
+        let mut mids = Vec::new();
+        for _ in 0..5 {
+            let request = peer.heartbeat();
+            peer.answer(&request, 200);
+            mids.push(request["headers"]["mid"].to_string());
+        }
+        mids.dedup();
+        assert_eq!(mids.len(), 5, "every beat has a mid of its own");
+        peer.push(1);
+        peer.gone();
+    });
+    let mut user = User::opened(beating(&server.url, 20, 10_000));
+    user.expect_frame();
+    let stats = user.links.stats(1).unwrap();
+    assert_eq!((stats.answered, stats.pushes), (5, 1));
+    assert!(stats.beats >= 5 && stats.bytes_in > 0);
+    drop(user);
+    server.join();
+}
+
+#[test]
+fn a_fragmented_message_arrives_whole() {
+    let server = Server::registered(|mut peer| {
+        let text = push(1).to_string().into_bytes();
+        let parts: Vec<_> = text.chunks(7).collect();
+        for (index, part) in parts.iter().enumerate() {
+            let data = if index == 0 {
+                Data::Text
+            } else {
+                Data::Continue
+            };
+            let last = index + 1 == parts.len();
+            let frame = Frame::message(part.to_vec(), OpCode::Data(data), last);
+            peer.0.send(Message::Frame(frame)).unwrap();
+            peer.0.send(Message::Ping("between".into())).unwrap();
+        }
+        peer.gone();
+    });
+    let mut user = User::opened(quiet(&server.url));
+    assert_eq!(text(&user.expect_frame()), push(1).to_string());
+    drop(user);
+    server.join();
+}
+
+#[test]
+fn pings_are_answered() {
+    let server = Server::registered(|mut peer| {
+        peer.heartbeat();
+        peer.0.send(Message::Ping("here?".into())).unwrap();
+        assert_eq!(peer.0.read().unwrap(), Message::Pong("here?".into()));
+    });
+    let user = User::opened(quiet(&server.url));
+    server.join();
+    drop(user);
+}
+
+#[test]
+fn binary_frames_are_text_if_they_can_be() {
+    let server = Server::registered(|mut peer| {
+        let text = push(1).to_string().into_bytes();
+        peer.0.send(Message::binary(text)).unwrap();
+        peer.0.send(Message::binary(vec![b'{', 0xff])).unwrap();
+        peer.gone();
+    });
+    let mut user = User::opened(quiet(&server.url));
+    user.expect_frame();
+    match user.next().news {
+        News::Invalid { error, size } => {
+            assert!(matches!(error.reason, Reason::Utf8(_)));
+            assert_eq!((error.offset, size), (1, 2));
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(user);
+    server.join();
+}
+
+#[test]
+fn an_invalid_frame_is_reported_and_the_link_goes_on() {
+    let server = Server::registered(|mut peer| {
+        peer.0.send(Message::text("{\"lwp\":nonsense")).unwrap();
+        peer.push(1);
+        peer.gone();
+    });
+    let mut user = User::opened(quiet(&server.url));
+    match user.next().news {
+        News::Invalid { error, size } => {
+            assert_eq!((error.reason, error.offset, size), (Reason::Json, 8, 15));
+        }
+        other => panic!("{other:?}"),
+    }
+    user.expect_frame();
+    drop(user);
+    server.join();
+}
+
+/// Reads the link's heartbeats until `count` of them came, answering none.
+fn count_beats(peer: &mut Peer<TcpStream>, count: usize) {
+    for _ in 0..count {
+        peer.heartbeat();
+    }
+}
+
+/// A full mailbox pauses reading, not beating, and draining it lets both go on.
+fn pauses_when_full(limit: fn(&mut Dial)) {
+    let server = Server::registered(|mut peer| {
+        for number in 0..100 {
+            peer.push(number);
+        }
+        // Longer than the timeout, and nothing is read: the silence is our own.
+        count_beats(&mut peer, 15);
+        peer.text(json!({"lwp": "/push/done", "headers": {}}));
+        peer.answer_heartbeats();
+        peer.gone();
+    });
+    let mut dial = beating(&server.url, 20, 150);
+    limit(&mut dial);
+    let mut user = User::opened(dial);
+    user.until(|stats| stats.paused);
+    // The server is through with its beats while nothing has been drained.
+    user.until(|stats| stats.beats >= 16);
+    let held = user.links.drain(usize::MAX);
+    assert!((10..=11).contains(&held.len()), "{} frames", held.len());
+    user.events.extend(held);
+    for number in 0..100 {
+        let event = user.expect_frame();
+        assert_eq!(text(&event), push(number).to_string());
+        if number == 99 {
+            assert_eq!(user.ack(&[event]), 1);
+        }
+    }
+    user.until(|stats| !stats.paused);
+    drop(user);
+    server.join();
+}
+
+#[test]
+fn a_mailbox_with_many_frames_pauses_reading_but_not_beating() {
+    pauses_when_full(|dial| dial.max_pushes = 10);
+}
+
+#[test]
+fn a_mailbox_with_many_bytes_pauses_reading_but_not_beating() {
+    pauses_when_full(|dial| dial.max_bytes = 10 * push(0).to_string().len());
+}

@@ -1,0 +1,129 @@
+"""Frames and payloads as Python sees them; what an envelope is, cargo tests."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xyfast._core import Frame, parse_frame
+from xyfast.errors import DecodeError
+
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "pushes.json").read_text("utf-8"))
+VALID = [v for v in VECTORS["vectors"] if v["expect"]["class"] != "invalid"]
+INVALID = [v for v in VECTORS["vectors"] if v["expect"]["class"] == "invalid"]
+
+
+def by_name(vector: dict[str, Any]) -> str:
+    return str(vector["name"])
+
+
+def push(*entries: object) -> Frame:
+    package = {"data": [entry if isinstance(entry, int) else {"data": entry} for entry in entries]}
+    body = {"syncPushPackage": package}
+    return parse_frame(json.dumps({"lwp": "/s/sync", "headers": {}, "body": body}))
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.mark.parametrize("vector", VALID, ids=by_name)
+def test_a_frame_says_what_the_vectors_expect(vector: dict[str, Any]) -> None:
+    frame, expect = parse_frame(vector["frame"]), vector["expect"]
+    assert frame.kind == expect["class"]
+    assert frame.lwp == expect.get("lwp", frame.lwp)
+    assert frame.mid == expect.get("mid", frame.mid)
+    assert frame.code == expect.get("code", frame.code)
+    assert json.loads(frame.ack or "null") == expect.get("ack")
+    if frame.kind == "push":
+        assert frame.max_pts == expect["max_pts"]
+        assert (frame.has_more, frame.resync) == (expect["has_more"], expect["resync"])
+        stages = [payload.get("reason") for payload in expect["payloads"]]
+        assert [payload.stage for payload in frame.payloads] == stages
+    tree = json.loads(vector["frame"])
+    assert frame.text == vector["frame"]
+    assert json.loads(frame.headers) == tree["headers"]
+    assert json.loads(frame.body or "null") == tree.get("body")
+
+
+@pytest.mark.parametrize("vector", INVALID, ids=by_name)
+def test_what_is_no_envelope_is_refused(vector: dict[str, Any]) -> None:
+    with pytest.raises(DecodeError) as caught:
+        parse_frame(vector["frame"])
+    assert caught.value.reason in {"json", "envelope"}
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.reason, again.offset) == (caught.value.reason, caught.value.offset)
+
+
+@pytest.mark.parametrize("vector", VALID, ids=by_name)
+def test_a_payload_has_either_a_tree_or_an_error(vector: dict[str, Any]) -> None:
+    for payload in parse_frame(vector["frame"]).payloads:
+        assert (payload.tree is None) == (payload.error is not None) == (payload.stage is not None)
+        assert payload.error is None or isinstance(payload.error, DecodeError)
+
+
+def test_every_encoding_gives_the_same_tree() -> None:
+    tree = {"1": {"2": "在吗"}, "3": [1, None]}
+    text = json.dumps(tree, ensure_ascii=False)
+    msgpack = b"\x82\x01\x81\x02\xa6" + "在吗".encode() + b"\x03\x92\x01\xc0"
+    payloads = push(text, f" \n{text}", b64(text.encode()), b64(msgpack)).payloads
+    assert [payload.tree for payload in payloads] == [tree] * 4
+    assert [payload.stage for payload in payloads] == [None] * 4
+
+
+def test_a_top_level_that_is_no_map_is_the_tree() -> None:
+    payloads = push(b64(b"\x93\x01\xa1a\x81\x02\x03"), b64(b"\x07")).payloads
+    assert [payload.tree for payload in payloads] == [[1, "a", {"2": 3}], 7]
+
+
+@pytest.mark.parametrize(
+    ("entry", "stage", "reason", "offset"),
+    [
+        (7, "missing", "missing", 0),
+        ("g", "base64", "base64", None),
+        ("", "msgpack", "truncated", 0),
+        ('{"a":1,}', "json", "json", None),
+        ("{" * 100_000, "json", "json", None),
+        (b64(b'{"a":'), "json", "json", 5),
+        (b64(b'{"a":"\xff"}'), "json", "json", 6),
+        (b64(b"\x81\x01"), "msgpack", "truncated", 2),
+        (b64(b"\x81\x01\xc1"), "msgpack", "format", 2),
+        (b64(b"\x81\x01\xa1\xff"), "msgpack", "utf8", None),
+        (b64(b"\x81\x01" + b"\x91" * 600 + b"\x01"), "msgpack", "depth", None),
+    ],
+)
+def test_a_bad_payload_says_why_and_costs_no_neighbour(
+    entry: object, stage: str, reason: str, offset: int | None
+) -> None:
+    first, bad, last = push("gQGhYQ==", entry, "gQGhYQ==").payloads
+    assert first.tree == last.tree == {"1": "a"}
+    assert (bad.tree, bad.stage) == (None, stage)
+    assert isinstance(bad.error, DecodeError)
+    assert bad.error.reason == reason
+    assert offset is None or bad.error.offset == offset
+    assert bad.text == (None if isinstance(entry, int) else entry)
+
+
+def test_payloads_are_decoded_once() -> None:
+    frame = push("gQGhYQ==")
+    assert frame.payloads is frame.payloads
+
+
+def test_no_repr_or_error_shows_a_text() -> None:
+    secret = "synthetic-secret"
+    frame = push(secret, json.dumps({"a": secret}), "{" + secret)
+    shown = [repr(frame), *map(repr, frame.payloads), *(str(p.error) for p in frame.payloads)]
+    with pytest.raises(DecodeError) as caught:
+        parse_frame(f'{{"headers":"{secret}"}}')
+    assert not any(secret in text for text in [*shown, str(caught.value), repr(caught.value)])
+    assert repr(frame) == f"Frame(kind='push', link=0, payloads=3, size={len(frame.text)})"
+
+
+def test_a_lone_surrogate_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        parse_frame('{"headers":{"mid":"\ud800"}}')
