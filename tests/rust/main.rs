@@ -1,1 +1,11 @@
 //! Tests of the Rust half, without Python.
+
+mod base64;
+mod dedup;
+mod generate;
+mod json;
+mod limits;
+mod naive;
+mod pick;
+mod properties;
+mod vectors;
