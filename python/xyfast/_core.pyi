@@ -5,6 +5,8 @@ from typing import Any, Final, Literal, final
 
 from typing_extensions import Buffer  # only read by type checkers
 
+from xyfast.errors import DecodeError
+
 build_profile: Final[str]
 """``"release"`` or ``"debug"``; timings of a debug build mean nothing."""
 
@@ -41,7 +43,7 @@ class Payload:
     def tree(self) -> Any:
         """What the payload means, maps with str keys; None if there is an `error`."""
     @property
-    def error(self) -> Exception | None:
+    def error(self) -> DecodeError | None:
         """Why there is no tree."""
     @property
     def stage(self) -> Literal["missing", "base64", "json", "msgpack"] | None:
@@ -101,6 +103,9 @@ def parse_frame(text: str, /) -> Frame:
     counts the bytes of the text in UTF-8.
     """
 
+def read_payload(text: str, /) -> Payload:
+    """Read one payload's text as it stands in a push. What is wrong with it is its `error`."""
+
 @final
 class Opened:
     """A link is registered: from now on it takes acks and requests."""
@@ -120,11 +125,12 @@ class Closed:
     def link(self) -> int:
         """The link."""
     @property
-    def trouble(self) -> Literal["closed", "link", "network", "refused", "protocol"]:
+    def trouble(self) -> Literal["closed", "link", "deaf", "network", "refused", "protocol"]:
         """Why it ended.
 
         ``"closed"``: by `close` or `shutdown`. ``"link"``: it broke, fell silent, or the
-        server closed it. ``"network"``: the server could not be reached or did not answer.
+        server closed it. ``"deaf"``: its heartbeats were answered with refusals, so its
+        session is gone. ``"network"``: the server could not be reached or did not answer.
         ``"refused"``: the server refused the handshake or the registration.
         ``"protocol"``: the server broke the protocol or a limit.
         """

@@ -64,7 +64,7 @@ _LEVELS = {
     State.NEEDS_LOGIN: logging.ERROR,
 }
 _RESUME_PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
-_TROUBLE = {"link": Trouble.LINK, "network": Trouble.NETWORK}
+_TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
 
 class CredentialSource(Protocol):

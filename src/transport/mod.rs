@@ -105,6 +105,8 @@ pub enum Trouble {
     Closed,
     /// The open link broke, or the server closed it.
     Link,
+    /// The open link answers heartbeats, but with refusals: its session is gone.
+    Deaf,
     /// The server could not be reached.
     Network,
     /// The server was reached and said no.
@@ -119,6 +121,7 @@ impl Trouble {
         match self {
             Trouble::Closed => "closed",
             Trouble::Link => "link",
+            Trouble::Deaf => "deaf",
             Trouble::Network => "network",
             Trouble::Refused => "refused",
             Trouble::Protocol => "protocol",

@@ -10,7 +10,7 @@ use tokio::time::{sleep_until, timeout_at, Instant};
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::dial::{Socket, Target};
-use super::keepalive::{Beat, Keepalive};
+use super::keepalive::{Beat, Cause, Keepalive};
 use super::link::{Burst, Link, Order};
 use super::mailbox::Mailbox;
 use super::{Closed, Event, Frame, News, Trouble};
@@ -313,12 +313,19 @@ fn beat(
     loop {
         match keepalive.poll(now) {
             Beat::Send => {
-                let mid = mid(fastrand::u16(0..1000), milliseconds());
+                // Odd numbers, so that no request of the link's users has the same one.
+                let mid = mid(fastrand::u16(0..500) * 2 + 1, milliseconds());
                 link.beat(heartbeat(&mid));
                 keepalive.sent(&mid, now);
             }
             Beat::Wait(until) => return Ok(Instant::from_std(until)),
-            Beat::Dead(cause) => return Err(Closed::new(Trouble::Link, cause.to_string())),
+            Beat::Dead(cause) => {
+                let trouble = match cause {
+                    Cause::Silent(_) => Trouble::Link,
+                    Cause::Refused(..) => Trouble::Deaf,
+                };
+                return Err(Closed::new(trouble, cause.to_string()));
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ fn heartbeats_answered_with_another_code_end_the_link() {
             peer.gone();
         },
     );
-    assert_eq!(closed.trouble, Trouble::Link);
+    assert_eq!(closed.trouble, Trouble::Deaf);
     assert_eq!(
         closed.reason,
         "3 heartbeats in a row were answered with code 401"
