@@ -55,7 +55,7 @@ class ExtType(_Ext):
         return super().__new__(cls, code, data)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Timestamp:
     """A moment: seconds since 1970, rounded down, and nanoseconds.
 
@@ -63,20 +63,16 @@ class Timestamp:
     Timestamp(seconds=-1, nanoseconds=999999999)
     """
 
-    __slots__ = ("nanoseconds", "seconds")
-
     seconds: int
-    nanoseconds: int
+    nanoseconds: int = 0
 
-    def __init__(self, seconds: int, nanoseconds: int = 0) -> None:
-        if not isinstance(seconds, int):
+    def __post_init__(self) -> None:
+        if not isinstance(self.seconds, int):
             raise TypeError("seconds must be int")
-        if not isinstance(nanoseconds, int):
+        if not isinstance(self.nanoseconds, int):
             raise TypeError("nanoseconds must be int")
-        if not 0 <= nanoseconds < _NANO:
+        if not 0 <= self.nanoseconds < _NANO:
             raise ValueError("nanoseconds must be within 0 and 999999999")
-        object.__setattr__(self, "seconds", seconds)
-        object.__setattr__(self, "nanoseconds", nanoseconds)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Timestamp:

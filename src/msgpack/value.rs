@@ -93,6 +93,28 @@ impl<'a> Value<'a> {
     }
 }
 
+impl Value<'_> {
+    /// Moves the values inside this one to `rest`.
+    fn empty_into(&mut self, rest: &mut Vec<Self>) {
+        match self {
+            Self::List(values) => rest.append(values),
+            Self::Map(entries) => rest.extend(entries.drain(..).flat_map(<[_; 2]>::from)),
+            _ => {}
+        }
+    }
+}
+
+/// Takes deep trees apart without recursion.
+impl Drop for Value<'_> {
+    fn drop(&mut self) {
+        let mut rest = Vec::new();
+        self.empty_into(&mut rest);
+        while let Some(mut value) = rest.pop() {
+            value.empty_into(&mut rest);
+        }
+    }
+}
+
 /// The sink that builds a [`Value`].
 #[derive(Debug)]
 pub struct Tree;

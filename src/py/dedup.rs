@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -38,25 +39,32 @@ impl DedupCache {
         })
     }
 
-    #[pyo3(signature = (id, /))]
-    fn seen(&self, id: &Bound<'_, PyString>) -> PyResult<bool> {
-        let now = self.now(id.py())?;
-        let id = Input::from_str(id)?;
-        Ok(self.ids().seen(id.as_bytes()?, now))
+    #[pyo3(signature = (key, /))]
+    fn seen(&self, key: &Bound<'_, PyString>) -> PyResult<bool> {
+        let now = self.now(key.py())?;
+        let key = Input::from_str(key)?;
+        Ok(self.ids().seen(key.as_bytes()?, now))
     }
 
-    #[pyo3(signature = (id, /))]
-    fn add(&self, id: &Bound<'_, PyString>) -> PyResult<()> {
-        self.seen(id).map(drop)
+    #[pyo3(signature = (key, /))]
+    fn add(&self, key: &Bound<'_, PyString>) -> PyResult<()> {
+        self.seen(key).map(drop)
     }
 
-    fn __contains__(&self, id: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let Ok(id) = id.cast::<PyString>() else {
+    fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Ok(key) = key.cast::<PyString>() else {
             return Ok(false);
         };
-        let now = self.now(id.py())?;
-        let id = Input::from_str(id)?;
-        Ok(self.ids().contains(id.as_bytes()?, now))
+        let now = self.now(key.py())?;
+        let key = Input::from_str(key)?;
+        Ok(self.ids().contains(key.as_bytes()?, now))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match &self.clock {
+            Clock::Monotonic(_) => Ok(()),
+            Clock::Python(clock) => visit.call(clock),
+        }
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
