@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import array
+import ast
 import base64
 import binascii
 import copy
 import datetime
+import doctest
 import json
 import math
 import mmap
@@ -13,6 +15,7 @@ import threading
 import tracemalloc
 from collections import OrderedDict
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgpack
@@ -20,7 +23,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from xyfast import codec
+from xyfast import _core, codec
 from xyfast.codec import (
     ExtType,
     Timestamp,
@@ -678,6 +681,24 @@ def test_ten_threads_decode_alike() -> None:
     for thread in threads:
         thread.join(60)
     assert not wrong
+
+
+def documented() -> list[Any]:
+    """Return the functions and classes of the stub that have docs."""
+    stub = Path(codec.__file__).with_name("_core.pyi").read_text(encoding="utf-8")
+    nodes = [n for n in ast.walk(ast.parse(stub)) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    return [pytest.param(doc, id=node.name) for node in nodes if (doc := ast.get_docstring(node))]
+
+
+@pytest.mark.parametrize("doc", documented())
+def test_the_examples_of_the_docs_hold(doc: str) -> None:
+    names = {name: getattr(_core, name) for name in dir(_core)}
+    test = doctest.DocTestParser().get_doctest(doc, names, "example", None, None)
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_the_examples_of_the_module_hold() -> None:
+    assert doctest.testmod(codec) == (0, 1)
 
 
 def test_the_short_names_are_the_long_ones() -> None:

@@ -146,6 +146,7 @@ async def test_a_push_wakes_the_loop_and_its_ack_goes_back(user: User) -> None:
     assert isinstance(closed, Closed)
     assert (closed.link, closed.trouble, closed.code) == (1, "link", 4001)
     assert closed.answer is None
+    assert isinstance(frame, Frame)
     assert user.links.ack([frame]) == 0
     assert user.links.stats(1) is None
 
@@ -290,7 +291,7 @@ async def test_a_full_mailbox_pauses_the_link_until_it_is_drained(user: User) ->
         asyncio.get_running_loop().remove_reader(user.links.fileno())
         await until(lambda: bool((user.links.stats(1) or {})["paused"]))
         asyncio.get_running_loop().add_reader(user.links.fileno(), user._take)
-        numbers = []
+        numbers: list[int | None] = []
         while len(numbers) < 50:
             frame = await user.next()
             assert isinstance(frame, Frame)

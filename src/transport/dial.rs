@@ -10,14 +10,14 @@ use rustls::ClientConfig;
 use tokio::net::{lookup_host, TcpStream};
 use tokio::time::{timeout, Instant};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request, Uri};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::{client_async_tls_with_config, Connector, MaybeTlsStream, WebSocketStream};
 
+use super::closed::{failed, Closed, Trouble};
 use super::keepalive::Policy;
-use super::{tls, Closed, Trouble, MAX_TEXT, MAX_UNSENT};
+use super::link::{MAX_TEXT, MAX_UNSENT};
+use super::tls;
 use crate::envelope::Envelope;
 
 /// An open WebSocket.
@@ -27,7 +27,7 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 const OWN_HEADERS: [&str; 3] = ["host", "connection", "upgrade"];
 
 /// What a link is to be like.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Dial {
     /// `wss://…`, or `ws://…` to this machine.
     pub url: String,
@@ -109,7 +109,6 @@ impl fmt::Display for DialError {
 impl std::error::Error for DialError {}
 
 /// A dial that has been checked.
-#[derive(Debug)]
 pub(super) struct Target {
     pub(super) dial: Dial,
     /// The `mid` of the registration.
@@ -251,36 +250,4 @@ fn request(uri: Uri, headers: &[(String, String)]) -> Result<Request<()>, DialEr
         added.map_err(|_| bad("is one too many"))?;
     }
     Ok(request)
-}
-
-/// Why the handshake failed.
-fn failed(error: Error) -> Closed {
-    match error {
-        Error::Http(response) => {
-            let status = response.status();
-            Closed::new(
-                Trouble::Refused,
-                format!("the handshake was answered with {status}"),
-            )
-            .with_code(status.as_u16())
-        }
-        Error::Io(error) => Closed::new(Trouble::Network, handshake_io(&error)),
-        Error::Tls(error) => Closed::new(Trouble::Network, format!("TLS: {error}")),
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
-            Closed::new(Trouble::Network, "the server hung up during the handshake")
-        }
-        Error::Protocol(error) => Closed::new(Trouble::Protocol, format!("handshake: {error}")),
-        _ => Closed::new(Trouble::Protocol, "the handshake's answer cannot be read"),
-    }
-}
-
-/// What rustls says travels inside an I/O error.
-fn handshake_io(error: &io::Error) -> String {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
-        Some(error) => format!("TLS: {error}"),
-        None => format!("handshake: {}", error.kind()),
-    }
 }

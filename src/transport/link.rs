@@ -1,5 +1,6 @@
 //! The half of a link that its task and its users share.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -7,13 +8,13 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::Notify;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use super::closed::{closed_by_server, complaint, ended, hung_up, Closed};
 use super::dial::{Dial, Socket};
-use super::{lock, Closed, News, Trouble};
+use super::{lock, News};
 
 /// Unsent bytes at which a link counts as stuck.
 pub(super) const MAX_UNSENT: usize = 4 << 20;
@@ -85,7 +86,6 @@ pub(super) struct Burst {
 }
 
 /// One socket from its dial to its end.
-#[derive(Debug)]
 pub struct Link {
     number: u64,
     max: Weight,
@@ -97,7 +97,7 @@ pub struct Link {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     socket: Option<Socket>,
     /// Registered, and not closing.
@@ -254,6 +254,13 @@ impl Link {
     }
 }
 
+/// Shows no buffers: they hold what is private.
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({})", self.number)
+    }
+}
+
 impl State {
     /// Writes texts and flushes; gives how many were taken, and whether all is done.
     fn write(&mut self, texts: impl IntoIterator<Item = String>) -> (usize, bool) {
@@ -346,47 +353,5 @@ impl State {
             }
         }
         self.flush(&mut Context::from_waker(Waker::noop()));
-    }
-}
-
-fn hung_up() -> Closed {
-    Closed::new(Trouble::Link, "the server hung up without a close frame")
-}
-
-fn closed_by_server(frame: Option<CloseFrame>) -> Closed {
-    let closed = Closed::new(Trouble::Link, "the server closed the link");
-    match frame {
-        Some(frame) => closed.with_code(u16::from(frame.code)),
-        None => closed,
-    }
-}
-
-/// What an error says about the end of a link.
-fn ended(error: &Error) -> Closed {
-    match error {
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => hung_up(),
-        Error::Protocol(error) => Closed::new(Trouble::Protocol, error.to_string()),
-        Error::Capacity(error) => Closed::new(Trouble::Protocol, error.to_string()),
-        Error::Utf8(_) => Closed::new(Trouble::Protocol, "a text frame is not UTF-8"),
-        Error::WriteBufferFull(_) => {
-            let mib = MAX_UNSENT >> 20;
-            Closed::new(
-                Trouble::Link,
-                format!("the server does not read: {mib} MiB are unsent"),
-            )
-        }
-        Error::Io(error) => Closed::new(Trouble::Link, error.kind().to_string()),
-        _ => Closed::new(Trouble::Link, "the connection is closed"),
-    }
-}
-
-/// The close code that tells the server what it did wrong.
-fn complaint(error: &Error) -> Option<CloseCode> {
-    match error {
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-        Error::Protocol(_) => Some(CloseCode::Protocol),
-        Error::Capacity(_) => Some(CloseCode::Size),
-        Error::Utf8(_) => Some(CloseCode::Invalid),
-        _ => None,
     }
 }

@@ -15,6 +15,7 @@
 #[cfg(not(unix))]
 compile_error!("links need a descriptor that an event loop can watch: Linux or macOS");
 
+mod closed;
 mod dial;
 pub mod keepalive;
 mod link;
@@ -30,9 +31,10 @@ use std::{io, process};
 
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+pub use self::closed::{Closed, Trouble};
 pub use self::dial::{Dial, DialError};
+use self::link::Order;
 pub use self::link::{Link, Stats, MAX_TEXT};
-use self::link::{Order, MAX_UNSENT};
 use self::mailbox::Mailbox;
 use crate::envelope::Envelope;
 use crate::error::DecodeError;
@@ -47,6 +49,13 @@ pub struct Event {
     pub link: Arc<Link>,
     /// What happened.
     pub news: News,
+}
+
+impl Event {
+    fn new(link: &Arc<Link>, news: News) -> Event {
+        let link = link.clone();
+        Event { link, news }
+    }
 }
 
 /// What can happen to a link.
@@ -65,68 +74,6 @@ pub enum News {
     },
     /// It ended. Nothing follows.
     Closed(Closed),
-}
-
-/// How a link ended.
-#[derive(Clone, Debug)]
-pub struct Closed {
-    /// The kind of trouble.
-    pub trouble: Trouble,
-    /// A short sentence without secrets.
-    pub reason: String,
-    /// Code of the close frame, status of a refused handshake, or code of a refusing answer.
-    pub code: Option<i64>,
-    /// The answer that refused the registration.
-    pub answer: Option<Frame>,
-}
-
-impl Closed {
-    fn new(trouble: Trouble, reason: impl Into<String>) -> Closed {
-        Closed {
-            trouble,
-            reason: reason.into(),
-            code: None,
-            answer: None,
-        }
-    }
-
-    fn with_code(self, code: impl Into<i64>) -> Closed {
-        Closed {
-            code: Some(code.into()),
-            ..self
-        }
-    }
-}
-
-/// Kinds of trouble that end a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// None: its user closed it.
-    Closed,
-    /// The open link broke, or the server closed it.
-    Link,
-    /// The open link answers heartbeats, but with refusals: its session is gone.
-    Deaf,
-    /// The server could not be reached.
-    Network,
-    /// The server was reached and said no.
-    Refused,
-    /// The server broke the WebSocket protocol or a limit.
-    Protocol,
-}
-
-impl Trouble {
-    /// The name of the trouble in Python.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Trouble::Closed => "closed",
-            Trouble::Link => "link",
-            Trouble::Deaf => "deaf",
-            Trouble::Network => "network",
-            Trouble::Refused => "refused",
-            Trouble::Protocol => "protocol",
-        }
-    }
 }
 
 /// A set of links with one mailbox. Dropping it ends them.

@@ -2,18 +2,20 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::{sleep_until, timeout_at, Instant};
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
+use super::closed::{refused, Closed, Trouble};
 use super::dial::{Socket, Target};
-use super::keepalive::{Beat, Cause, Keepalive};
+use super::keepalive::{Beat, Cause, Keepalive, Policy};
 use super::link::{Burst, Link, Order};
 use super::mailbox::Mailbox;
-use super::{Closed, Event, Frame, News, Trouble};
+use super::{Event, Frame, News};
 use crate::envelope::{heartbeat, mid, request_id, Envelope, Kind};
 use crate::error::{DecodeError, Reason, Utf8Fault};
 
@@ -28,9 +30,8 @@ pub(super) async fn run(link: Arc<Link>, mailbox: Arc<Mailbox<Event>>, target: T
     let deadline = Instant::now() + target.dial.open_timeout;
     last.closed = match open(&link, &target, deadline).await {
         Ok(socket) => {
-            Life::new(&link, &mailbox, &target, deadline)
-                .live(socket)
-                .await
+            link.start(socket, &target.dial.register);
+            Life::new(&link, &mailbox, target, deadline).live().await
         }
         Err(closed) => closed,
     };
@@ -47,10 +48,7 @@ impl Drop for LastWords<'_> {
     fn drop(&mut self) {
         self.link.end();
         let news = News::Closed(self.closed.clone());
-        self.mailbox.post([Event {
-            link: self.link.clone(),
-            news,
-        }]);
+        self.mailbox.post([Event::new(self.link, news)]);
     }
 }
 
@@ -73,7 +71,8 @@ async fn open(link: &Link, target: &Target, deadline: Instant) -> Result<Socket,
 struct Life<'a> {
     link: &'a Arc<Link>,
     mailbox: &'a Mailbox<Event>,
-    target: &'a Target,
+    policy: Policy,
+    close_timeout: Duration,
     stage: Stage,
     /// Once we said goodbye: how long the server may take to answer it.
     closing: Option<Instant>,
@@ -83,6 +82,7 @@ struct Life<'a> {
 enum Stage {
     /// Waits until `deadline` for the answer to the registration; `early` came before it.
     Registering {
+        mid: String,
         sent: Instant,
         deadline: Instant,
         early: Vec<Event>,
@@ -91,29 +91,30 @@ enum Stage {
 }
 
 impl<'a> Life<'a> {
+    /// Keeps of the target only what is still needed: tokens and cookies are not.
     fn new(
         link: &'a Arc<Link>,
         mailbox: &'a Mailbox<Event>,
-        target: &'a Target,
+        target: Target,
         deadline: Instant,
     ) -> Life<'a> {
-        let stage = Stage::Registering {
-            sent: Instant::now(),
-            deadline,
-            early: Vec::new(),
-        };
         Life {
             link,
             mailbox,
-            target,
-            stage,
+            policy: target.dial.policy,
+            close_timeout: target.dial.close_timeout,
+            stage: Stage::Registering {
+                mid: target.mid,
+                sent: Instant::now(),
+                deadline,
+                early: Vec::new(),
+            },
             closing: None,
             pushes: 0,
         }
     }
 
-    async fn live(mut self, socket: Socket) -> Closed {
-        self.link.start(socket, &self.target.dial.register);
+    async fn live(mut self) -> Closed {
         let closed = match self.talk().await {
             Ok(never) => match never {},
             Err(closed) => closed,
@@ -140,10 +141,11 @@ impl<'a> Life<'a> {
                 sleep.as_mut().reset(due);
             }
             let burst = tokio::select! {
+                // What was heard comes first: it may be the heartbeat's answer.
                 biased;
+                burst = poll_fn(|cx| self.link.poll_burst(cx, room)) => burst,
                 () = self.link.woken() => continue,
                 () = &mut sleep => continue,
-                burst = poll_fn(|cx| self.link.poll_burst(cx, room)) => burst,
             };
             self.take(burst)?;
         }
@@ -154,7 +156,7 @@ impl<'a> Life<'a> {
         match self.link.ordered() {
             Some(Order::Abort) => Err(Closed::new(Trouble::Closed, "shut down")),
             Some(Order::Close(code)) if self.closing.is_none() => {
-                self.closing = Some(Instant::now() + self.target.dial.close_timeout);
+                self.closing = Some(Instant::now() + self.close_timeout);
                 self.link.say_goodbye(code);
                 Ok(())
             }
@@ -231,29 +233,29 @@ impl<'a> Life<'a> {
         };
         let now = Instant::now();
         match &mut self.stage {
-            Stage::Registering { sent, early, .. } => {
-                if request_id(&mid) != request_id(&self.target.mid) {
+            Stage::Registering {
+                mid: ours,
+                sent,
+                early,
+                ..
+            } => {
+                if request_id(&mid) != request_id(ours) {
                     return Ok(false);
                 }
                 if frame.code() != Some(200) {
                     return Err(refused(frame));
                 }
-                if self.closing.is_some() {
-                    return Ok(true);
+                if self.closing.is_none() {
+                    self.link.open(now - *sent);
+                    // First of all that it is open, then what came before, then this burst's.
+                    let late = mem::replace(
+                        events,
+                        vec![Event::new(self.link, News::Opened(frame.clone()))],
+                    );
+                    events.append(early);
+                    events.extend(late);
+                    self.stage = Stage::Open(Keepalive::new(self.policy, now.into_std()));
                 }
-                self.link.open(now - *sent);
-                let opened = News::Opened(frame.clone());
-                early.insert(
-                    0,
-                    Event {
-                        link: self.link.clone(),
-                        news: opened,
-                    },
-                );
-                early.append(events);
-                events.append(early);
-                let keepalive = Keepalive::new(self.target.dial.policy, now.into_std());
-                self.stage = Stage::Open(keepalive);
                 Ok(true)
             }
             Stage::Open(keepalive) => {
@@ -271,10 +273,7 @@ impl<'a> Life<'a> {
 
     fn report(&self, news: News, events: &mut Vec<Event>) {
         self.link.hold(news.weight());
-        events.push(Event {
-            link: self.link.clone(),
-            news,
-        });
+        events.push(Event::new(self.link, news));
     }
 
     /// Hands out what came before an answer that will not come any more.
@@ -327,14 +326,5 @@ fn beat(
                 return Err(Closed::new(trouble, cause.to_string()));
             }
         }
-    }
-}
-
-fn refused(answer: &Frame) -> Closed {
-    Closed {
-        trouble: Trouble::Refused,
-        reason: "the registration was refused".to_owned(),
-        code: answer.code(),
-        answer: Some(answer.clone()),
     }
 }

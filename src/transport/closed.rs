@@ -1,0 +1,159 @@
+//! How links end, and what an error says about it.
+
+use std::io;
+
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::Error;
+
+use super::link::MAX_UNSENT;
+use super::Frame;
+
+/// How a link ended.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    /// The kind of trouble.
+    pub trouble: Trouble,
+    /// A short sentence without secrets.
+    pub reason: String,
+    /// Code of the close frame, status of a refused handshake, or code of a refusing answer.
+    pub code: Option<i64>,
+    /// The answer that refused the registration.
+    pub answer: Option<Frame>,
+}
+
+impl Closed {
+    pub(super) fn new(trouble: Trouble, reason: impl Into<String>) -> Closed {
+        Closed {
+            trouble,
+            reason: reason.into(),
+            code: None,
+            answer: None,
+        }
+    }
+
+    pub(super) fn with_code(self, code: impl Into<i64>) -> Closed {
+        Closed {
+            code: Some(code.into()),
+            ..self
+        }
+    }
+}
+
+/// Kinds of trouble that end a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// None: its user closed it.
+    Closed,
+    /// The open link broke, or the server closed it.
+    Link,
+    /// The open link answers heartbeats, but with refusals: its session is gone.
+    Deaf,
+    /// The server could not be reached.
+    Network,
+    /// The server was reached and said no.
+    Refused,
+    /// The server broke the WebSocket protocol or a limit.
+    Protocol,
+}
+
+impl Trouble {
+    /// The name of the trouble in Python.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trouble::Closed => "closed",
+            Trouble::Link => "link",
+            Trouble::Deaf => "deaf",
+            Trouble::Network => "network",
+            Trouble::Refused => "refused",
+            Trouble::Protocol => "protocol",
+        }
+    }
+}
+
+/// Why the handshake failed.
+pub(super) fn failed(error: Error) -> Closed {
+    match error {
+        Error::Http(response) => {
+            let status = response.status();
+            Closed::new(
+                Trouble::Refused,
+                format!("the handshake was answered with {status}"),
+            )
+            .with_code(status.as_u16())
+        }
+        Error::Io(error) => Closed::new(Trouble::Network, handshake_io(&error)),
+        Error::Tls(error) => Closed::new(Trouble::Network, format!("TLS: {error}")),
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
+            Closed::new(Trouble::Network, "the server hung up during the handshake")
+        }
+        Error::Protocol(error) => Closed::new(Trouble::Protocol, format!("handshake: {error}")),
+        _ => Closed::new(Trouble::Protocol, "the handshake's answer cannot be read"),
+    }
+}
+
+/// What rustls says travels inside an I/O error.
+fn handshake_io(error: &io::Error) -> String {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
+        Some(error) => format!("TLS: {error}"),
+        None => format!("handshake: {}", error.kind()),
+    }
+}
+
+/// The server does not want the registration.
+pub(super) fn refused(answer: &Frame) -> Closed {
+    Closed {
+        trouble: Trouble::Refused,
+        reason: "the registration was refused".to_owned(),
+        code: answer.code(),
+        answer: Some(answer.clone()),
+    }
+}
+
+/// The server is gone without a word.
+pub(super) fn hung_up() -> Closed {
+    Closed::new(Trouble::Link, "the server hung up without a close frame")
+}
+
+/// The server said goodbye.
+pub(super) fn closed_by_server(frame: Option<CloseFrame>) -> Closed {
+    let closed = Closed::new(Trouble::Link, "the server closed the link");
+    match frame {
+        Some(frame) => closed.with_code(u16::from(frame.code)),
+        None => closed,
+    }
+}
+
+/// What an error says about the end of a link.
+pub(super) fn ended(error: &Error) -> Closed {
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => hung_up(),
+        Error::Protocol(error) => Closed::new(Trouble::Protocol, error.to_string()),
+        Error::Capacity(error) => Closed::new(Trouble::Protocol, error.to_string()),
+        Error::Utf8(_) => Closed::new(Trouble::Protocol, "a text frame is not UTF-8"),
+        Error::WriteBufferFull(_) => {
+            let mib = MAX_UNSENT >> 20;
+            Closed::new(
+                Trouble::Link,
+                format!("the server does not read: {mib} MiB are unsent"),
+            )
+        }
+        Error::Io(error) => Closed::new(Trouble::Link, error.kind().to_string()),
+        _ => Closed::new(Trouble::Link, "the connection is closed"),
+    }
+}
+
+/// The close code that tells the server what it did wrong.
+pub(super) fn complaint(error: &Error) -> Option<CloseCode> {
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(CloseCode::Protocol),
+        Error::Capacity(_) => Some(CloseCode::Size),
+        Error::Utf8(_) => Some(CloseCode::Invalid),
+        _ => None,
+    }
+}
