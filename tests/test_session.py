@@ -222,6 +222,20 @@ def test_a_renewal_that_needs_a_human_keeps_the_link_as_long_as_it_lives() -> No
     assert moves(lost) == [State.NEEDS_LOGIN]
 
 
+def test_a_renewal_may_fail_after_the_old_link_has_died() -> None:
+    session = connected()
+    session.step(Tick(), 72_000.0)  # the token is due; meanwhile the link dies
+    session.step(LinkLost(1, Trouble.LINK, "reset"), 72_001.0)
+    assert session.deadline is not None
+    assert rest(session.step(Tick(), session.deadline)) == [dial(2)]  # with the old token
+    asked = session.step(TokenFailed("validate", human=True), 72_002.0)
+    assert asked == [AskCredentials("validate", human=True)]
+    assert session.state is State.CONNECTING
+    assert moves(session.step(LinkLost(2, Trouble.NETWORK, "refused"), 72_003.0)) == [
+        State.NEEDS_LOGIN
+    ]
+
+
 def test_the_old_link_may_die_while_the_new_one_is_dialled() -> None:
     session = connected()
     session.step(Tick(), 72_000.0)
@@ -390,5 +404,5 @@ class AnyHistory(RuleBasedStateMachine):
             assert self.session.dialling is None
 
 
-AnyHistory.TestCase.settings = hypothesis_settings(max_examples=200, deadline=None)
+AnyHistory.TestCase.settings = hypothesis_settings(max_examples=300, deadline=None)
 TestAnyHistory = AnyHistory.TestCase

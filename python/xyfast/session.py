@@ -46,10 +46,12 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
     },
     _S.CONNECTING: {
         TokenReady: frozenset({_S.CONNECTING}),
-        TokenFailed: frozenset({_S.RECONNECTING, _S.FAILED, _S.NEEDS_LOGIN}),
+        TokenFailed: frozenset({_S.CONNECTING, _S.RECONNECTING, _S.FAILED, _S.NEEDS_LOGIN}),
         LinkOpened: frozenset({_S.CONNECTING, _S.CONNECTED}),
-        LinkLost: frozenset({_S.CONNECTING, _S.RECONNECTING, _S.FAILED}),
-        LinkRefused: frozenset({_S.CONNECTING, _S.RECONNECTING, _S.FAILED, _S.KICKED}),
+        LinkLost: frozenset({_S.CONNECTING, _S.RECONNECTING, _S.FAILED, _S.NEEDS_LOGIN}),
+        LinkRefused: frozenset(
+            {_S.CONNECTING, _S.RECONNECTING, _S.FAILED, _S.NEEDS_LOGIN, _S.KICKED}
+        ),
         Kicked: frozenset({_S.CONNECTING, _S.KICKED}),
         NewCredentials: frozenset({_S.CONNECTING}),
         Stop: frozenset({_S.CLOSED}),
@@ -167,19 +169,19 @@ class Session:
         age = self._settings.token_refresh * (0.95 + 0.1 * self._dice())
         if event.lifetime is not None:
             age = min(age, 0.9 * event.lifetime)
-        self._has_token = True
+        self._has_token, self._needs_human = True, False
         self._token_due = now + max(age, self._settings.token_retry)
         if self.dialling is None:
             self._dial()
 
     def _on_no_token(self, event: TokenFailed, now: float) -> None:
-        connected = self.state is State.CONNECTED
+        renewing = self.link is not None or self.dialling is not None
         if event.human:
             self._needs_human, self._token_due = True, None
-            if not connected:
+            if not renewing:
                 self._move(State.NEEDS_LOGIN, event.reason)
             self._actions.append(AskCredentials(event.reason, human=True, url=event.url))
-        elif connected:
+        elif renewing:
             self._renew_later(now)
         else:
             self._dial_failed(event.trouble, event.reason, now)
@@ -251,6 +253,8 @@ class Session:
             self._has_token = False
         if self.state is State.CONNECTED:
             self._renew_later(now)
+        elif self._needs_human:
+            self._move(State.NEEDS_LOGIN, event.reason)
         elif event.error == "limit":
             self._move(State.KICKED, event.reason)
         elif event.error != "token":
@@ -287,7 +291,9 @@ class Session:
     def _dial_failed(self, trouble: Trouble, reason: str, now: float) -> None:
         self._failures += 1
         self._failed_dials += 1
-        if self._failed_dials >= self._settings.max_failures:
+        if self._needs_human:
+            self._move(State.NEEDS_LOGIN, reason)
+        elif self._failed_dials >= self._settings.max_failures:
             self._give_up(reason, now)
         else:
             self._reconnect(now, bound(trouble, self._failures), reason)
