@@ -58,7 +58,7 @@ $(VENV)/.maturin: | $(BIN)/python
 	touch $@
 
 $(VENV)/.tools: pyproject.toml | $(VENV)/.maturin
-	$(BIN)/pip install --quiet --group dev
+	$(BIN)/pip install --quiet --group tools
 	touch $@
 
 # The two builds share .venv: the last one made is the one that is imported.
