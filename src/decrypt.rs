@@ -2,7 +2,7 @@
 
 use crate::base64;
 use crate::error::{Base64Fault, DecodeError, Reason};
-use crate::msgpack::{json, starts_map};
+use crate::msgpack::{json, starts_map, Options};
 
 /// Decodes the base64 text of a payload and returns its map as JSON text.
 ///
@@ -12,13 +12,13 @@ use crate::msgpack::{json, starts_map};
 /// assert_eq!(xyfast::decrypt::decrypt(b"gQGhYQ==").unwrap(), r#"{"1": "a"}"#);
 /// ```
 pub fn decrypt(text: &[u8]) -> Result<String, DecodeError> {
-    to_json(&base64::decode_forgiving(text)?)
+    to_json(&base64::decode_forgiving(text)?, Options::PAYLOAD)
 }
 
 /// Returns the map that `data` starts with as JSON text.
-pub fn to_json(data: &[u8]) -> Result<String, DecodeError> {
+pub fn to_json(data: &[u8], options: Options) -> Result<String, DecodeError> {
     if data.is_empty() || starts_map(data) {
-        json::to_json(data)
+        json::to_json(data, options)
     } else {
         Err(DecodeError::new(Reason::TopLevel, 0))
     }

@@ -111,13 +111,13 @@ class DedupCache:
     (False, True)
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         maxsize: int = 10_000,
         ttl: float = 3600.0,
         *,
         clock: Callable[[], float] | None = None,
-    ) -> None: ...
+    ) -> DedupCache: ...
     def seen(self, key: str, /) -> bool:
         """Return True if the id is known; otherwise remember it and return False."""
 

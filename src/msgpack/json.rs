@@ -16,13 +16,13 @@ const SCANNED: usize = 16;
 ///
 /// The text is what Python writes for the `dict` that the map becomes: equal keys are one
 /// entry that keeps the first spelling and place and the last value. Bytes are text without
-/// the bytes that are not UTF-8. Extension types are unknown formats.
-pub fn to_json(data: &[u8]) -> Result<String, DecodeError> {
+/// the bytes that are not UTF-8. Extension types have no JSON form.
+pub fn to_json(data: &[u8], options: Options) -> Result<String, DecodeError> {
     let mut sink = Json {
         text: String::with_capacity(data.len() + data.len() / 2),
         entries: Vec::new(),
     };
-    let (bytes_key, _) = read(data, Options::PAYLOAD, &mut sink)?;
+    let (bytes_key, _) = read(data, options, &mut sink)?;
     match bytes_key {
         Some(at) => Err(DecodeError::new(Reason::BytesKey, at)),
         None => Ok(sink.text),

@@ -49,17 +49,15 @@ pub fn read<'a, S: Sink<'a>>(
     loop {
         let at = reader.offset();
         owed -= 1;
-        let (head, values) = match reader.head()? {
-            Head::Scalar(scalar) => (Head::Scalar(scalar), 0),
-            Head::Seq(len) => (Head::Seq(len), len),
-            Head::Map(len) => (Head::Map(len), len.saturating_mul(2)),
-        };
-        if !matches!(head, Head::Scalar(_)) && outer.len() >= options.max_depth {
-            return Err(DecodeError::new(Reason::Depth, at).into());
-        }
-        owed = owed.saturating_add(values);
-        if owed > reader.rest.len() {
-            return Err(first_error(data, options, Reason::Truncated, at).into());
+        let head = reader.head()?;
+        if let Some((_, values)) = head.opens() {
+            if outer.len() >= options.max_depth {
+                return Err(DecodeError::new(Reason::Depth, at).into());
+            }
+            owed = owed.saturating_add(values);
+            if owed > reader.rest.len() {
+                return Err(first_error(data, options, Reason::Truncated, at).into());
+            }
         }
         let mut value = match head {
             Head::Scalar(scalar) => sink.scalar(scalar, at)?,
@@ -123,6 +121,17 @@ enum Head<'a> {
     Scalar(Scalar<'a>),
     Seq(usize),
     Map(usize),
+}
+
+impl Head<'_> {
+    /// Returns what container this opens, if it does, and the number of values in it.
+    fn opens(&self) -> Option<(Container, usize)> {
+        match self {
+            Self::Scalar(_) => None,
+            Self::Seq(len) => Some((Container::List, *len)),
+            Self::Map(len) => Some((Container::Map, len.saturating_mul(2))),
+        }
+    }
 }
 
 struct Reader<'a> {
@@ -302,17 +311,16 @@ fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) ->
     let mut open: Vec<Open> = Vec::new();
     loop {
         let at = reader.offset();
-        let (kind, left) = match reader.head() {
+        let head = match reader.head() {
+            Ok(head) => head,
             Err(error) => return error,
-            Ok(Head::Scalar(Scalar::Str(text))) => match text.check() {
-                Err(error) => return error,
-                Ok(_) => (None, 0),
-            },
-            Ok(Head::Scalar(_)) => (None, 0),
-            Ok(Head::Seq(len)) => (Some(Container::List), len),
-            Ok(Head::Map(len)) => (Some(Container::Map), len.saturating_mul(2)),
         };
-        if let Some(kind) = kind {
+        if let Head::Scalar(Scalar::Str(text)) = head {
+            if let Err(error) = text.check() {
+                return error;
+            }
+        }
+        if let Some((kind, left)) = head.opens() {
             if open.len() >= options.max_depth {
                 return DecodeError::new(Reason::Depth, at);
             }
@@ -326,7 +334,7 @@ fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) ->
                 continue;
             }
         }
-        let mut done = (kind, at);
+        let mut done = (head.opens().map(|(kind, _)| kind), at);
         loop {
             let Some(parent) = open.last_mut() else {
                 return DecodeError::new(known, known_at);

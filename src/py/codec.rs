@@ -18,17 +18,17 @@ use crate::{base64, decrypt as upstream};
 pub(crate) fn decrypt<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
     let py = payload.py();
     let input = Input::payload(payload)?;
-    decrypted(py, input.as_bytes()?).map_err(|failure| failure.into_decrypt_error(py))
+    decrypted(py, input.as_bytes()?).map_err(Failure::into_decrypt_error)
 }
 
 fn decrypted<'py>(py: Python<'py>, text: &[u8]) -> Result<Bound<'py, PyString>, Failure> {
     let data = base64::decode_forgiving(text)?;
-    match upstream::to_json(&data) {
+    match upstream::to_json(&data, Options::PAYLOAD) {
         Ok(text) => Ok(PyString::new(py, &text)),
         Err(error) if error.reason == Reason::TopLevel => {
             let mut objects = Objects::new(py, Keys::Any);
             let (value, _) = read(&data, Options::PAYLOAD, &mut objects)?;
-            Ok(value.str()?)
+            value.str().map_err(|error| Failure::of_depth(py, error))
         }
         Err(error) => Err(error.into()),
     }
@@ -36,7 +36,7 @@ fn decrypted<'py>(py: Python<'py>, text: &[u8]) -> Result<Bound<'py, PyString>, 
 
 /// Decode a payload into a dict with str keys.
 #[pyfunction]
-#[pyo3(signature = (payload, /, *, max_depth = DEFAULT_DEPTH))]
+#[pyo3(signature = (payload, /, *, max_depth = 512))]
 pub(crate) fn decode<'py>(
     payload: &Bound<'py, PyAny>,
     max_depth: usize,
@@ -84,7 +84,7 @@ fn follow<'py>(tree: &Bound<'py, PyAny>, path: &str) -> PyResult<Option<Bound<'p
 
 /// Decode one MessagePack value.
 #[pyfunction]
-#[pyo3(signature = (data, /, *, strict_map_key = true, max_depth = DEFAULT_DEPTH))]
+#[pyo3(signature = (data, /, *, strict_map_key = true, max_depth = 512))]
 pub(crate) fn unpackb<'py>(
     data: &Bound<'py, PyAny>,
     strict_map_key: bool,

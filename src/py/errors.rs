@@ -27,25 +27,23 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Returns the exception of `decrypt`, worded as its users know it.
-    pub(crate) fn into_decrypt_error(self, py: Python<'_>) -> PyErr {
-        match self.shallow(py) {
-            Self::Python(error) => error,
-            Self::Decode(error) => raised::DecryptError::new_err((
-                decrypt::words(&error),
-                error.reason.word(),
-                error.offset,
-            )),
+    /// Takes Python's recursion limit for one more limit of depth.
+    pub(crate) fn of_depth(py: Python<'_>, error: PyErr) -> Self {
+        if error.is_instance_of::<PyRecursionError>(py) {
+            Self::Decode(DecodeError::new(Reason::Depth, 0))
+        } else {
+            Self::Python(error)
         }
     }
 
-    /// Python's recursion limit is one more limit of depth.
-    pub(crate) fn shallow(self, py: Python<'_>) -> Self {
+    /// Returns the exception of `decrypt`, worded as its users know it.
+    pub(crate) fn into_decrypt_error(self) -> PyErr {
         match self {
-            Self::Python(error) if error.is_instance_of::<PyRecursionError>(py) => {
-                Self::Decode(DecodeError::new(Reason::Depth, 0))
+            Self::Python(error) => error,
+            Self::Decode(error) => {
+                let words = decrypt::words(&error);
+                raised::DecryptError::new_err((words, error.reason.word(), error.offset))
             }
-            other => other,
         }
     }
 }

@@ -70,7 +70,7 @@ fn tree<'py>(
         let mut objects = Objects::new(py, Keys::Names);
         read(&data, Options::PAYLOAD, &mut objects).map(|(value, _)| value)
     };
-    tree.map_err(|failure| ("msgpack", PyErr::from(failure.shallow(py))))
+    tree.map_err(|failure| ("msgpack", PyErr::from(failure)))
 }
 
 /// Reads JSON with Python's own reader; the error is the place where it gave up.

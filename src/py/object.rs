@@ -146,8 +146,10 @@ pub(crate) fn named<'py>(
         return Ok(tree);
     }
     // Which of several equal keys counts is defined by the JSON text.
-    let text = decrypt::to_json(data)?;
-    Ok(py.import("json")?.call_method1("loads", (text,))?)
+    let text = decrypt::to_json(data, options)?;
+    let json = py.import("json")?;
+    let tree = json.call_method1("loads", (text,));
+    tree.map_err(|error| Failure::of_depth(py, error))
 }
 
 /// Returns `xyfast.codec.ExtType`.

@@ -11,11 +11,11 @@ use pyo3::types::{
 use super::errors::raised;
 use super::input::Input;
 use super::object::{ext_type, timestamp_type};
-use crate::msgpack::{TooLong, Writer, DEFAULT_DEPTH};
+use crate::msgpack::{TooLong, Writer};
 
 /// Encode an object as MessagePack.
 #[pyfunction]
-#[pyo3(signature = (value, /, *, max_depth = DEFAULT_DEPTH))]
+#[pyo3(signature = (value, /, *, max_depth = 512))]
 pub(crate) fn packb<'py>(
     value: &Bound<'py, PyAny>,
     max_depth: usize,

@@ -36,14 +36,14 @@ fn every_sink_takes_512_levels_and_no_more() {
         let paths = Paths::new(["1.1.1.2"]);
         for data in nests(DEPTH) {
             assert!(Value::unpack(&data).is_ok());
-            assert!(to_json(&data).is_ok());
+            assert!(to_json(&data, Options::PAYLOAD).is_ok());
             assert!(read(&data, Options::PAYLOAD, &mut Pick::new(&paths, Tree)).is_ok());
         }
         for data in nests(DEPTH + 1) {
             let at = data.len() - if data[data.len() - 2] == 0x91 { 2 } else { 3 };
             let error = DecodeError::new(Reason::Depth, at);
             assert_eq!(Value::unpack(&data), Err(error));
-            assert_eq!(to_json(&data), Err(error));
+            assert_eq!(to_json(&data, Options::PAYLOAD), Err(error));
             let mut pick = Pick::new(&paths, Tree);
             assert_eq!(read(&data, Options::PAYLOAD, &mut pick).err(), Some(error));
         }
@@ -55,7 +55,10 @@ fn a_depth_bomb_is_an_error() {
     on_a_small_stack(|| {
         for data in nests(100_000) {
             assert_eq!(Value::unpack(&data).unwrap_err().reason, Reason::Depth);
-            assert_eq!(to_json(&data).unwrap_err().reason, Reason::Depth);
+            assert_eq!(
+                to_json(&data, Options::PAYLOAD).unwrap_err().reason,
+                Reason::Depth
+            );
         }
     });
 }

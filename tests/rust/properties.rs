@@ -96,7 +96,7 @@ proptest! {
         let paths = Paths::new(["1", "2.1", "a"]);
         let pick = read(&data, Options::PAYLOAD, &mut Pick::new(&paths, Tree));
         prop_assert_eq!(pick.err(), tree.as_ref().err().copied());
-        match to_json(&data) {
+        match to_json(&data, Options::PAYLOAD) {
             Err(DecodeError { reason: Reason::BytesKey, .. }) => prop_assert!(tree.is_ok()),
             json => prop_assert_eq!(json.err(), tree.err()),
         }
@@ -155,7 +155,7 @@ proptest! {
     fn a_cut_payload_is_truncated_for_decrypt(tree in payload()) {
         let data = tree.pack();
         for end in 0..data.len() {
-            let error = to_json(&data[..end]).unwrap_err();
+            let error = to_json(&data[..end], Options::PAYLOAD).unwrap_err();
             prop_assert_eq!(error.reason, Reason::Truncated);
         }
     }
