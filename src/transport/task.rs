@@ -11,7 +11,7 @@ use tokio::time::{sleep_until, timeout_at, Instant};
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::closed::{refused, Closed, Trouble};
-use super::dial::{Socket, Target};
+use super::dial::Target;
 use super::keepalive::{Beat, Cause, Keepalive, Policy};
 use super::link::{Burst, Link, Order};
 use super::mailbox::Mailbox;
@@ -28,11 +28,9 @@ pub(super) async fn run(link: Arc<Link>, mailbox: Arc<Mailbox<Event>>, target: T
         closed,
     };
     let deadline = Instant::now() + target.dial.open_timeout;
-    last.closed = match open(&link, &target, deadline).await {
-        Ok(socket) => {
-            link.start(socket, &target.dial.register);
-            Life::new(&link, &mailbox, target, deadline).live().await
-        }
+    // Boxed, because a link would keep the room that opening takes for as long as it lives.
+    last.closed = match Box::pin(open(&link, &target, deadline)).await {
+        Ok(()) => Life::new(&link, &mailbox, target, deadline).live().await,
         Err(closed) => closed,
     };
 }
@@ -52,19 +50,22 @@ impl Drop for LastWords<'_> {
     }
 }
 
-async fn open(link: &Link, target: &Target, deadline: Instant) -> Result<Socket, Closed> {
+/// Gets a socket and sends the registration.
+async fn open(link: &Link, target: &Target, deadline: Instant) -> Result<(), Closed> {
     let ordered = async {
         while link.ordered().is_none() {
             link.woken().await;
         }
     };
-    tokio::select! {
+    let socket = tokio::select! {
         biased;
-        () = ordered => Err(Closed::new(Trouble::Closed, "closed before it was open")),
+        () = ordered => return Err(Closed::new(Trouble::Closed, "closed before it was open")),
         opened = timeout_at(deadline, target.open(deadline)) => opened.unwrap_or_else(|_| {
             Err(Closed::new(Trouble::Network, "the server did not answer the handshake in time"))
-        }),
-    }
+        })?,
+    };
+    link.start(socket, &target.dial.register);
+    Ok(())
 }
 
 /// A link with a socket.
