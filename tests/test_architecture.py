@@ -15,7 +15,7 @@ PACKAGE = ROOT / "python" / "xyfast"
 # Layers from the bottom up. A module may import from lower layers and, within its own
 # layer, from what stands further left.
 LAYERS = [
-    ["errors", "_core"],
+    ["errors", "_core", "logs"],
     ["codec", "retry", "lanes", "ledger", "reading", "account", "messages", "facts", "config"],
     ["envelope", "requests", "events", "session", "store"],
     ["instrumentation", "transport", "tokens", "dispatch", "calls"],

@@ -155,7 +155,8 @@ async def test_a_handler_that_raises_is_logged_and_costs_only_its_message(
     assert letter is not None
     assert letter.reason.endswith("handle raised LookupError")
     [record] = caplog.records
-    assert record.getMessage() == "handler raised"
+    assert record.getMessage().startswith("handler raised (account=9000000000001, key=bad, ")
+    assert record.key == "bad"  # type: ignore[attr-defined]
     assert record.exc_info is not None
 
 

@@ -175,7 +175,7 @@ async def test_a_second_user_of_the_file_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="failed"):
+    with pytest.raises(StoreError, match="folder must exist"):
         await SqliteStore(tmp_path / "missing" / "x.db").open()
     with pytest.raises(StoreError, match="not open"):
         await SqliteStore(tmp_path / "x.db").append([row("a")])

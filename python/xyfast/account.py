@@ -112,8 +112,9 @@ class Account:
         )
         for key, value in table.items():
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-                raise ConfigError(f"{path}: unknown key `{key}`; did you mean `{near}`?")
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
+                raise ConfigError(f"{path}: unknown key `{key}`; {hint}")
             if not isinstance(value, known[key]):
                 want = "true or false" if known[key] is bool else "a string"
                 raise ConfigError(f"{path}: `{key}` must be {want}")

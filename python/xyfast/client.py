@@ -26,10 +26,11 @@ from xyfast.account import Account
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import CredentialSource, Driver, Environment
-from xyfast.errors import StateError, StoreError
+from xyfast.errors import ConfigError, StateError, StoreError
 from xyfast.events import Drained, Start, State, Stop
 from xyfast.instrumentation import Hook, Hooks
 from xyfast.intake import Intake
+from xyfast.logs import say
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, TokenProvider
@@ -72,6 +73,8 @@ class Client:
         settings = settings or Settings()
         if store is None:
             store = MemoryStore()
+        elif store == "":
+            raise ConfigError("store is an empty path; leave it out to keep nothing on disk")
         elif isinstance(store, (str, os.PathLike)):
             store = SqliteStore(store)
         self._settings = settings
@@ -231,12 +234,19 @@ class Client:
             raise StateError("the client is closed; make a new one")
 
     async def _close(self) -> None:
+        try:
+            await self._wind_down()
+        finally:
+            self._transport.stop()
+            self._stopped.set()
+
+    async def _wind_down(self) -> None:
         drivers = list(self._drivers.values())
         for driver in drivers:
             driver.feed(Stop())
         self._intake.refuse()
         if left := await self._dispatcher.stop(self._settings.grace):
-            log.warning("handlers cut off", extra={"count": left})
+            say(log, logging.WARNING, "handlers cut off", count=left)
         if self._intaking is not None:
             self._intake.stop()
             await self._intaking
@@ -245,9 +255,7 @@ class Client:
         await self._links_closed()
         for driver in drivers:
             await driver.close()
-        self._transport.stop()
         await self._store.close()
-        self._stopped.set()
 
     async def _links_closed(self) -> None:
         self._transport.resume()
@@ -357,8 +365,9 @@ class Client:
                 continue
             try:
                 self._on_event(driver, event)
-            except Exception:
-                log.exception("link event failed", extra={"account": driver.account.id})
+            except Exception as error:
+                account = driver.account.id
+                say(log, logging.ERROR, "link event failed", exc_info=error, account=account)
 
     def _on_event(self, driver: Driver, event: LinkEvent) -> None:
         match event:
@@ -372,8 +381,15 @@ class Client:
                     self._no_links.set()
                 driver.closed(event)
             case Invalid():
-                facts = {"account": driver.account.id, "reason": event.reason, "size": event.size}
-                log.warning("frame ignored", extra=facts)
+                say(
+                    log,
+                    logging.WARNING,
+                    "frame ignored",
+                    account=driver.account.id,
+                    reason=event.reason,
+                    offset=event.offset,
+                    size=event.size,
+                )
 
     def _on_frame(self, driver: Driver, frame: Frame) -> None:
         if frame.kind in ("kick", "session_removed"):

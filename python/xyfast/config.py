@@ -103,7 +103,10 @@ class Settings:
         address = getattr(self, name)
         parts = urllib.parse.urlsplit(address)
         if parts.scheme not in (plain, safe) or not parts.hostname:
-            raise ConfigError(f"Settings.{name} must start with {safe}://, not {address!r}")
+            raise ConfigError(
+                f"Settings.{name} must start with {safe}:// ({plain}:// for this machine), "
+                f"not {address!r}"
+            )
         if parts.scheme == plain and not (self.allow_plain or is_loopback(address)):
             raise ConfigError(
                 f"Settings.{name} {address!r} would send cookies and tokens in clear; use "

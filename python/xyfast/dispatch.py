@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from xyfast.errors import ConfigError
 from xyfast.lanes import Lanes
+from xyfast.logs import say
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message
 from xyfast.store import DeadLetter
 
@@ -182,7 +183,11 @@ class Dispatcher:
             task.cancel()
 
         timer = loop.call_later(self._timeout, expire)
-        facts = {"account": delivery.account_id, "key": delivery.key, "handler": _name(handler)}
+        facts: dict[str, Any] = {
+            "account": delivery.account_id,
+            "key": delivery.key,
+            "handler": _name(handler),
+        }
         try:
             await handler(delivery.message)
         except asyncio.CancelledError:
@@ -190,10 +195,10 @@ class Dispatcher:
                 raise
             if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
                 task.uncancel()
-            log.error("handler took too long", extra={**facts, "timeout": self._timeout})
+            say(log, logging.ERROR, "handler took too long", seconds=self._timeout, **facts)
             return DeadLetter(reason=f"{_name(handler)} took longer than {self._timeout:g} s")
         except Exception as error:
-            log.exception("handler raised", extra=facts)
+            say(log, logging.ERROR, "handler raised", exc_info=error, **facts)
             return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
         finally:
             timer.cancel()

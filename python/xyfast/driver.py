@@ -44,6 +44,7 @@ from xyfast.events import (
 )
 from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.ledger import Ledger
+from xyfast.logs import say
 from xyfast.messages import Gap, Sent
 from xyfast.retry import Trouble
 from xyfast.session import Session
@@ -196,7 +197,7 @@ class Driver:
     def _reap(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a task failed", exc_info=error, extra={"account": self.account.id})
+            say(log, logging.ERROR, "a task failed", exc_info=error, account=self.account.id)
 
     # --- what the session asks for --------------------------------------------------
 
@@ -285,11 +286,11 @@ class Driver:
                 end=end // 1000,
                 reason="the server keeps less than was missed",
             )
-            log.warning("gap", extra={"account": gap.account_id, "reason": gap.reason})
+            say(log, logging.WARNING, "gap", account=gap.account_id, reason=gap.reason)
             self._env.announce(gap)
 
     def _warn(self, what: str, error: Exception) -> None:
-        log.warning(what, extra={"account": self.account.id, "reason": str(error)})
+        say(log, logging.WARNING, what, account=self.account.id, reason=error)
 
     async def _ask(self, action: AskCredentials) -> None:
         source = self._env.credentials
@@ -299,8 +300,9 @@ class Driver:
             account = await source.credentials(
                 self.account, action.reason, human=action.human, url=action.url
             )
-        except Exception:
-            log.exception("credential source raised", extra={"account": self.account.id})
+        except Exception as error:
+            account_id = self.account.id
+            say(log, logging.ERROR, "credential source raised", exc_info=error, account=account_id)
             return
         if account is not None:
             self.replace_credentials(account)
@@ -314,8 +316,14 @@ class Driver:
         self.feed(NewCredentials())
 
     def _moved(self, move: Moved) -> None:
-        facts = {"account": self.account.id, "reason": move.reason, "wait": move.wait}
-        log.log(_LEVELS.get(move.new, logging.INFO), "account is %s", move.new.value, extra=facts)
+        say(
+            log,
+            _LEVELS.get(move.new, logging.INFO),
+            f"account is {move.new.value}",
+            account=self.account.id,
+            reason=move.reason,
+            wait=None if move.wait is None else round(move.wait, 2),
+        )
         self._env.hooks(StateChanged(self.account.id, move.old, move.new, move.reason, move.wait))
 
     # --- what links tell ------------------------------------------------------------

@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from xyfast import envelope
 from xyfast._core import Frame, Payload, read_payload
@@ -20,6 +21,7 @@ from xyfast.driver import Driver
 from xyfast.errors import StoreError
 from xyfast.facts import Facts
 from xyfast.instrumentation import Committed, Finished, Hooks
+from xyfast.logs import say
 from xyfast.messages import Expired, Sender, Undecodable
 from xyfast.store import DeadLetter, Row, Store
 from xyfast.transport import Transport
@@ -127,8 +129,12 @@ class Intake:
             try:
                 await self._commit()
                 await self._record()
-            except StoreError as error:
-                log.error("store failed; nothing is acknowledged", extra={"reason": str(error)})
+            except Exception as error:
+                # Whatever it is, the intake goes on trying: without it the client is deaf.
+                unexpected = error if not isinstance(error, StoreError) else None
+                sentence = "store failed, nothing new is acknowledged"
+                reason = f"{type(error).__name__}: {error}"
+                say(log, logging.ERROR, sentence, exc_info=unexpected, reason=reason)
                 if self._stopping.is_set():
                     return
                 await self._wait_or_stop()
@@ -223,8 +229,8 @@ class Intake:
                 opened.append(row.key)
             else:
                 dead += 1
-                facts = {"account": row.account_id, "key": row.key, "reason": row.dead.reason}
-                log.warning("dead letter", extra=facts)
+                facts: dict[str, Any] = {"account": row.account_id, "key": row.key}
+                say(log, logging.WARNING, "dead letter", reason=row.dead.reason, **facts)
         if driver.ledger.stored(arrival.pts, opened, known):
             self._moved.add(driver)
         if arrival.entries:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from xyfast.events import State
+from xyfast.logs import say
 
 __all__ = ["Committed", "Fact", "Finished", "Hook", "Hooks", "StateChanged"]
 
@@ -70,5 +71,6 @@ class Hooks:
         for hook in self._hooks:
             try:
                 hook(fact)
-            except Exception:
-                log.exception("hook raised", extra={"fact": type(fact).__name__})
+            except Exception as error:
+                kind = type(fact).__name__
+                say(log, logging.ERROR, "hook raised", exc_info=error, fact=kind)

@@ -119,8 +119,13 @@ class SqliteStore:
             raise StoreError(f"the store {self._path} is not open")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"the store {self._path} failed: {error}") from error
+        except OSError as error:
+            raise StoreError(
+                f"the store {self._path} cannot be made ({error.strerror}); its folder must "
+                "exist and be writable"
+            ) from None
+        except sqlite3.Error as error:
+            raise StoreError(f"the store {self._path} failed: {error}") from None
 
     def _open(self) -> None:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
