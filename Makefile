@@ -36,8 +36,9 @@ lint: $(VENV)/.tools ## ruff, rustfmt, clippy
 bench: $(VENV)/.release $(VENV)/.tools ## run the benchmarks on a release build
 	$(BIN)/pytest benches --benchmark-enable --benchmark-only
 
-wheel: $(VENV)/.tools ## build a wheel into dist/
-	$(MATURIN) build --release --out dist
+wheel: $(VENV)/.maturin ## build a wheel for PYTHON (default python3) into dist/
+	rm -rf dist
+	$(MATURIN) build --release --out dist --interpreter "$(PYTHON)"
 
 check: test types lint ## everything that CI runs
 

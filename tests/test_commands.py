@@ -60,6 +60,8 @@ def test_the_demo_shows_what_happens() -> None:
     done = xyfast_run("demo", "--messages", "10")
     assert done.returncode == 0, done.stderr
     assert "9000000000001: connected (registered)" in done.stdout
+    assert "links lost 0, repeated deliveries dropped " in done.stdout
+    assert done.stderr == ""
     assert done.stdout.rstrip().endswith("duplicates 0, lost 0")
 
 
@@ -131,6 +133,33 @@ def test_decodes_a_file_line_by_line(capsys: pytest.CaptureFixture[str], tmp_pat
     assert decoded(capsys, "--file", str(tmp_path / "missing"))[0] == 2
 
 
+@pytest.mark.parametrize("nothing", ["", "!!!", "，"])
+def test_what_holds_no_base64_is_told_so(nothing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, values, errors = decoded(capsys, nothing)
+    assert (code, values) == (1, [])
+    assert errors == "xyfast decode: argument: is neither base64 nor JSON\n"
+
+
+def test_wrong_use_is_exit_code_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "binary"
+    path.write_bytes(b"\xff\xfe")
+    assert decoded(capsys, "--file", str(path)) == (
+        2,
+        [],
+        f"xyfast decode: {path}: is not UTF-8 text\n",
+    )
+    for arguments in (
+        ["decode", "--file", "x", GOOD],
+        ["fake-server", "--port", "80000"],
+        ["fake-server", "--account", "abc"],
+        ["fake-server", "--seconds", "-1"],
+        [],
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+
+
 def test_decodes_standard_input() -> None:
     done = xyfast_run("decode", "--compact", stdin=f"{GOOD}\n{GOOD}\n")
     assert done.returncode == 0
@@ -197,7 +226,10 @@ async def test_the_fake_server_takes_ports_and_stops_by_itself() -> None:
         ('{"txt": "x"}', "line 1"),
         ('{"text": "x"}\nnonsense', "line 2"),
         ('{"text": "x", "after": -1}', "`after`"),
-        ('{"text": 5}', "`text`"),
+        ('{"text": 5}', "`text` must be a string"),
+        ('{"text": "x", "txt": 1}', "unknown key `txt`; known: text"),
+        ("[]", "must be a JSON object"),
+        ('{"text": "x", "account": "77"}', "add --account 77"),
     ],
 )
 def test_a_script_that_makes_no_sense_is_refused(

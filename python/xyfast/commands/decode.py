@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from xyfast._core import Frame, parse_frame, read_payload
+from xyfast._core import Frame, b64decode, parse_frame, read_payload
 from xyfast.errors import DecodeError
 
 __all__ = ["add_parser"]
@@ -23,10 +23,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "headers), given as an argument, or one a line from a file or standard input. Exit "
         "code 0: all decoded, 1: something could not be decoded, 2: wrong use.",
     )
-    parser.add_argument("text", nargs="?", help="a payload or a frame; without it: --file")
-    parser.add_argument(
-        "--file", metavar="PATH", default="-", help="read lines from PATH; - is standard input"
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "text", nargs="?", help="a payload or a frame; without it standard input is read"
     )
+    source.add_argument("--file", metavar="PATH", help="read lines from PATH; - is standard input")
     parser.add_argument("--compact", action="store_true", help="one line of JSON each")
     parser.set_defaults(run=run)
 
@@ -35,14 +36,19 @@ def run(options: argparse.Namespace) -> int:
     """Decode everything; errors go to standard error with the line and the offset."""
     if options.text is not None:
         return _decode([("argument", options.text)], compact=options.compact)
-    if options.file == "-":
+    if options.file in (None, "-"):
+        if sys.stdin.isatty():
+            print("xyfast decode: reading lines; Ctrl-D ends them", file=sys.stderr)
         return _decode(_lines(sys.stdin, "line"), compact=options.compact)
     try:
         with open(options.file, encoding="utf-8") as file:
             return _decode(_lines(file, f"{options.file}, line"), compact=options.compact)
-    except (OSError, UnicodeDecodeError) as error:
-        print(f"xyfast decode: {options.file}: {error}", file=sys.stderr)
-        return 2
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = "is not UTF-8 text"
+    print(f"xyfast decode: {options.file}: {reason}", file=sys.stderr)
+    return 2
 
 
 def _lines(file: TextIO, where: str) -> Iterator[tuple[str, str]]:
@@ -80,6 +86,8 @@ def _value(text: str) -> tuple[Any, list[str]]:
         return _frame(frame)
     payload = read_payload(text)
     if payload.error is not None:
+        if not b64decode(text, strict=False):
+            raise DecodeError("is neither base64 nor JSON", "base64", 0)
         raise payload.error
     return payload.tree, []
 

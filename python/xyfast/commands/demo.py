@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from xyfast.client import Client
 from xyfast.config import Settings
 from xyfast.errors import NotSent, RequestError, SendUnknown
 from xyfast.events import State
-from xyfast.instrumentation import Fact, Finished, StateChanged
+from xyfast.instrumentation import Committed, Fact, Finished, StateChanged
 from xyfast.messages import ChatMessage
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 2
+    # The screen tells what the log would.
+    logging.getLogger("xyfast").addHandler(logging.NullHandler())
     return asyncio.run(_demo(options.messages, options.fault, Screen(quiet=options.json)))
 
 
@@ -88,8 +91,7 @@ class Screen:
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
         self._live = not quiet and sys.stdout.isatty()
-        self._began = time.monotonic()
-        self._shown = 0.0
+        self._began = self._shown = time.monotonic()
 
     def say(self, text: str) -> None:
         """Print a line with the seconds since the start."""
@@ -148,7 +150,7 @@ async def _demo(messages: int, fault: str, screen: Screen) -> int:
     from xyfast.testing import FakeServer
 
     with tempfile.TemporaryDirectory(prefix="xyfast-demo-") as folder:
-        every = max(messages // 10, 2)
+        every = max(messages // 10, 1)
         async with FakeServer(_ACCOUNTS, plan=fault, plan_every=every) as server:
             screen.say(f"fake server at {server.url}, fault: {fault}")
             settings = Settings(url=server.url, token_url=server.token_url, **_HASTE)  # type: ignore[arg-type]
@@ -163,7 +165,7 @@ async def _demo(messages: int, fault: str, screen: Screen) -> int:
                 )
                 pushed = await _push(server, bot, messages, screen)
                 await _finish(server, bot, pushed, screen)
-            watch.closed = True
+            screen.say(watch.summary())
             return _report(server, bot, pushed, screen)
 
 
@@ -172,10 +174,21 @@ class _Watch:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self.closed = False
+        self._lost = self._known = self._dead = 0
+
+    def summary(self) -> str:
+        """Say what the client had to put up with."""
+        return (
+            f"links lost {self._lost}, repeated deliveries dropped {self._known}, "
+            f"undecodable payloads kept aside {self._dead}"
+        )
 
     def __call__(self, fact: Fact) -> None:
-        if isinstance(fact, StateChanged):
+        if isinstance(fact, Committed):
+            self._known += fact.known
+            self._dead += fact.dead
+        elif isinstance(fact, StateChanged):
+            self._lost += fact.new is State.RECONNECTING
             wait = "" if fact.wait is None else f", next try in {fact.wait:.2f} s"
             self._screen.say(f"{fact.account_id}: {fact.new.value} ({fact.reason}{wait})")
         elif isinstance(fact, Finished) and fact.failed is not None:

@@ -28,11 +28,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Print the addresses and cookies to use as one JSON line, push what the "
         "script says, and print the ledger as one JSON line at the end (Ctrl-C or --seconds).",
     )
-    parser.add_argument("--port", type=int, default=0, help="WebSocket port; default: a free one")
-    parser.add_argument("--http-port", type=int, default=0, help="HTTP port; default: a free one")
+    parser.add_argument("--port", type=_port, default=0, help="WebSocket port; default: a free one")
+    parser.add_argument("--http-port", type=_port, default=0, help="HTTP port; default: a free one")
     parser.add_argument(
         "--account",
         action="append",
+        type=_account,
         metavar="ID",
         help="own user id of an account, digits; may be repeated (default: 9000000000001)",
     )
@@ -53,10 +54,28 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--script",
         metavar="FILE",
         help="JSON lines to push: {account?, text, conversation?, sender?, after?}, where "
-        "`after` is seconds to wait before; - reads them from standard input",
+        "`after` is seconds to wait before; - reads standard input to its end first",
     )
-    parser.add_argument("--seconds", type=float, help="stop after so long")
+    parser.add_argument("--seconds", type=_seconds, help="stop after so long")
     parser.set_defaults(run=run)
+
+
+def _port(text: str) -> int:
+    if not 0 <= (number := int(text)) <= 65_535:
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return number
+
+
+def _account(text: str) -> str:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError("must be digits")
+    return text
+
+
+def _seconds(text: str) -> float:
+    if not (number := float(text)) > 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return number
 
 
 def run(options: argparse.Namespace) -> int:
@@ -65,8 +84,12 @@ def run(options: argparse.Namespace) -> int:
 
     if options.fault not in PLANS:
         return _refuse(f"unknown fault {options.fault!r}; known: {' '.join(PLANS)}")
+    options.account = options.account or ["9000000000001"]
     try:
         script = [Step(text=text) for text in options.push] + _read_script(options.script)
+        for account in {step.account for step in script if step.account is not None}:
+            if account not in options.account:
+                raise ValueError(f"the script names account {account!r}; add --account {account}")
     except (OSError, ValueError) as error:
         return _refuse(str(error))
     try:
@@ -98,7 +121,8 @@ class Step:
             else:
                 good = isinstance(value, str) or (value is None and field.name != "text")
             if not good:
-                raise ValueError(f"`{field.name}` is not what it should be: {value!r}")
+                want = "a number, 0 or more" if field.name == "after" else "a string"
+                raise ValueError(f"`{field.name}` must be {want}, not {value!r}")
 
 
 def _read_script(path: str | None) -> list[Step]:
@@ -113,16 +137,26 @@ def _read_script(path: str | None) -> list[Step]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                steps.append(Step(**json.loads(line)))
-            except (TypeError, ValueError) as error:
+                steps.append(_step(json.loads(line)))
+            except ValueError as error:
                 raise ValueError(f"{path}, line {number}: {error}") from None
     return steps
+
+
+def _step(fields: object) -> Step:
+    known = [field.name for field in dataclasses.fields(Step)]
+    if not isinstance(fields, dict) or "text" not in fields:
+        raise ValueError("must be a JSON object with a `text`")
+    for name in fields:
+        if name not in known:
+            raise ValueError(f"unknown key `{name}`; known: {', '.join(known)}")
+    return Step(**fields)
 
 
 async def _serve(options: argparse.Namespace, script: list[Step]) -> int:
     from xyfast.testing import FakeServer
 
-    accounts = options.account or ["9000000000001"]
+    accounts = options.account
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
