@@ -251,6 +251,83 @@ def test_a_deaf_link_is_replaced_with_a_new_token() -> None:
     assert rest(session.step(Tick(), session.deadline)) == [FetchToken()]
 
 
+def test_deaf_links_in_a_row_fail_the_account_and_ask_for_a_token_once_a_minute() -> None:
+    session, now, calls = connected(), 0.0, []
+    for link in range(1, 6):
+        now += 45.0  # long enough to look healthy
+        session.step(LinkLost(link, Trouble.LINK, "heartbeats answered 401", deaf=True), now)
+        if session.state is State.FAILED:
+            break
+        assert session.deadline is not None
+        now = session.deadline
+        assert rest(session.step(Tick(), now)) == [FetchToken()]
+        calls.append(now)
+        session.step(TokenReady(), now)
+        session.step(LinkOpened(link + 1), now)
+    assert (session.state, len(calls)) == (State.FAILED, 4)
+    assert all(later - earlier >= 60.0 for earlier, later in itertools.pairwise([0.0, *calls]))
+
+
+def test_a_refused_token_call_is_not_repeated_within_a_minute() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    session.step(TokenFailed("FAIL_SYS_TRAFFIC_LIMIT"), 1.0)
+    assert (session.state, session.deadline) == (State.RECONNECTING, 60.0)
+
+
+def test_an_endpoint_that_was_not_reached_is_tried_again_by_its_back_off() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    session.step(TokenFailed("refused", Trouble.NETWORK), 1.0)
+    assert (session.state, session.deadline) == (State.RECONNECTING, 6.0)
+
+
+def test_a_renewal_may_succeed_after_the_link_has_died_and_goes_on_later() -> None:
+    session = connected()
+    session.step(Tick(), 72_000.0)
+    session.step(LinkLost(1, Trouble.LINK, "reset"), 72_001.0)
+    assert session.step(TokenReady(), 72_001.0) == []
+    assert session.deadline is not None
+    assert rest(session.step(Tick(), session.deadline)) == [dial(2)]
+    session.step(LinkOpened(2), 72_003.0)
+    assert session.deadline == 72_001.0 + 72_000.0
+
+
+def test_a_link_that_is_dialled_with_the_old_token_gives_way_to_one_with_the_new() -> None:
+    session = connected()
+    session.step(Tick(), 72_000.0)
+    session.step(LinkLost(1, Trouble.LINK, "reset"), 72_001.0)
+    assert session.deadline is not None
+    session.step(Tick(), session.deadline)
+    assert session.dialling == 2
+    assert session.step(TokenReady(), 72_003.0) == [CloseLink(2), dial(3)]
+
+
+def test_a_kick_of_the_link_that_is_being_replaced_is_our_own_doing() -> None:
+    session = connected()
+    session.step(Tick(), 72_000.0)
+    session.step(TokenReady(), 72_000.0)
+    assert session.step(Kicked(1, "another login"), 72_000.5) == [
+        CloseLink(1),
+        Moved(State.CONNECTED, State.CONNECTING, "another login"),
+    ]
+    assert moves(session.step(LinkOpened(2), 72_001.0)) == [State.CONNECTED]
+
+
+def test_a_kick_while_draining_closes_the_link_and_waits_for_the_handlers() -> None:
+    session = connected()
+    session.step(Stop(), 1.0)
+    assert session.step(Kicked(1, "another login"), 1.0) == [CloseLink(1)]
+    assert moves(session.step(Drained(), 2.0)) == [State.CLOSED]
+
+
+def test_a_closed_session_wants_nothing_more() -> None:
+    session = connected()
+    session.step(LinkLost(1, Trouble.LINK, "reset"), 1.0)
+    session.step(Stop(), 1.0)
+    assert (session.state, session.deadline) == (State.CLOSED, None)
+
+
 def test_stopping_drains_before_the_link_is_closed() -> None:
     session = connected()
     assert moves(session.step(Stop(), 1.0)) == [State.DRAINING]
@@ -320,10 +397,14 @@ class AnyHistory(RuleBasedStateMachine):
         self.now = 0.0
         self.session = Session(Settings(), itertools.cycle(dice).__next__, itertools.count(1))
         self.dialled: list[int] = []
-        self.over: set[int] = set()
+        self.fetching = self.human = False
 
     def tell(self, event: Event) -> None:
         before = self.session.state
+        if isinstance(event, TokenReady | TokenFailed):
+            self.fetching = False
+        if isinstance(event, TokenReady | NewCredentials):
+            self.human = False
         for action in self.session.step(event, self.now):
             if isinstance(action, Dial):
                 assert action.link not in self.dialled
@@ -334,6 +415,10 @@ class AnyHistory(RuleBasedStateMachine):
                 assert 0.0 <= action.wait <= 300.0
             elif isinstance(action, FetchToken):
                 assert before not in (State.CLOSED, State.DRAINING)
+                assert not self.fetching or isinstance(event, NewCredentials)
+                self.fetching = True
+            elif isinstance(action, AskCredentials):
+                self.human |= action.human
         allowed = TRANSITIONS[before].get(type(event), frozenset({before}))
         assert self.session.state in allowed
 
@@ -352,10 +437,12 @@ class AnyHistory(RuleBasedStateMachine):
         self.now += seconds
         self.tell(Tick())
 
+    @precondition(lambda self: self.fetching)
     @rule(lifetime=st.none() | st.floats(1.0, 1e6))
     def token(self, lifetime: float | None) -> None:
         self.tell(TokenReady(lifetime))
 
+    @precondition(lambda self: self.fetching)
     @rule(human=st.booleans(), trouble=st.sampled_from(Trouble))
     def no_token(self, human: bool, trouble: Trouble) -> None:
         self.tell(TokenFailed("no", trouble, human))
@@ -392,6 +479,11 @@ class AnyHistory(RuleBasedStateMachine):
     def waiting_states_have_a_deadline(self) -> None:
         if self.session.state in (State.RECONNECTING, State.FAILED):
             assert self.session.deadline is not None
+
+    @invariant()
+    def a_connected_session_renews_its_token(self) -> None:
+        if self.session.state is State.CONNECTED and self.session.deadline is None:
+            assert self.fetching or self.human
 
     @invariant()
     def connected_means_a_link(self) -> None:

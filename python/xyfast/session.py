@@ -61,19 +61,25 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
         TokenReady: frozenset({_S.CONNECTED}),
         TokenFailed: frozenset({_S.CONNECTED}),
         LinkOpened: frozenset({_S.CONNECTED}),
-        LinkLost: frozenset({_S.CONNECTED, _S.CONNECTING, _S.RECONNECTING, _S.NEEDS_LOGIN}),
+        LinkLost: frozenset(
+            {_S.CONNECTED, _S.CONNECTING, _S.RECONNECTING, _S.FAILED, _S.NEEDS_LOGIN}
+        ),
         LinkRefused: frozenset({_S.CONNECTED}),
-        Kicked: frozenset({_S.CONNECTED, _S.KICKED}),
+        Kicked: frozenset({_S.CONNECTED, _S.CONNECTING, _S.KICKED}),
         NewCredentials: frozenset({_S.CONNECTED}),
         Stop: frozenset({_S.DRAINING}),
     },
     _S.RECONNECTING: {
         Tick: frozenset({_S.RECONNECTING, _S.CONNECTING}),
+        TokenReady: frozenset({_S.RECONNECTING}),
+        TokenFailed: frozenset({_S.RECONNECTING, _S.NEEDS_LOGIN}),
         NewCredentials: frozenset({_S.CONNECTING}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.FAILED: {
         Tick: frozenset({_S.FAILED, _S.RECONNECTING}),
+        TokenReady: frozenset({_S.FAILED}),
+        TokenFailed: frozenset({_S.FAILED, _S.NEEDS_LOGIN}),
         NewCredentials: frozenset({_S.RECONNECTING}),
         Stop: frozenset({_S.CLOSED}),
     },
@@ -114,17 +120,22 @@ class Session:
         self._links = links
         self._wake: float | None = None
         self._has_token = False
-        self._token_due: float | None = None
+        self._fetching = False
+        self._token_due = 0.0
+        self._not_before = 0.0  # for the next token call, unless a human stands behind it
         self._token_refused = False
         self._needs_human = False
         self._opened_at = 0.0
         self._failures = 0  # in a row, for the back-off; a healthy link ends the row
         self._failed_dials = 0  # in a row, for FAILED; any registered link ends the row
+        self._deaf_links = 0  # in a row, for FAILED too: each costs a token call
 
     @property
     def deadline(self) -> float | None:
         """When to call `step` with `Tick`; None for never."""
-        return self._token_due if self.state is State.CONNECTED else self._wake
+        if self.state is State.CONNECTED:
+            return None if self._fetching or self._needs_human else self._token_due
+        return self._wake if self.state in (State.RECONNECTING, State.FAILED) else None
 
     def step(self, event: Event, now: float) -> list[Action]:
         """Take one event and return what follows, in order."""
@@ -165,25 +176,34 @@ class Session:
 
     # --- the token ----------------------------------------------------------------
 
+    def _fetch(self, now: float) -> None:
+        if not self._fetching:
+            self._fetching = True
+            self._not_before = now + self._settings.token_retry
+            self._actions.append(FetchToken())
+
     def _on_token(self, event: TokenReady, now: float) -> None:
         age = self._settings.token_refresh * (0.95 + 0.1 * self._dice())
         if event.lifetime is not None:
             age = min(age, 0.9 * event.lifetime)
-        self._has_token, self._needs_human = True, False
+        self._has_token, self._fetching, self._needs_human = True, False, False
         self._token_due = now + max(age, self._settings.token_retry)
-        if self.dialling is None:
+        if self.state in (State.CONNECTING, State.CONNECTED):
+            self._close_dialling()  # it was dialled with the token of before
             self._dial()
 
     def _on_no_token(self, event: TokenFailed, now: float) -> None:
-        renewing = self.link is not None or self.dialling is not None
+        self._fetching = False
+        if event.trouble is Trouble.NETWORK:
+            self._not_before = now  # the platform was not asked
         if event.human:
-            self._needs_human, self._token_due = True, None
-            if not renewing:
+            self._needs_human = True
+            if self.link is None and self.dialling is None:
                 self._move(State.NEEDS_LOGIN, event.reason)
             self._actions.append(AskCredentials(event.reason, human=True, url=event.url))
-        elif renewing:
+        elif self.link is not None or self.dialling is not None:
             self._renew_later(now)
-        else:
+        elif self.state is State.CONNECTING:
             self._dial_failed(event.trouble, event.reason, now)
 
     def _renew_later(self, now: float) -> None:
@@ -193,12 +213,11 @@ class Session:
     # --- links --------------------------------------------------------------------
 
     def _connect(self, now: float, reason: str) -> None:
-        self._wake = None
         self._move(State.CONNECTING, reason)
-        if self._has_token and (self._token_due is None or now < self._token_due):
+        if self._has_token and (self._fetching or now < self._token_due):
             self._dial()
         else:
-            self._actions.append(FetchToken())
+            self._fetch(now)
 
     def _dial(self) -> None:
         link = self.dialling = next(self._links)
@@ -236,14 +255,20 @@ class Session:
             self._move(State.CONNECTING, event.reason)
         elif self._needs_human:
             self._move(State.NEEDS_LOGIN, event.reason)
-        else:
-            self._has_token = self._has_token and not event.deaf
-            if now - self._opened_at >= self._settings.healthy_after:
-                self._failures, most = 0, self._settings.first_retry
+        elif event.deaf:
+            self._has_token = False
+            self._failures += 1
+            self._deaf_links += 1
+            if self._deaf_links >= self._settings.max_failures:
+                self._give_up(event.reason, now)
             else:
-                self._failures += 1
-                most = bound(event.trouble, self._failures)
-            self._reconnect(now, most, event.reason)
+                self._reconnect(now, bound(event.trouble, self._failures), event.reason)
+        elif now - self._opened_at >= self._settings.healthy_after:
+            self._failures = self._deaf_links = 0
+            self._reconnect(now, self._settings.first_retry, event.reason)
+        else:
+            self._failures += 1
+            self._reconnect(now, bound(event.trouble, self._failures), event.reason)
 
     def _on_refused(self, event: LinkRefused, now: float) -> None:
         if event.link != self.dialling:
@@ -263,16 +288,20 @@ class Session:
             self._give_up(event.reason, now)
         else:
             self._token_refused = True
-            self._actions.append(FetchToken())
+            self._fetch(now)
 
     def _on_kicked(self, event: Kicked) -> None:
         if event.link not in (self.link, self.dialling):
             return
+        replacing = event.link == self.link and self.dialling is not None
+        self._close_link()
         if self.state is State.DRAINING:
-            self.link = None
+            return
+        if replacing:
+            # Our own new link may be what ended the old one: its registration will tell.
+            self._move(State.CONNECTING, event.reason)
             return
         self._close_dialling()
-        self._close_link()
         self._has_token = False
         self._move(State.KICKED, event.reason)
 
@@ -280,8 +309,7 @@ class Session:
 
     def _on_deadline(self, now: float) -> None:
         if self.state is State.CONNECTED:
-            self._token_due = None
-            self._actions.append(FetchToken())
+            self._fetch(now)
         elif self.state is State.FAILED:
             self._forget_failures()
             self._reconnect(now, 0.0, "waited long enough")
@@ -300,6 +328,8 @@ class Session:
 
     def _reconnect(self, now: float, most: float, reason: str) -> None:
         wait = self._dice() * most * self._settings.backoff_scale
+        if not self._has_token:
+            wait = max(wait, self._not_before - now)
         self._wake = now + wait
         self._move(State.RECONNECTING, reason, wait)
 
@@ -311,20 +341,20 @@ class Session:
         self._actions.append(AskCredentials(reason))
 
     def _on_new_credentials(self, now: float) -> None:
-        self._has_token = self._needs_human = False
+        self._has_token = self._needs_human = self._fetching = False
+        self._not_before = now
         self._forget_failures()
         if self.state is State.FAILED:
             self._reconnect(now, 0.0, "new credentials")
             return
         self._close_dialling()
         if self.state is State.CONNECTED:
-            self._token_due = None
-            self._actions.append(FetchToken())
+            self._fetch(now)
         else:
             self._connect(now, "new credentials")
 
     def _forget_failures(self) -> None:
-        self._failures = self._failed_dials = 0
+        self._failures = self._failed_dials = self._deaf_links = 0
         self._token_refused = False
 
     # --- small hands --------------------------------------------------------------
