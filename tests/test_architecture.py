@@ -16,7 +16,18 @@ PACKAGE = ROOT / "python" / "xyfast"
 # layer, from what stands further left.
 LAYERS = [
     ["errors", "_core", "logs"],
-    ["codec", "retry", "lanes", "ledger", "reading", "account", "messages", "facts", "config"],
+    [
+        "codec",
+        "retry",
+        "lanes",
+        "ledger",
+        "holdback",
+        "reading",
+        "account",
+        "messages",
+        "facts",
+        "config",
+    ],
     ["envelope", "requests", "events", "session", "store"],
     ["instrumentation", "transport", "tokens", "dispatch", "calls"],
     ["driver", "intake"],
@@ -24,7 +35,17 @@ LAYERS = [
     ["testing"],
     ["commands", "__main__"],
 ]
-PURE = ["retry", "lanes", "ledger", "reading", "facts", "messages", "account", "envelope"]
+PURE = [
+    "retry",
+    "lanes",
+    "ledger",
+    "holdback",
+    "reading",
+    "facts",
+    "messages",
+    "account",
+    "envelope",
+]
 PURE += ["requests", "events", "session", "config", "errors"]
 IMPURE_MODULES = {"asyncio", "socket", "ssl", "threading", "time", "sqlite3", "subprocess"}
 

@@ -145,7 +145,7 @@ async def test_a_handler_that_raises_is_logged_and_costs_only_its_message(
     @desk.router.on(ChatMessage)
     async def handle(message: ChatMessage) -> None:
         if message.key == "bad":
-            raise LookupError("no such item")
+            raise LookupError(f"no such item: {message.text}")
 
     with caplog.at_level(logging.ERROR, "xyfast"):
         desk.give(chat("bad"), chat("good"))
@@ -157,7 +157,9 @@ async def test_a_handler_that_raises_is_logged_and_costs_only_its_message(
     [record] = caplog.records
     assert record.getMessage().startswith("handler raised (account=9000000000001, key=bad, ")
     assert record.key == "bad"  # type: ignore[attr-defined]
-    assert record.exc_info is not None
+    # The lines it came through are shown, its words are not: they may quote the message.
+    assert "in handle" in record.getMessage()
+    assert "no such item: bad" not in logging.Formatter().format(record)
 
 
 async def test_a_timeout_error_of_the_handler_itself_is_its_own_failure() -> None:
@@ -193,6 +195,45 @@ async def test_a_handler_that_hangs_is_cancelled_and_the_next_message_comes() ->
     assert letter.reason.endswith("took longer than 0.01 s")
     assert nothing is None
     assert cancelled == ["hangs"]
+
+
+async def test_a_handler_that_is_cancelled_by_its_own_doing_is_a_dead_letter() -> None:
+    desk = Desk()
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        helper = asyncio.ensure_future(asyncio.Event().wait())
+        helper.cancel()
+        await helper
+
+    desk.give(chat("a"), chat("b"))
+    await desk.until(2)
+    assert [letter and letter.reason.endswith("was cancelled") for _, letter in desk.finished] == [
+        True,
+        True,
+    ]
+
+
+async def test_a_handler_that_refuses_to_end_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("xyfast.dispatch._LAST_WORD", 0.01)
+    desk, started, gate = Desk(), asyncio.Event(), asyncio.Event()
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        started.set()
+        while not gate.is_set():
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                continue
+
+    desk.give(chat("a"))
+    await started.wait()
+    assert await asyncio.wait_for(desk.dispatcher.stop(0.0), 5.0) == 1
+    gate.set()
+    await desk.until(1)
 
 
 async def test_every_handler_of_a_message_runs_also_after_a_failure() -> None:

@@ -51,11 +51,11 @@ def test_a_push_without_position_or_out_of_order_never_moves_the_cursor_back() -
     assert ledger.cursor == 50
 
 
-def test_the_servers_position_is_taken_over_once() -> None:
+def test_the_servers_position_is_taken_over_and_never_moves_the_cursor_back() -> None:
     ledger = Ledger()
-    ledger.begin(100)
     ledger.begin(200)
-    assert ledger.cursor == 100
+    ledger.begin(100)
+    assert ledger.cursor == 200
 
 
 def test_a_push_whose_position_does_not_count_still_holds_the_cursor_back() -> None:

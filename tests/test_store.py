@@ -174,6 +174,35 @@ async def test_a_second_user_of_the_file_is_refused(tmp_path: Path) -> None:
     await first.close()
 
 
+async def test_a_refused_second_user_does_not_take_the_lock_away(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    first = SqliteStore(path)
+    await first.open()
+    with pytest.raises(StoreError, match="open already"):
+        await first.open()
+    with pytest.raises(StoreError, match="in use"):
+        await SqliteStore(path).open()
+    script = f"""
+import asyncio
+from xyfast.store import SqliteStore
+asyncio.run(SqliteStore({str(path)!r}).open())
+"""
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert "is in use by another process" in done.stderr
+    await first.close()
+
+
+async def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    path.touch(0o644)
+    store = SqliteStore(path)
+    await store.open()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    await store.close()
+
+
 async def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="folder must exist"):
         await SqliteStore(tmp_path / "missing" / "x.db").open()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -119,6 +121,105 @@ def test_addresses_that_would_leak_cookies_are_refused(url: str, reason: str) ->
 
 def test_a_token_shows_nothing() -> None:
     assert repr(Token("secret", 5.0)) == "Token(lifetime=5.0)"
+
+
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def endpoint(handle: Handle, **changes: float) -> AsyncIterator[PlatformTokens]:
+    """Tokens from a server that answers as ``handle`` does."""
+    tasks: set[asyncio.Task[object]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        with contextlib.suppress(ConnectionError):
+            await handle(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}/h5"
+        yield PlatformTokens(Settings(token_url=url, **changes))  # type: ignore[arg-type]
+        await asyncio.gather(*tasks)
+
+
+async def test_redirects_are_not_followed_with_the_cookies(server: FakeServer) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 302 Found\r\nLocation: " + server.token_url.encode() + b"/elsewhere\r\n"
+            b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+
+    async with endpoint(answer) as provider:
+        with pytest.raises(TokenError):
+            await provider.token(account(server), lambda account: None)
+    assert server.ledger(ME).calls == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+        b"HTTP/1.1 502 Bad\r\nContent-Length: 100\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"[" * 200_000,
+        b'HTTP/1.1 200 OK\r\nContent-Length: 26\r\n\r\n{"ret":"x", "data": [1, 2]}',
+        b"",
+    ],
+    ids=["nonsense", "cut", "cut chunk", "cut error", "empty", "deep", "odd", "nothing"],
+)
+async def test_no_answer_of_a_server_is_more_than_a_token_error(
+    server: FakeServer, answer: bytes
+) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+
+    async with endpoint(handle) as provider:
+        with pytest.raises(TokenError):
+            await provider.token(account(server), lambda account: None)
+
+
+async def test_an_endpoint_that_drips_is_given_up_in_time(server: FakeServer) -> None:
+    over = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        while not over.is_set():
+            writer.write(b" ")
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.02)
+
+    async with endpoint(drip, token_timeout=0.2) as provider:
+        with pytest.raises(TokenError, match=r"no answer within 0\.2 s"):
+            await provider.token(account(server), lambda account: None)
+        over.set()
+
+
+async def test_signing_cookies_that_are_never_taken_are_dropped_at_last(
+    server: FakeServer,
+) -> None:
+    server.fault(ME, Fault.SIGNATURE_STALE)
+    kept: list[Account] = []
+    with pytest.raises(TokenError, match="FAIL_SYS_TOKEN_EXOIRED"):
+        await tokens(server).token(account(server), kept.append)
+    assert len(server.ledger(ME).calls) == 5
+    assert "_m_h5_tk" not in kept[-1].cookies
+    assert "cookie2" in kept[-1].cookies
+
+
+async def test_cookies_that_are_not_latin_are_sent_as_utf_8(server: FakeServer) -> None:
+    mine = account(server)
+    mine = replace(mine, cookies={**mine.cookies, "nick": "测试"})
+    assert (await tokens(server).token(mine, lambda account: None)).value
 
 
 async def test_a_slow_endpoint_does_not_delay_whoever_gives_up_waiting(server: FakeServer) -> None:

@@ -23,6 +23,7 @@ def fast_settings(server: FakeServer, **changes: Any) -> Settings:
         "heartbeat": 0.2,
         "heartbeat_timeout": 1.0,
         "backoff_scale": 0.02,
+        "token_retry": 0.1,
         "open_timeout": 5.0,
         "close_timeout": 1.0,
         "request_timeout": 5.0,

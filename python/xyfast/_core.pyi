@@ -190,6 +190,9 @@ class Frame:
     def text(self) -> str:
         """The whole text."""
     @property
+    def size(self) -> int:
+        """The bytes of the text in UTF-8."""
+    @property
     def headers(self) -> str:
         """The headers as JSON text."""
     @property

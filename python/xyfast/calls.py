@@ -6,14 +6,21 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from xyfast import requests
 from xyfast._core import Frame
 from xyfast.errors import NotSent, SendRefused, SendUnknown
 from xyfast.transport import Transport
 
-__all__ = ["Calls", "verdict"]
+__all__ = ["Answer", "Calls", "verdict"]
+
+
+class Answer(NamedTuple):
+    """Headers and body of a good answer, as JSON gives them."""
+
+    headers: Any
+    body: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,8 @@ class Calls:
 
     async def ask(
         self, build: Callable[..., str], *, heard: Callable[[Frame], None] | None = None
-    ) -> Any:
-        """Send a request and return the answer's body.
+    ) -> Answer:
+        """Send a request and return its answer.
 
         ``build(mid=...)`` gives the text when a link is there. ``heard(answer)`` is called
         for a good answer, before anything that the link tells after it. Raises `NotSent`
@@ -77,7 +84,7 @@ class Calls:
             raise self._unknown("the link was lost before its answer")
         judged = verdict(frame)
         if judged.ok:
-            return _json(frame.body)
+            return Answer(_json(frame.headers), _json(frame.body))
         raise SendRefused(
             f"account {self._account_id}: refused with code {judged.code}"
             f" ({judged.error}): {judged.reason or 'no reason given'}",

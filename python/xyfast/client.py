@@ -31,7 +31,7 @@ from xyfast.events import Drained, Start, State, Stop
 from xyfast.instrumentation import Hook, Hooks
 from xyfast.intake import Intake
 from xyfast.logs import say
-from xyfast.messages import Conversation, Gap, Message, Sent
+from xyfast.messages import Conversation, Message, Sent
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import LinkEvent, RustTransport, Transport
@@ -111,7 +111,7 @@ class Client:
             dice=dice or random.SystemRandom(),
             links=itertools.count(1),
             owners=self._owners,
-            announce=self._announce,
+            deliver=self._deliver,
         )
         self._starting: asyncio.Task[None] | None = None
         self._intaking: asyncio.Task[None] | None = None
@@ -192,9 +192,12 @@ class Client:
         """Stop: take nothing new, let running handlers finish, record, close the links.
 
         Handlers get ``Settings.grace`` seconds; the messages of those that are cut off
-        stay in the inbox. May be called at any time and more than once.
+        stay in the inbox. May be called at any time and more than once; called from a
+        handler it returns at once, and the client closes when the handler has ended.
         """
-        await asyncio.shield(self._begin_close())
+        closing = self._begin_close()
+        if not self._dispatcher.runs(asyncio.current_task()):
+            await asyncio.shield(closing)
 
     async def __aenter__(self) -> Client:
         await self._start()
@@ -223,6 +226,7 @@ class Client:
         except StoreError:
             self._starting = None
             raise
+        self._check_open()
 
     async def _open(self) -> None:
         await self._store.open()
@@ -241,6 +245,8 @@ class Client:
             self._stopped.set()
 
     async def _wind_down(self) -> None:
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
         drivers = list(self._drivers.values())
         for driver in drivers:
             driver.feed(Stop())
@@ -259,6 +265,7 @@ class Client:
 
     async def _links_closed(self) -> None:
         self._transport.resume()
+        self._no_links.clear()
         if self._owners:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._no_links.wait(), self._settings.close_timeout + 1.0)
@@ -367,7 +374,7 @@ class Client:
                 self._on_event(driver, event)
             except Exception as error:
                 account = driver.account.id
-                say(log, logging.ERROR, "link event failed", exc_info=error, account=account)
+                say(log, logging.ERROR, "link event failed", error=error, account=account)
 
     def _on_event(self, driver: Driver, event: LinkEvent) -> None:
         match event:
@@ -407,8 +414,9 @@ class Client:
         if delivery.key is not None and driver is not None:
             self._intake.finished(driver, delivery.key, letter)
 
-    def _announce(self, gap: Gap) -> None:
-        self._dispatcher.put(Delivery(gap))
+    def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._dispatcher.put(delivery)
         self._dispatcher.start()
 
     def _driver(self, account_id: str) -> Driver:

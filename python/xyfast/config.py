@@ -46,7 +46,8 @@ class Settings:
     close_timeout: float = 5.0
     """Most time for the closing handshake."""
     max_message: int = 4 * 1024 * 1024
-    max_frame: int = 1024 * 1024
+    max_frame: int = 4 * 1024 * 1024
+    """As large as a message: a package comes in one frame, and one that is refused comes again."""
     mailbox_frames: int = 1024
     """Frames of one link that wait for the event loop before its socket is no longer read."""
     mailbox_bytes: int = 8 * 1024 * 1024

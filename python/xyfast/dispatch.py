@@ -22,6 +22,8 @@ Handled = Message | Expired | Gap
 """What a handler can be given."""
 
 H = TypeVar("H", bound=Handled)
+
+_LAST_WORD = 1.0  # seconds that a cancelled handler gets to clean up
 Handler = Callable[[Any], Awaitable[object]]
 
 
@@ -116,6 +118,7 @@ class Dispatcher:
         self._timeout = timeout
         self._lanes: Lanes[Delivery] = Lanes(limit)
         self._tasks: dict[asyncio.Task[None], Hashable] = {}
+        self._cut_off: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     @property
@@ -155,11 +158,16 @@ class Dispatcher:
         self._lanes.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
-        left = list(self._tasks)
-        for task in left:
+        self._cut_off = set(self._tasks)
+        for task in self._cut_off:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        return len(left)
+        if self._cut_off:  # one that refuses to end is left behind
+            await asyncio.wait(self._cut_off, timeout=_LAST_WORD)
+        return len(self._cut_off)
+
+    def runs(self, task: asyncio.Task[object] | None) -> bool:
+        """Whether a task is one of the handlers that run."""
+        return task in self._tasks
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._lanes.done(self._tasks.pop(task))
@@ -191,14 +199,17 @@ class Dispatcher:
         try:
             await handler(delivery.message)
         except asyncio.CancelledError:
-            if not late or self._stopping:
+            if task in self._cut_off:
                 raise
+            if not late:
+                say(log, logging.ERROR, "handler was cancelled by its own doing", **facts)
+                return DeadLetter(reason=f"{_name(handler)} was cancelled")
             if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
                 task.uncancel()
             say(log, logging.ERROR, "handler took too long", seconds=self._timeout, **facts)
             return DeadLetter(reason=f"{_name(handler)} took longer than {self._timeout:g} s")
         except Exception as error:
-            say(log, logging.ERROR, "handler raised", exc_info=error, **facts)
+            say(log, logging.ERROR, "handler raised", error=error, **facts)
             return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
         finally:
             timer.cancel()

@@ -12,7 +12,7 @@ import itertools
 import json
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from xyfast._core import Closed, DedupCache, Frame, Opened
 from xyfast.account import Account, format_cookies, make_device_id
 from xyfast.calls import Calls, verdict
 from xyfast.config import Settings
+from xyfast.dispatch import Delivery
 from xyfast.errors import LoginRequired, StateError, TokenError, XyfastError
 from xyfast.events import (
     Action,
@@ -42,6 +43,7 @@ from xyfast.events import (
     TokenFailed,
     TokenReady,
 )
+from xyfast.holdback import Holdback
 from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.ledger import Ledger
 from xyfast.logs import say
@@ -64,7 +66,10 @@ _LEVELS = {
     State.FAILED: logging.ERROR,
     State.NEEDS_LOGIN: logging.ERROR,
 }
-_RESUME_PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
+_PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
+_REPLAY_COMES = 5.0  # seconds from a registration within which early pushes wait for a replay
+_REPLAY_STARTS = 1.0  # the same from the server's answer to the cursor
+_TOKEN_TRIES = 5  # HTTP calls that a token may take
 _TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
 
@@ -100,8 +105,8 @@ class Environment:
     """Numbers for new links, unique within the transport."""
     owners: dict[int, Driver]
     """Whose each link is, from its dial to its end."""
-    announce: Callable[[Gap], None]
-    """Hands a gap to the handlers."""
+    deliver: Callable[[Sequence[Delivery]], None]
+    """Hands messages to their handlers."""
 
 
 class Driver:
@@ -114,6 +119,8 @@ class Driver:
         self.ledger = Ledger()
         self.synced: int | None = None
         """The link that has confirmed the cursor: positions of its pushes count."""
+        self.held: Holdback[Delivery] = Holdback(settings.dedup_size)
+        """Deliveries that must not overtake what the server has yet to bring."""
         self.known = DedupCache(settings.dedup_size, settings.dedup_ttl)
         self.calls = Calls(account.id, env.transport, self._mid, settings.request_timeout)
         self.sent = DedupCache(settings.dedup_size, settings.dedup_ttl)
@@ -123,6 +130,9 @@ class Driver:
         self._token: Token | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._resyncing: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._credentials_after = 0.0
+        self._release_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._mids = requests.Mids(env.dice)
@@ -172,18 +182,21 @@ class Driver:
                 self._dial(action)
             case Resume():
                 self.calls.use(action.link)
+                self._hold_back()
                 self._spawn(self._resume(action.link))
             case CloseLink():
                 self._env.transport.close(action.link)
             case AskCredentials():
-                self._spawn(self._ask(action))
+                if self._asking is None or self._asking.done():
+                    self._asking = self._spawn(self._ask(action))
             case Moved():
                 self._moved(action)
 
     async def close(self) -> None:
         """Cancel and await everything that this driver has started."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._release_timer):
+            if timer is not None:
+                timer.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -197,20 +210,27 @@ class Driver:
     def _reap(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            say(log, logging.ERROR, "a task failed", exc_info=error, account=self.account.id)
+            say(log, logging.ERROR, "a task failed", error=error, account=self.account.id)
 
     # --- what the session asks for --------------------------------------------------
 
     async def _fetch(self) -> None:
+        bound = _TOKEN_TRIES * self._env.settings.token_timeout
         try:
-            self._token = await self._env.tokens.token(self.account, self._keep)
+            token = await asyncio.wait_for(self._env.tokens.token(self.account, self._keep), bound)
         except LoginRequired as error:
             self.feed(TokenFailed(str(error), human=True, url=error.url))
         except TokenError as error:
             trouble = Trouble.NETWORK if error.code == "network" else Trouble.OTHER
             self.feed(TokenFailed(str(error), trouble))
+        except asyncio.TimeoutError:
+            self.feed(TokenFailed(f"no token within {bound:g} s", Trouble.NETWORK))
+        except Exception as error:
+            say(log, logging.ERROR, "token provider raised", error=error, account=self.account.id)
+            self.feed(TokenFailed(f"the token provider raised {type(error).__name__}"))
         else:
-            self.feed(TokenReady(self._token.lifetime))
+            self._token = token
+            self.feed(TokenReady(token.lifetime))
 
     def _keep(self, account: Account) -> None:
         self.account = account
@@ -237,48 +257,72 @@ class Driver:
             user_agent=account.user_agent,
             mid=self._mid(),
         )
-        self._env.transport.dial(action, headers, register)
-        self._env.owners[action.link] = self
+        try:
+            self._env.transport.dial(action, headers, register)
+        except XyfastError as error:
+            lost = LinkLost(action.link, Trouble.OTHER, str(error))
+            self._loop.call_soon(self.feed, lost)  # not inside the step that asked for it
+        else:
+            self._env.owners[action.link] = self
 
     async def _resume(self, link: int) -> None:
         """Tell the server the cursor, so that it pushes what came after it.
 
         What a link pushes before the answer may lie beyond a gap that the server is about
         to fill, so its position does not count; from the answer on, pushes come in order.
-        Requests right after /reg may be refused by flow control: they are asked again.
         """
-        for pause in itertools.chain(_RESUME_PAUSES, itertools.repeat(_RESUME_PAUSES[-1])):
-            cursor = self.ledger.cursor or 0
+        await self._insist("cursor not confirmed", link, self._send_cursor)
+
+    async def _send_cursor(self) -> None:
+        if self.ledger.cursor is None:
+            await self._take_position()
+            return
+        # Kept first, or a crash of a new account would begin again at "now".
+        await self._env.store.handled(self.account.id, (), self.ledger.cursor)
+        text = partial(requests.ack_diff, pts=self.ledger.cursor, now_ms=self._now_ms())
+        await self.calls.ask(text, heard=self._synced)
+
+    async def _take_position(self) -> int | None:
+        """getState, then ackDiff with its answer: the server's position becomes ours."""
+        state = await self.ask(requests.get_state)
+        await self.calls.ask(partial(requests.ack_diff_state, state), heard=self._synced)
+        position = requests.pts(state)
+        if position is not None:
+            self.ledger.begin(position)
+            await self._env.store.handled(self.account.id, (), self.ledger.cursor)
+        return position
+
+    async def _insist(
+        self, what: str, link: int | None, attempt: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Try until it works or ``link`` is over: requests may be throttled after /reg."""
+        for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
             try:
-                # Kept first, or a crash of a new account would begin again at "now".
-                await self._env.store.handled(self.account.id, (), cursor)
-                text = partial(requests.ack_diff, pts=cursor, now_ms=self._now_ms())
-                await self.calls.ask(text, heard=self._synced)
+                await attempt()
             except XyfastError as error:
                 if link != self.session.link:
                     return
-                self._warn("cursor not confirmed", error)
+                say(log, logging.WARNING, what, account=self.account.id, reason=error)
                 await asyncio.sleep(pause)
             else:
                 return
 
     def _synced(self, answer: Frame) -> None:
         self.synced = answer.link
+        self._release_in(_REPLAY_STARTS)
 
     def resync(self) -> None:
         """The server cannot replay all that was missed: go on from its position."""
         if self._resyncing is None or self._resyncing.done():
-            self._resyncing = self._spawn(self._resync())
+            self.synced = None  # until the gap is known, positions say nothing
+            self._resyncing = self._spawn(self._resync(self.session.link))
 
-    async def _resync(self) -> None:
+    async def _resync(self, link: int | None) -> None:
+        await self._insist("position not taken", link, self._skip_gap)
+
+    async def _skip_gap(self) -> None:
         start = self.ledger.cursor
-        try:
-            state = await self.ask(requests.get_state)
-            await self.calls.ask(partial(requests.ack_diff_state, state), heard=self._synced)
-        except XyfastError as error:
-            self._warn("position not taken", error)
-            return
-        end = requests.pts(state)
+        end = await self._take_position()
         if start is not None and end is not None:
             gap = Gap(
                 account_id=self.account.id,
@@ -287,12 +331,28 @@ class Driver:
                 reason="the server keeps less than was missed",
             )
             say(log, logging.WARNING, "gap", account=gap.account_id, reason=gap.reason)
-            self._env.announce(gap)
+            self._env.deliver([Delivery(gap)])
 
-    def _warn(self, what: str, error: Exception) -> None:
-        say(log, logging.WARNING, what, account=self.account.id, reason=error)
+    # --- order across a reconnect ---------------------------------------------------
+
+    def _hold_back(self) -> None:
+        self.held.hold()
+        self._release_in(_REPLAY_COMES)
+
+    def _release_in(self, seconds: float) -> None:
+        if self._release_timer is not None:
+            self._release_timer.cancel()
+        self._release_timer = self._loop.call_later(seconds, self.release)
+
+    def release(self) -> None:
+        """Hand on what waited for the replay, in its order."""
+        if self._release_timer is not None:
+            self._release_timer.cancel()
+            self._release_timer = None
+        self._env.deliver(self.held.release())
 
     async def _ask(self, action: AskCredentials) -> None:
+        """Ask the user's hook; an answer that comes too soon after the last one waits."""
         source = self._env.credentials
         if source is None:
             return
@@ -302,10 +362,13 @@ class Driver:
             )
         except Exception as error:
             account_id = self.account.id
-            say(log, logging.ERROR, "credential source raised", exc_info=error, account=account_id)
+            say(log, logging.ERROR, "credential source raised", error=error, account=account_id)
             return
-        if account is not None:
-            self.replace_credentials(account)
+        if account is None or _digest(account) == self._given:
+            return  # nothing new: the platform would say the same again
+        await asyncio.sleep(self._credentials_after - self._loop.time())
+        self._credentials_after = self._loop.time() + self._env.settings.token_retry
+        self.replace_credentials(account)
 
     def replace_credentials(self, account: Account) -> None:
         """Go on with new cookies; the device id stays."""
@@ -331,11 +394,14 @@ class Driver:
     def opened(self, event: Opened) -> None:
         """A link is registered, for this account as the answer must say."""
         headers = json.loads(event.answer.headers)
-        # An account that was never connected begins where the server is now.
-        self.ledger.begin((requests.server_time(headers) or self._now_ms()) * 1000)
         if requests.reg_uid(headers) in (None, self.account.id):
+            # An account that was never connected begins where the server is now.
+            server_time = requests.server_time(headers)
+            if self.ledger.cursor is None and server_time is not None:
+                self.ledger.begin(server_time * 1000)
             self.feed(LinkOpened(event.link))
         else:
+            del self._env.owners[event.link]  # what it pushes is not ours
             self._env.transport.close(event.link)
             self.feed(LinkRefused(event.link, "rejected", "registered as another account"))
 
@@ -358,13 +424,17 @@ class Driver:
 
     async def ask(self, build: Callable[..., str]) -> Any:
         """Send the request that ``build(mid=...)`` makes; returns the answer's body."""
-        return await self.calls.ask(build)
+        return (await self.calls.ask(build)).body
 
     async def send(self, build: Callable[..., str]) -> Sent:
         """Send what ``build(uuid=..., mid=...)`` makes; the server's answer makes it `Sent`."""
         uuid = self._uuids.next(self._now_ms())
-        body = await self.calls.ask(partial(build, uuid=uuid), heard=self._note_sent)
-        return Sent(message_id=requests.message_id(body), uuid=uuid)
+        answer = await self.calls.ask(partial(build, uuid=uuid), heard=self._note_sent)
+        return Sent(
+            message_id=requests.message_id(answer.body),
+            uuid=uuid,
+            time=requests.server_time(answer.headers),
+        )
 
     def _note_sent(self, answer: Frame) -> None:
         """The echo of what we sent may be the very next frame."""

@@ -55,7 +55,7 @@ class Intake:
 
     While one transaction is written the next batch gathers, so the batches grow with the
     load by themselves. When the store fails nothing is acknowledged or recorded; the batch
-    is tried again every ``pause`` seconds, and past ``bound`` waiting frames the transport
+    is tried again every ``pause`` seconds, and past ``bound`` waiting bytes the transport
     is told to leave the rest where it is.
     """
 
@@ -71,7 +71,7 @@ class Intake:
         expiry_ms: int,
         clock: Callable[[], float],
         pause: float = 1.0,
-        bound: int = 4096,
+        bound: int = 64 * 1024 * 1024,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -83,6 +83,7 @@ class Intake:
         self._clock = clock
         self._pause = pause
         self._bound = bound
+        self._bytes = 0
         self._arrivals: deque[_Arrival] = deque()
         self._outcomes: list[tuple[Driver, str, DeadLetter | None]] = []
         self._moved: set[Driver] = set()
@@ -102,7 +103,8 @@ class Intake:
         # An empty package says where the server is, not what we have.
         counts = frame.link == driver.synced and frame.payloads
         self._arrivals.append(_Arrival(driver, frame, frame.max_pts if counts else None))
-        if len(self._arrivals) >= self._bound:
+        self._bytes += frame.size
+        if self._bytes >= self._bound:
             self._transport.pause()
         self._work.set()
 
@@ -134,7 +136,7 @@ class Intake:
                 unexpected = error if not isinstance(error, StoreError) else None
                 sentence = "store failed, nothing new is acknowledged"
                 reason = f"{type(error).__name__}: {error}"
-                say(log, logging.ERROR, sentence, exc_info=unexpected, reason=reason)
+                say(log, logging.ERROR, sentence, error=unexpected, reason=reason)
                 if self._stopping.is_set():
                     return
                 await self._wait_or_stop()
@@ -173,13 +175,14 @@ class Intake:
         ]
         new = set(await self._store.append(rows)) if rows else set()
         # From here on the batch is durable.
-        for _ in batch:
+        for arrival in batch:
             self._arrivals.popleft()
+            self._bytes -= arrival.frame.size
         self._transport.ack([arrival.frame for arrival in batch if arrival.frame.ack is not None])
         for arrival in batch:
             self._accept(arrival, new)
         self._dispatcher.start()
-        if len(self._arrivals) < self._bound // 2:
+        if self._bytes < self._bound // 2:
             self._transport.resume()
 
     def _next_batch(self) -> list[_Arrival]:
@@ -212,7 +215,7 @@ class Intake:
         return _Entry(row, payload, facts)
 
     def _accept(self, arrival: _Arrival, new: set[tuple[str, str]]) -> None:
-        driver = arrival.driver
+        driver, frame = arrival.driver, arrival.frame
         opened: list[str] = []
         known: list[str] = []
         dead = 0
@@ -224,7 +227,8 @@ class Intake:
                 known.append(row.key)
                 continue
             new.discard(identity)  # the same message twice in one batch is handled once
-            self._dispatcher.put(self._delivery(entry, driver))
+            for delivery in driver.held.put(frame.max_pts or 0, self._delivery(entry, driver)):
+                self._dispatcher.put(delivery)
             if row.dead is None:
                 opened.append(row.key)
             else:
@@ -233,6 +237,8 @@ class Intake:
                 say(log, logging.WARNING, "dead letter", reason=row.dead.reason, **facts)
         if driver.ledger.stored(arrival.pts, opened, known):
             self._moved.add(driver)
+        if arrival.pts is not None and not frame.has_more:
+            driver.release()  # the replay is through: what comes now comes in order
         if arrival.entries:
             self._hooks(Committed(driver.account.id, len(opened) + dead, len(known), dead))
 

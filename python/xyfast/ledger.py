@@ -39,8 +39,8 @@ class Ledger:
         return len(self._waiting)
 
     def begin(self, cursor: int) -> None:
-        """Take the server's position as the first cursor ever."""
-        if self._cursor is None:
+        """Start from the server's position: it will bring nothing from before."""
+        if cursor > (self._cursor or 0):
             self._cursor = cursor
 
     def recovered(self, keys: Iterable[str]) -> None:

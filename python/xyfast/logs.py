@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import traceback
+
+from xyfast.errors import XyfastError
 
 __all__ = ["say"]
 
@@ -13,13 +16,21 @@ def say(
     sentence: str,
     /,
     *,
-    exc_info: BaseException | None = None,
+    error: BaseException | None = None,
     **facts: object,
 ) -> None:
     """Log ``sentence (name=value, ...)``; each fact is an attribute of the record too.
 
-    Facts that are None are left out. Secrets and message texts are no facts.
+    Facts that are None are left out. Secrets and message texts are no facts; nor are the
+    words of a foreign exception, which may quote them: of an ``error`` its class and the
+    lines it came through are shown.
     """
     known = {name: value for name, value in facts.items() if value is not None}
     shown = ", ".join(f"{name}={value}" for name, value in known.items())
-    log.log(level, "%s (%s)", sentence, shown, exc_info=exc_info, extra=known, stacklevel=2)
+    where = ""
+    if error is not None:
+        known["error"] = type(error).__name__
+        words = f": {error}" if isinstance(error, XyfastError) else ""
+        lines = "".join(traceback.format_tb(error.__traceback__))
+        where = f"\n{lines}{type(error).__name__}{words}"
+    log.log(level, "%s (%s)%s", sentence, shown, where, extra=known, stacklevel=2)

@@ -294,8 +294,12 @@ def reg_uid(headers: object, /) -> str | None:
 
 
 def server_time(headers: object, /) -> int | None:
-    """Give the server's time in milliseconds, where an answer tells it."""
-    return number(at(headers, "server-timestamp"))
+    """Give the server's time in milliseconds, where an answer tells it.
+
+    Answers to heartbeats and sends have ``server-timestamp``, some to ``/reg`` ``timestamp``.
+    """
+    found = number(at(headers, "server-timestamp"))
+    return number(at(headers, "timestamp")) if found is None else found
 
 
 def pts(body: object, /) -> int | None:

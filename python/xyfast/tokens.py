@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import http.client
 import json
 import ssl
 import threading
@@ -49,6 +50,7 @@ _HUMAN = (
     "FAIL_SYS_ILLEGAL_ACCESS",
     "FAIL_BIZ_WUA_IS_MACHINE",
 )
+_ILLEGAL = "FAIL_SYS_TOKEN_ILLEGAL"  # signed anew once
 _LOGIN_OVER = "FAIL_SYS_SESSION_EXPIRED"
 _HUMAN_HINT = (
     "open the message page in the browser the cookies come from, do what it asks, then "
@@ -114,8 +116,14 @@ class PlatformTokens:
         """See `TokenProvider.token`."""
         data = json.dumps({"appKey": APP_KEY, "deviceId": account.device_id}, separators=(",", ":"))
         answer: dict[str, Any] = {}
+        resigned = False
         for _ in range(_TRIES):
-            headers, body = await _off_loop(partial(self._post, self._request(account, data)))
+            call = _off_loop(partial(self._post, self._request(account, data)))
+            try:
+                headers, body = await asyncio.wait_for(call, self._timeout)
+            except asyncio.TimeoutError:
+                reason = f"no answer within {self._timeout:g} s"
+                raise TokenError(f"token call failed: {reason}", "network") from None
             rotated = account.merged(headers.get_all("Set-Cookie", []), now=self._clock())
             if rotated != account:
                 account = rotated
@@ -124,7 +132,9 @@ class PlatformTokens:
             ret = _ret(answer)
             if "SUCCESS" in ret:
                 return _granted(answer)
-            if not any(code in ret for code in _ROTATED):
+            if _ILLEGAL in ret and not resigned:
+                resigned = True
+            elif not any(code in ret for code in _ROTATED):
                 break
         else:
             left = {k: v for k, v in account.cookies.items() if k not in _SIGNING_COOKIES}
@@ -154,7 +164,8 @@ class PlatformTokens:
             headers={
                 "Accept": "application/json",
                 "Content-Type": "application/x-www-form-urlencoded",
-                "Cookie": format_cookies(account.cookies),
+                # http.client sends Latin-1: spelled so, the bytes are those of UTF-8.
+                "Cookie": format_cookies(account.cookies).encode().decode("latin-1"),
                 "Origin": "https://www.goofish.com",
                 "Referer": "https://www.goofish.com/",
                 "User-Agent": account.user_agent,
@@ -163,15 +174,20 @@ class PlatformTokens:
 
     def _post(self, request: urllib.request.Request) -> tuple[Message, bytes]:
         try:
-            with self._opener.open(request, timeout=self._timeout) as answer:
+            with self._open(request) as answer:
                 return answer.headers, answer.read(_MOST_BYTES)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.headers, error.read(_MOST_BYTES)
-        except OSError as error:
-            # The request's URL carries the signature and stays out of the message.
+        except (OSError, http.client.HTTPException) as error:
+            # Of the words only an OS error's own are shown: others may quote the request.
             reason = getattr(error, "reason", error)
-            raise TokenError(f"token call failed: {reason}", "network") from None
+            words = reason.strerror if isinstance(reason, OSError) else None
+            words = words or type(reason).__name__
+            raise TokenError(f"token call failed: {words}", "network") from None
+
+    def _open(self, request: urllib.request.Request) -> Any:
+        try:
+            return self._opener.open(request, timeout=self._timeout)
+        except urllib.error.HTTPError as error:
+            return error  # an answer all the same, with headers and a body
 
 
 async def _off_loop(work: Callable[[], T]) -> T:
@@ -213,7 +229,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _parse(body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         # Risk answers may be HTML pages; their words are judged all the same.
         return {"ret": [body[:4096].decode("utf-8", "replace")], "html": True}
     return answer if isinstance(answer, dict) else {}
@@ -250,7 +266,9 @@ def _refusal(answer: Mapping[str, Any]) -> TokenError:
     data = answer.get("data")
     url = data.get("url") if isinstance(data, dict) else None
     url = url if isinstance(url, str) and url else None
-    code = "HTML" if answer.get("html") else ret.partition("::")[0].strip() or "EMPTY"
+    code = ret.partition("::")[0].strip()[:80] or "EMPTY"
+    if answer.get("html"):
+        code = "HTML"
     if _LOGIN_OVER in ret:
         return LoginRequired(f"the login is over ({code}): {_HUMAN_HINT}", code, url)
     asks = url is not None and any(word in url for word in ("punish", "captcha", "validate"))

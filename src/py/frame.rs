@@ -202,6 +202,11 @@ impl Frame {
     }
 
     #[getter]
+    fn size(&self) -> usize {
+        self.envelope.text().len()
+    }
+
+    #[getter]
     fn headers(&self) -> &str {
         self.envelope.headers()
     }

@@ -73,4 +73,4 @@ class Hooks:
                 hook(fact)
             except Exception as error:
                 kind = type(fact).__name__
-                say(log, logging.ERROR, "hook raised", exc_info=error, fact=kind)
+                say(log, logging.ERROR, "hook raised", error=error, fact=kind)

@@ -66,8 +66,9 @@ class SqliteStore:
         Raises `StoreError` if it is no inbox, of a newer version, damaged, or in use by
         another process.
         """
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="xyfast-store")
+        if self._thread is not None:
+            raise StoreError(f"the store {self._path} is open already")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="xyfast-store")
         try:
             await self._run(self._open)
         except BaseException:
@@ -128,7 +129,11 @@ class SqliteStore:
             raise StoreError(f"the store {self._path} failed: {error}") from None
 
     def _open(self) -> None:
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        try:
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            # Not opened here: closing it would let go of the lock that this process may hold.
+            os.chmod(self._path, 0o600)
         db = sqlite3.connect(self._path, isolation_level=None, timeout=0.0)
         try:
             db.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -173,14 +173,17 @@ class Service:
             since=self._loop.time(),
             tokens_then=self._platform.tokens_issued,
         )
-        self._seats[link] = seat
         headers = {
+            "sid": seat.sid,
             "reg-sid": f"reg-{seat.sid}",
-            "reg-uid": seat.account.id + SUFFIX,
+            "reg-uid": self._settings.registered_as or seat.account.id + SUFFIX,
             "dt": "j",
             "unitName": "synthetic",
         }
+        if self._settings.registration_time:
+            headers["timestamp"] = str(self._platform.clock())
         self._answer(link, mid, Answer(200, {}), headers)
+        self._seats[link] = seat
         self.channels[seat.account.id].register(seat)
 
     def _answer(

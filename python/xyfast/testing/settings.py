@@ -67,6 +67,10 @@ class RepeatedUuid(enum.Enum):
 class ServerSettings:
     """Every assumption of the fake server that a live platform may contradict."""
 
+    registration_time: bool = True
+    """Whether the answer to ``/reg`` tells the server's time."""
+    registered_as: str | None = None
+    """Another ``reg-uid`` than the account's for the answer to ``/reg``."""
     greeting: bool = True
     """Whether an empty ``/s/vulcan`` follows the answer to ``/reg``."""
     push_before_ack_diff: bool = True
