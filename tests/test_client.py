@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from world import ME, OTHER, ThreadedServer, World, running
+from world import ME, OTHER, ThreadedServer, World, fast_settings, running
 from xyfast import (
     Account,
     ChatMessage,
@@ -22,6 +22,7 @@ from xyfast import (
     MemoryStore,
     NotSent,
     OrderNotice,
+    PlatformTokens,
     SendRefused,
     SendUnknown,
     Settings,
@@ -236,9 +237,97 @@ async def test_a_gap_that_the_server_cannot_fill_is_reported() -> None:
             server.push_text(ME, str(number))
         await server.up()
         await world.until(lambda: gaps)
+        for _ in range(2):  # it is told once, not after every reconnect
+            registrations = len(server.ledger(ME).registrations)
+            server.reset()
+            await world.until(lambda n=registrations: len(server.ledger(ME).registrations) > n)
+            count = len(world.chats)
+            server.push_text(ME, "after")
+            await world.until(lambda n=count: len(world.chats) > n)
     [gap] = gaps
     assert gap.account_id == ME
     assert gap.start < gap.end
+
+
+async def test_a_live_push_does_not_overtake_what_the_server_replays(server: FakeServer) -> None:
+    async with running(server) as world:
+        await world.connect()
+        for number in range(3):
+            server.push_text(ME, f"{number} before")
+            await world.until(lambda n=number: len(world.chats) == 3 * n + 1)
+            server.reset()
+            server.push_text(ME, f"{number} missed")
+            registrations = len(server.ledger(ME).registrations)
+            await world.until(lambda n=registrations: len(server.ledger(ME).registrations) > n)
+            server.push_text(ME, f"{number} live")  # before the client has sent its cursor
+            await world.until(lambda n=number: len(world.chats) == 3 * n + 3)
+    said = [f"{number} {what}" for number in range(3) for what in ("before", "missed", "live")]
+    assert world.texts == said
+
+
+async def test_live_pushes_are_handed_on_when_the_server_never_answers_the_cursor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("xyfast.driver._REPLAY_COMES", 0.05)
+    assumed = ServerSettings(quiet_time=60.0)
+    async with FakeServer([ME], settings=assumed) as server, running(server) as world:
+        await world.connect()
+        server.push_text(ME, "live")
+        await world.until(lambda: world.chats)
+
+
+async def test_a_server_that_tells_no_time_is_asked_for_its_position() -> None:
+    assumed = ServerSettings(registration_time=False)
+    ahead = time.time() + 600.0
+    clock = {"clock": lambda: ahead}
+    async with FakeServer([ME], settings=assumed) as server, running(server, **clock) as world:
+        await world.connect()
+        await world.until(lambda: len(server.ledger(ME).received) >= 3)
+        server.push_text(ME, "before")
+        await world.until(lambda: world.chats)
+        server.reset()
+        server.push_text(ME, "between")
+        await world.until(lambda: len(world.chats) == 2)
+    assert not server.ledger(ME).skipped
+
+
+async def test_a_link_that_is_registered_as_another_account_is_not_ours() -> None:
+    assumed = ServerSettings(registered_as="123@goofish")
+    async with FakeServer([ME], settings=assumed) as server, running(server) as world:
+        await world.client.add(Account.from_cookies(server.cookies(ME)))
+        await world.until(lambda: server.ledger(ME).registrations)
+        server.push_text(ME, "not for us")
+        await world.until(lambda: world.client.state(ME) is State.FAILED)
+    assert world.chats == []
+    assert server.ledger(ME).unacked
+
+
+async def test_the_cursor_is_stored_as_messages_are_handled(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.db"
+    async with running(server, store=path) as world:
+        await world.connect()
+        store = SqliteStore(path)
+        server.push_text(ME, "one")
+        await world.until(lambda: world.chats and not server.ledger(ME).unacked)
+        links = len(server.ledger(ME).received)
+        server.reset()
+        await world.until(lambda: len(server.ledger(ME).registrations) == 2)
+        await world.until(lambda: len(server.ledger(ME).received) > links + 1)
+        server.push_text(ME, "two")
+        await world.until(lambda: len(world.chats) == 2 and not server.ledger(ME).unacked)
+    await store.open()
+    cursor = await store.cursor(ME)
+    await store.close()
+    delivered = len(server.ledger(ME).delivered)
+    async with running(server, store=path) as world:
+        await world.connect()
+        server.push_text(ME, "three")
+        await world.until(lambda: world.chats)
+    assert world.texts == ["three"]
+    assert cursor is not None
+    assert len(server.ledger(ME).delivered) == delivered + 1
 
 
 @pytest.mark.parametrize("ending", ["reset", "close 1000", "close 1011", "cut", "half-open"])
@@ -413,6 +502,56 @@ async def test_a_platform_that_asks_for_a_human_is_asked_nothing_until_he_has_ac
     assert "new cookies" in reason
     refused = [call for call in server.ledger(ME).calls if call.code.startswith("FAIL")]
     assert len(refused) == 1
+
+
+class Parrot:
+    """A credential source that always gives the same cookies."""
+
+    def __init__(self, cookies: str) -> None:
+        self.cookies = cookies
+        self.asked = 0
+
+    async def credentials(
+        self, account: Account, reason: str, *, human: bool, url: str | None
+    ) -> Account | None:
+        self.asked += 1
+        return Account.from_cookies(self.cookies)
+
+
+async def test_a_hook_with_nothing_new_to_say_does_not_make_us_ask_the_platform_again(
+    server: FakeServer,
+) -> None:
+    server.fault(ME, Fault.RISK_CONTROL)
+    parrot = Parrot(server.cookies(ME))
+    async with running(server, credentials=parrot) as world:
+        await world.client.add(Account.from_cookies(parrot.cookies))
+        await world.until(lambda: world.client.state(ME) is State.NEEDS_LOGIN and parrot.asked)
+        await world.client.close()
+    assert parrot.asked == 1
+    assert len(server.ledger(ME).calls) == 1
+
+
+class BrokenTokens:
+    """A token provider that raises something of its own, and then works."""
+
+    def __init__(self, server: FakeServer, settings: Settings) -> None:
+        self.failures = 2
+        self.inner = PlatformTokens(settings)
+
+    async def token(self, account: Account, keep: Callable[[Account], None], /) -> Token:
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("as planned")
+        return await self.inner.token(account, keep)
+
+
+async def test_a_token_provider_may_raise_anything_and_is_asked_again(
+    server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = BrokenTokens(server, fast_settings(server))
+    async with running(server, tokens=tokens) as world:
+        await world.connect()
+    assert "token provider raised" in caplog.text
 
 
 async def test_without_a_human_the_account_waits_for_new_cookies(server: FakeServer) -> None:
@@ -629,6 +768,55 @@ async def test_closing_lets_handlers_finish_and_their_answers_go_out(server: Fak
     assert [sent.text for sent in server.ledger(ME).sent] == ["done"]
     assert world.client.state(ME) is State.CLOSED
     await world.until(lambda: server.links() == 0)
+
+
+async def test_a_handler_may_close_the_client(server: FakeServer, tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    async with running(server, store=path) as world:
+
+        @world.client.on(ChatMessage)
+        async def stop(message: ChatMessage) -> None:
+            await world.client.close()
+
+        await world.connect()
+        server.push_text(ME, "stop")
+        await asyncio.wait_for(world.client.run(), 10.0)
+    async with running(server, store=path) as world:
+        await world.connect()
+        server.push_text(ME, "next")
+        await world.until(lambda: world.chats)
+    assert world.texts == ["next"]
+
+
+async def test_closing_while_an_account_is_added_leaves_nothing_behind(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    world = World(server, store=tmp_path / "x.db")
+    adding = asyncio.ensure_future(world.client.add(Account.from_cookies(server.cookies(ME))))
+    await asyncio.sleep(0)
+    await world.client.close()
+    with pytest.raises(StateError, match="closed"):
+        await adding
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class OddStore(MemoryStore):
+    """A store that raises what no store should, once."""
+
+    broken = True
+
+    async def append(self, rows: Sequence[Row]) -> Collection[tuple[str, str]]:
+        if self.broken:
+            self.broken = False
+            raise OSError("as planned")
+        return await super().append(rows)
+
+
+async def test_a_store_that_raises_anything_loses_nothing(server: FakeServer) -> None:
+    async with running(server, store=OddStore()) as world:
+        await world.connect()
+        server.push_text(ME, "在吗")
+        await world.until(lambda: world.chats and not server.ledger(ME).unacked)
 
 
 async def test_closing_works_in_every_state_and_twice(server: FakeServer) -> None:

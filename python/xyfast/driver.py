@@ -68,7 +68,7 @@ _LEVELS = {
 }
 _PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
 _REPLAY_COMES = 5.0  # seconds from a registration within which early pushes wait for a replay
-_REPLAY_STARTS = 1.0  # the same from the server's answer to the cursor
+_REPLAY_STARTS = 0.5  # the same from the server's answer to the cursor
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
 _TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
@@ -398,7 +398,8 @@ class Driver:
             # An account that was never connected begins where the server is now.
             server_time = requests.server_time(headers)
             if self.ledger.cursor is None and server_time is not None:
-                self.ledger.begin(server_time * 1000)
+                # Positions are microseconds; what came in this very millisecond counts.
+                self.ledger.begin(server_time * 1000 - 1)
             self.feed(LinkOpened(event.link))
         else:
             del self._env.owners[event.link]  # what it pushes is not ours

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Generic, TypeVar
 
 __all__ = ["Holdback"]
@@ -20,23 +21,33 @@ class Holdback(Generic[T]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._held: list[tuple[int, T]] = []
+        self._places: dict[str, tuple[int, int]] = {}
+        self._items: dict[str, T] = {}
+        self._arrivals = itertools.count()
         self._holding = False
 
     def hold(self) -> None:
         """Keep what is put from now on."""
         self._holding = True
 
-    def put(self, pts: int, item: T) -> list[T]:
-        """Give what may be handed on now, ``item`` or nothing, or all if there is no room."""
+    def put(self, key: str, pts: int, item: T) -> list[T]:
+        """Give what may be handed on now: ``item``, or nothing, or all if there is no room."""
         if not self._holding:
             return [item]
-        self._held.append((pts, item))
-        return self.release() if len(self._held) >= self._most else []
+        self._items[key] = item
+        self._places[key] = pts, next(self._arrivals)
+        return self.release() if len(self._items) >= self._most else []
+
+    def again(self, key: str, pts: int) -> None:
+        """A held item came once more: among those of its package it has its true place."""
+        if key in self._items:
+            self._places[key] = pts, next(self._arrivals)
 
     def release(self) -> list[T]:
         """Give what was held, the lowest position first, and hold no more."""
         self._holding = False
-        held, self._held = self._held, []
-        held.sort(key=lambda pair: pair[0])
-        return [item for _, item in held]
+        order = sorted(self._items, key=self._places.__getitem__)
+        released = [self._items[key] for key in order]
+        self._items.clear()
+        self._places.clear()
+        return released

@@ -225,10 +225,12 @@ class Intake:
             identity = (row.account_id, row.key)
             if identity not in new:
                 known.append(row.key)
+                driver.held.again(row.key, frame.max_pts or 0)
                 continue
             new.discard(identity)  # the same message twice in one batch is handled once
-            for delivery in driver.held.put(frame.max_pts or 0, self._delivery(entry, driver)):
-                self._dispatcher.put(delivery)
+            delivery = self._delivery(entry, driver)
+            for ready in driver.held.put(row.key, frame.max_pts or 0, delivery):
+                self._dispatcher.put(ready)
             if row.dead is None:
                 opened.append(row.key)
             else:
