@@ -30,7 +30,7 @@ LAYERS = [
     ],
     ["envelope", "requests", "events", "session", "store"],
     ["instrumentation", "transport", "tokens", "dispatch", "calls"],
-    ["driver", "intake"],
+    ["sync", "driver", "intake"],
     ["client"],
     ["testing"],
     ["commands", "__main__"],

@@ -268,7 +268,7 @@ async def test_a_live_push_does_not_overtake_what_the_server_replays(server: Fak
 async def test_live_pushes_are_handed_on_when_the_server_never_answers_the_cursor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("xyfast.driver._REPLAY_COMES", 0.05)
+    monkeypatch.setattr("xyfast.sync._REPLAY_COMES", 0.05)
     assumed = ServerSettings(quiet_time=60.0)
     async with FakeServer([ME], settings=assumed) as server, running(server) as world:
         await world.connect()

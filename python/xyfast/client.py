@@ -405,7 +405,7 @@ class Client:
         if frame.kind == "answer":
             driver.calls.answered(frame)
         if frame.resync:
-            driver.resync()
+            driver.sync.skip()
         if frame.kind == "push" or frame.payloads:
             self._intake.arrived(driver, frame)
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -43,14 +42,13 @@ from xyfast.events import (
     TokenFailed,
     TokenReady,
 )
-from xyfast.holdback import Holdback
 from xyfast.instrumentation import Hooks, StateChanged
-from xyfast.ledger import Ledger
 from xyfast.logs import say
-from xyfast.messages import Gap, Sent
+from xyfast.messages import Sent
 from xyfast.retry import Trouble
 from xyfast.session import Session
 from xyfast.store import Store
+from xyfast.sync import Sync
 from xyfast.tokens import Token, TokenProvider
 from xyfast.transport import Transport
 
@@ -66,9 +64,6 @@ _LEVELS = {
     State.FAILED: logging.ERROR,
     State.NEEDS_LOGIN: logging.ERROR,
 }
-_PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
-_REPLAY_COMES = 5.0  # seconds from a registration within which early pushes wait for a replay
-_REPLAY_STARTS = 0.5  # the same from the server's answer to the cursor
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
 _TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
@@ -116,23 +111,24 @@ class Driver:
         settings = env.settings
         self.account = account
         self.session = Session(settings, env.dice.random, env.links)
-        self.ledger = Ledger()
-        self.synced: int | None = None
-        """The link that has confirmed the cursor: positions of its pushes count."""
-        self.held: Holdback[Delivery] = Holdback(settings.dedup_size)
-        """Deliveries that must not overtake what the server has yet to bring."""
         self.known = DedupCache(settings.dedup_size, settings.dedup_ttl)
         self.calls = Calls(account.id, env.transport, self._mid, settings.request_timeout)
+        self.sync = Sync(
+            account.id,
+            self.calls,
+            env.store,
+            deliver=env.deliver,
+            spawn=self._spawn,
+            clock=env.clock,
+        )
         self.sent = DedupCache(settings.dedup_size, settings.dedup_ttl)
         self._env = env
         self._given = _digest(account)
         self._loop = asyncio.get_running_loop()
         self._token: Token | None = None
         self._fetching: asyncio.Task[None] | None = None
-        self._resyncing: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._credentials_after = 0.0
-        self._release_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._mids = requests.Mids(env.dice)
@@ -160,7 +156,7 @@ class Driver:
         )
         self.account = replace(self.account, device_id=device_id)
         await self._save()
-        self.ledger = Ledger(await self._env.store.cursor(self.account.id))
+        await self.sync.load()
 
     def feed(self, event: Event) -> None:
         """Tell the session, do what it asks for, and set the timer to its deadline."""
@@ -182,8 +178,7 @@ class Driver:
                 self._dial(action)
             case Resume():
                 self.calls.use(action.link)
-                self._hold_back()
-                self._spawn(self._resume(action.link))
+                self.sync.start(action.link)
             case CloseLink():
                 self._env.transport.close(action.link)
             case AskCredentials():
@@ -194,9 +189,9 @@ class Driver:
 
     async def close(self) -> None:
         """Cancel and await everything that this driver has started."""
-        for timer in (self._timer, self._release_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.sync.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -265,92 +260,6 @@ class Driver:
         else:
             self._env.owners[action.link] = self
 
-    async def _resume(self, link: int) -> None:
-        """Tell the server the cursor, so that it pushes what came after it.
-
-        What a link pushes before the answer may lie beyond a gap that the server is about
-        to fill, so its position does not count; from the answer on, pushes come in order.
-        """
-        await self._insist("cursor not confirmed", link, self._send_cursor)
-
-    async def _send_cursor(self) -> None:
-        if self.ledger.cursor is None:
-            await self._take_position()
-            return
-        # Kept first, or a crash of a new account would begin again at "now".
-        await self._env.store.handled(self.account.id, (), self.ledger.cursor)
-        text = partial(requests.ack_diff, pts=self.ledger.cursor, now_ms=self._now_ms())
-        await self.calls.ask(text, heard=self._synced)
-
-    async def _take_position(self) -> int | None:
-        """getState, then ackDiff with its answer: the server's position becomes ours."""
-        state = await self.ask(requests.get_state)
-        await self.calls.ask(partial(requests.ack_diff_state, state), heard=self._synced)
-        position = requests.pts(state)
-        if position is not None:
-            self.ledger.begin(position)
-            await self._env.store.handled(self.account.id, (), self.ledger.cursor)
-        return position
-
-    async def _insist(
-        self, what: str, link: int | None, attempt: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Try until it works or ``link`` is over: requests may be throttled after /reg."""
-        for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
-            try:
-                await attempt()
-            except XyfastError as error:
-                if link != self.session.link:
-                    return
-                say(log, logging.WARNING, what, account=self.account.id, reason=error)
-                await asyncio.sleep(pause)
-            else:
-                return
-
-    def _synced(self, answer: Frame) -> None:
-        self.synced = answer.link
-        self._release_in(_REPLAY_STARTS)
-
-    def resync(self) -> None:
-        """The server cannot replay all that was missed: go on from its position."""
-        if self._resyncing is None or self._resyncing.done():
-            self.synced = None  # until the gap is known, positions say nothing
-            self._resyncing = self._spawn(self._resync(self.session.link))
-
-    async def _resync(self, link: int | None) -> None:
-        await self._insist("position not taken", link, self._skip_gap)
-
-    async def _skip_gap(self) -> None:
-        start = self.ledger.cursor
-        end = await self._take_position()
-        if start is not None and end is not None:
-            gap = Gap(
-                account_id=self.account.id,
-                start=start // 1000,
-                end=end // 1000,
-                reason="the server keeps less than was missed",
-            )
-            say(log, logging.WARNING, "gap", account=gap.account_id, reason=gap.reason)
-            self._env.deliver([Delivery(gap)])
-
-    # --- order across a reconnect ---------------------------------------------------
-
-    def _hold_back(self) -> None:
-        self.held.hold()
-        self._release_in(_REPLAY_COMES)
-
-    def _release_in(self, seconds: float) -> None:
-        if self._release_timer is not None:
-            self._release_timer.cancel()
-        self._release_timer = self._loop.call_later(seconds, self.release)
-
-    def release(self) -> None:
-        """Hand on what waited for the replay, in its order."""
-        if self._release_timer is not None:
-            self._release_timer.cancel()
-            self._release_timer = None
-        self._env.deliver(self.held.release())
-
     async def _ask(self, action: AskCredentials) -> None:
         """Ask the user's hook; an answer that comes too soon after the last one waits."""
         source = self._env.credentials
@@ -395,11 +304,7 @@ class Driver:
         """A link is registered, for this account as the answer must say."""
         headers = json.loads(event.answer.headers)
         if requests.reg_uid(headers) in (None, self.account.id):
-            # An account that was never connected begins where the server is now.
-            server_time = requests.server_time(headers)
-            if self.ledger.cursor is None and server_time is not None:
-                # Positions are microseconds; what came in this very millisecond counts.
-                self.ledger.begin(server_time * 1000 - 1)
+            self.sync.registered(requests.server_time(headers))
             self.feed(LinkOpened(event.link))
         else:
             del self._env.owners[event.link]  # what it pushes is not ours

@@ -101,7 +101,7 @@ class Intake:
         if self._refusing:
             return  # not acknowledged: the server will bring it again
         # An empty package says where the server is, not what we have.
-        counts = frame.link == driver.synced and frame.payloads
+        counts = frame.link == driver.sync.confirmed and frame.payloads
         self._arrivals.append(_Arrival(driver, frame, frame.max_pts if counts else None))
         self._bytes += frame.size
         if self._bytes >= self._bound:
@@ -116,7 +116,7 @@ class Intake:
     async def recover(self, driver: Driver) -> None:
         """Hand on what an earlier run stored and did not handle."""
         rows = await self._store.pending(driver.account.id)
-        driver.ledger.recovered([row.key for row in rows])
+        driver.sync.ledger.recovered([row.key for row in rows])
         for row in rows:
             payload = read_payload(row.payload)
             facts = _facts(payload, driver)
@@ -225,11 +225,11 @@ class Intake:
             identity = (row.account_id, row.key)
             if identity not in new:
                 known.append(row.key)
-                driver.held.again(row.key, frame.max_pts or 0)
+                driver.sync.held.again(row.key, frame.max_pts or 0)
                 continue
             new.discard(identity)  # the same message twice in one batch is handled once
             delivery = self._delivery(entry, driver)
-            for ready in driver.held.put(row.key, frame.max_pts or 0, delivery):
+            for ready in driver.sync.held.put(row.key, frame.max_pts or 0, delivery):
                 self._dispatcher.put(ready)
             if row.dead is None:
                 opened.append(row.key)
@@ -237,10 +237,10 @@ class Intake:
                 dead += 1
                 facts: dict[str, Any] = {"account": row.account_id, "key": row.key}
                 say(log, logging.WARNING, "dead letter", reason=row.dead.reason, **facts)
-        if driver.ledger.stored(arrival.pts, opened, known):
+        if driver.sync.ledger.stored(arrival.pts, opened, known):
             self._moved.add(driver)
         if arrival.pts is not None and not frame.has_more:
-            driver.release()  # the replay is through: what comes now comes in order
+            driver.sync.release()  # the replay is through: what comes now comes in order
         if arrival.entries:
             self._hooks(Committed(driver.account.id, len(opened) + dead, len(known), dead))
 
@@ -282,8 +282,8 @@ class Intake:
             done.setdefault(driver, []).append(key)
         for driver, keys in done.items():
             for key in keys:
-                driver.ledger.handled(key)
-            await self._store.handled(driver.account.id, keys, driver.ledger.cursor)
+                driver.sync.ledger.handled(key)
+            await self._store.handled(driver.account.id, keys, driver.sync.ledger.cursor)
         del self._outcomes[: len(outcomes)]
         self._moved.clear()
         for driver, key, letter in outcomes:
