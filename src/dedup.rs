@@ -7,7 +7,7 @@ use std::sync::Arc;
 ///
 /// The first sight of an id counts: seeing it again does not make it younger. When the set
 /// is full, the oldest id makes room. Times are seconds on any clock; if that clock goes
-/// back, it stands still here until it has caught up.
+/// back or tells no time at all, it stands still here until it has caught up.
 #[derive(Debug)]
 pub struct Dedup {
     max_len: usize,
@@ -60,7 +60,9 @@ impl Dedup {
 
     /// Forgets the ids whose time is over.
     fn expire(&mut self, now: f64) {
-        self.now = self.now.max(now);
+        if now.is_finite() {
+            self.now = self.now.max(now);
+        }
         while let Some((first_seen, _)) = self.queue.front() {
             if self.now - first_seen < self.ttl {
                 break;

@@ -188,6 +188,13 @@ impl<T: AsRef<str>> fmt::Debug for Envelope<T> {
     }
 }
 
+/// Checks that a text is strict JSON within the limit of depth.
+pub fn check_json(text: &str) -> Result<(), DecodeError> {
+    let mut walk = Walk::new(text)?;
+    walk.value()?;
+    walk.end()
+}
+
 /// A fresh request id: `dice` is random below 1000, `now` milliseconds since 1970.
 pub fn mid(dice: u16, now: u64) -> String {
     format!("{dice}{now} 0")

@@ -220,3 +220,16 @@ class CacheMachine(RuleBasedStateMachine):
 
 CacheMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 TestCacheModel = CacheMachine.TestCase
+
+
+@pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan])
+def test_a_clock_that_tells_no_time_changes_nothing(odd: float) -> None:
+    clock = FakeClock()
+    cache = DedupCache(ttl=10.0, clock=clock)
+    cache.add("a")
+    clock.now = odd
+    assert cache.seen("a")
+    clock.now = 1009.0
+    assert cache.seen("a")
+    clock.now = 1010.0
+    assert not cache.seen("a")

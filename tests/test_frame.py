@@ -8,9 +8,10 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
-from xyfast._core import Frame, parse_frame
+from xyfast._core import Frame, parse_frame, read_payload
 from xyfast.errors import DecodeError
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "pushes.json").read_text("utf-8"))
@@ -124,6 +125,25 @@ def test_no_repr_or_error_shows_a_text() -> None:
     assert repr(frame) == f"Frame(kind='push', link=0, payloads=3, size={len(frame.text)})"
 
 
-def test_a_lone_surrogate_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="surrogates not allowed"):
-        parse_frame('{"headers":{"mid":"\ud800"}}')
+def test_maps_inside_a_list_have_str_keys_too() -> None:
+    payload = b64(bytes.fromhex("9183") + b"\x01\xa1a\xcb\x40\x04" + bytes(6) + b"\xa1b\xc3\xa1c")
+    assert read_payload(payload).tree == [{"1": "c", "2.5": "b"}]
+    assert read_payload(b64(msgpack.packb([{1.5: float("inf")}]))).tree == [{"1.5": float("inf")}]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": NaN}', "{'a': 1}", '{"a": ' + "[" * 600 + "]" * 600 + "}", '{"a": 1} x']
+)
+def test_json_payloads_are_strict_and_bounded(text: str) -> None:
+    for payload in (text, b64(text.encode())):
+        read = read_payload(payload)
+        assert (read.tree, read.stage) == (None, "json")
+        assert isinstance(read.error, DecodeError)
+
+
+def test_lone_surrogates_are_errors_like_any_other() -> None:
+    read = read_payload("\ud800")
+    assert (read.tree, read.stage) == (None, "base64")
+    assert isinstance(read.error, DecodeError)
+    with pytest.raises(DecodeError, match="surrogate"):
+        parse_frame('{"headers":{},"lwp":"\ud800"}')

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyString};
 
 use super::errors::raised;
 use super::object::{named, Keys, Objects};
 use crate::base64;
-use crate::envelope::Envelope;
+use crate::envelope::{check_json, Envelope};
+use crate::error::{DecodeError, Reason};
+use crate::msgpack::json::to_json;
 use crate::msgpack::{read, starts_map, Options, DEFAULT_DEPTH};
 use crate::transport::{self, Link, Utf8Bytes};
 
@@ -60,42 +62,48 @@ fn tree<'py>(
     py: Python<'py>,
     text: Option<&str>,
 ) -> Result<Bound<'py, PyAny>, (&'static str, PyErr)> {
-    let bad = |stage: &'static str, message: &str, offset: usize| {
-        let error = raised::DecodeError::new_err((message.to_owned(), stage, offset));
-        (stage, error)
-    };
-    let text = text.ok_or_else(|| bad("missing", "the entry has no payload", 0))?;
-    let json = |text: &[u8]| {
-        json(py, text).map_err(|offset| bad("json", "the payload is not JSON", offset))
-    };
+    let text = text.ok_or_else(|| {
+        let words = ("the entry has no payload", "missing", 0);
+        ("missing", raised::DecodeError::new_err(words))
+    })?;
     if text.trim_start().starts_with('{') {
-        return json(text.as_bytes());
+        return json(py, text).map_err(|error| ("json", error));
     }
     let data = base64::decode_forgiving(text.as_bytes())
         .map_err(|error| ("base64", PyErr::from(error)))?;
     // No MessagePack map starts like this.
     if data.starts_with(b"{") {
-        return json(&data);
+        let text = str::from_utf8(&data)
+            .map_err(|error| DecodeError::new(Reason::Json, error.valid_up_to()))
+            .map_err(|error| ("json", PyErr::from(error)))?;
+        return json(py, text).map_err(|error| ("json", error));
     }
     let tree = if starts_map(&data) {
-        named(py, &data, DEFAULT_DEPTH)
+        named(py, &data, DEFAULT_DEPTH).map_err(PyErr::from)
     } else {
-        let mut objects = Objects::new(py, Keys::Names);
-        read(&data, Options::PAYLOAD, &mut objects).map(|(value, _)| value)
+        other(py, &data)
     };
-    tree.map_err(|failure| ("msgpack", PyErr::from(failure)))
+    tree.map_err(|error| ("msgpack", error))
 }
 
-/// Reads JSON with Python's own reader; the error is the place where it gave up.
-fn json<'py>(py: Python<'py>, text: &[u8]) -> Result<Bound<'py, PyAny>, usize> {
-    let text = str::from_utf8(text).map_err(|error| error.valid_up_to())?;
-    let loads = py.import("json").and_then(|json| json.getattr("loads"));
-    loads
-        .and_then(|loads| loads.call1((text,)))
-        .map_err(|error| {
-            let place = error.value(py).getattr("pos");
-            place.and_then(|place| place.extract()).unwrap_or(0)
-        })
+/// What is no map: the same rules for the maps inside it.
+fn other<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let mut objects = Objects::new(py, Keys::Names);
+    let (value, _) = read(data, Options::PAYLOAD, &mut objects)?;
+    if !objects.ambiguous {
+        return Ok(value);
+    }
+    loads(py, &to_json(data, Options::PAYLOAD)?)
+}
+
+/// Reads JSON, which is checked here and built by Python's own reader.
+fn json<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    check_json(text)?;
+    loads(py, text)
+}
+
+fn loads<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("json")?.call_method1("loads", (text,))
 }
 
 #[pymethods]
@@ -229,13 +237,30 @@ impl Frame {
 
 #[pyfunction]
 #[pyo3(signature = (text, /))]
-pub(super) fn parse_frame(text: String) -> PyResult<Frame> {
-    let envelope = Envelope::parse(Utf8Bytes::from(text))?;
+pub(super) fn parse_frame(text: &Bound<'_, PyString>) -> PyResult<Frame> {
+    let envelope = Envelope::parse(Utf8Bytes::from(plain(text)?))?;
     Ok(Frame::new(None, Arc::new(envelope)))
 }
 
 #[pyfunction]
 #[pyo3(signature = (text, /))]
-pub(super) fn read_payload(py: Python<'_>, text: String) -> Payload {
-    Payload::decode(py, Text::Alone(text))
+pub(super) fn read_payload(text: &Bound<'_, PyString>) -> Payload {
+    match plain(text) {
+        Ok(plain) => Payload::decode(text.py(), Text::Alone(plain)),
+        Err(error) => Payload {
+            text: Text::Alone(text.to_string_lossy().into_owned()),
+            tree: None,
+            stage: Some("base64"),
+            error: Some(error.into_value(text.py()).into_any()),
+        },
+    }
+}
+
+/// The text of a str that can be sent: one without lone surrogates.
+fn plain(text: &Bound<'_, PyString>) -> PyResult<String> {
+    let plain = text.to_str().map(str::to_owned);
+    plain.map_err(|_| {
+        let words = ("the text has a lone surrogate", "utf8", 0);
+        raised::DecodeError::new_err(words)
+    })
 }

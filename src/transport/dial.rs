@@ -145,7 +145,17 @@ impl Target {
                 "ws:// is not encrypted: use wss://, or allow_plain if the host is trusted",
             ));
         }
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let port = match (uri.port_u16(), has_port(&uri)) {
+            (Some(port), _) if port > 0 => port,
+            (None, false) => {
+                if secure {
+                    443
+                } else {
+                    80
+                }
+            }
+            _ => return Err(DialError::config("url has a bad port")),
+        };
         let mid = registration_mid(&dial.register)?;
         if dial.policy.interval < Duration::from_millis(10) {
             return Err(DialError::config("heartbeat must be 0.01 s or more"));
@@ -216,6 +226,15 @@ impl Target {
         }
         Err(network(reason))
     }
+}
+
+/// Whether something stands where a port does, good or not.
+fn has_port(uri: &Uri) -> bool {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    authority
+        .rsplit(']')
+        .next()
+        .is_some_and(|rest| rest.contains(':'))
 }
 
 fn is_local(host: &str) -> bool {

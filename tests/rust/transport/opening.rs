@@ -241,6 +241,10 @@ fn a_dial_that_cannot_work_is_refused_at_once() {
         ("https://example.com/", "url must start"),
         ("example.com", "url must start"),
         ("", "url cannot be read"),
+        ("ws://127.0.0.1:99999/", "url has a bad port"),
+        ("ws://127.0.0.1:/", "url has a bad port"),
+        ("ws://127.0.0.1:0/", "url has a bad port"),
+        ("ws://[::1]:70000/", "url has a bad port"),
         ("wss://", "url"),
         ("wss://user:word@example.com/", "url must not hold"),
     ] {
