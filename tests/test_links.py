@@ -343,12 +343,14 @@ async def test_nothing_is_left_behind(end: str) -> None:
         await until(lambda: sum(name == "xyfast" for name in threads()) == 1)
 
 
-def in_child(result: Any, url: str, inherited: User) -> None:
+def in_child(result: Any, url: str, inherited: User, frame: Frame) -> None:
     """Run in a forked child: old links are refused, new ones work."""
     try:
         inherited.links.drain()
     except StateError:
         result.put("refused")
+    # The frame is the parent's: its ack must not go into the parent's socket.
+    result.put(Links().ack([frame]))
     # The last reference in this process: the parent's sockets must survive it.
     del inherited.links
 
@@ -366,18 +368,20 @@ async def test_a_forked_child_has_links_of_its_own_and_leaves_its_parents_alone(
     user: User,
 ) -> None:
     def script(peer: ServerConnection) -> None:
+        peer.send(push(1))
         answer(peer, request(peer))
         idle(peer)
 
     with registered(script) as url:
         await user.opened(url)
+        pushed = await user.next()
         context = multiprocessing.get_context("fork")
         result = context.SimpleQueue()
-        child = context.Process(target=in_child, args=(result, url, user))
+        child = context.Process(target=in_child, args=(result, url, user, pushed))
         child.start()
         await asyncio.get_running_loop().run_in_executor(None, child.join, PATIENCE)
         assert child.exitcode == 0
-        assert (result.get(), result.get()) == ("refused", "opened")
+        assert [result.get() for _ in range(3)] == ["refused", 0, "opened"]
         assert user.links.send(1, '{"lwp":"/r/x","headers":{"mid":"5 0"}}')
         frame = await user.next()
         assert isinstance(frame, Frame)

@@ -1,6 +1,7 @@
 //! The half of a link that its task and its users share.
 
 use std::fmt;
+use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -88,6 +89,9 @@ pub(super) struct Burst {
 /// One socket from its dial to its end.
 pub struct Link {
     number: u64,
+    /// A fork shares the socket, and its copy of the lock may be taken for ever: only the
+    /// process that dialled may use them.
+    pid: u32,
     max: Weight,
     frames: AtomicUsize,
     bytes: AtomicUsize,
@@ -112,6 +116,7 @@ impl Link {
     pub(super) fn new(number: u64, dial: &Dial) -> Link {
         Link {
             number,
+            pid: process::id(),
             max: Weight {
                 frames: dial.max_pushes,
                 bytes: dial.max_bytes,
@@ -129,8 +134,12 @@ impl Link {
         self.number
     }
 
-    /// Writes texts if the link is open, and not those that are too long; says how many.
+    /// Writes texts if the link is open and this process's, and not those that are too long;
+    /// says how many.
     pub(super) fn send(&self, texts: impl IntoIterator<Item = String>) -> usize {
+        if self.pid != process::id() {
+            return 0;
+        }
         let mut state = lock(&self.state);
         if !state.open {
             return 0;
