@@ -15,6 +15,9 @@ use crate::error::{DecodeError, Reason};
 /// The headers that an ack echoes, in the order in which it does.
 const ECHO: [&str; 5] = ["mid", "sid", "app-key", "ua", "dt"];
 
+/// Most entries of a package: some dozens are seen, and each costs far more than its text.
+const MAX_PAYLOADS: usize = 4096;
+
 /// What a frame from the server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -335,6 +338,9 @@ impl Package {
                 }
                 Ok(())
             })?;
+            if payloads.len() == MAX_PAYLOADS {
+                return Err(DecodeError::new(Reason::Envelope, walk.at()));
+            }
             payloads.push(data);
             Ok(())
         })?;

@@ -705,3 +705,40 @@ def test_the_short_names_are_the_long_ones() -> None:
     assert codec.dumps is codec.packb
     assert codec.loads is codec.unpackb
     assert all(hasattr(codec, name) for name in codec.__all__)
+
+
+class Sly(Timestamp):
+    """A timestamp whose field changes the container that it stands in."""
+
+    container: Any = None
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "seconds":
+            container = Sly.container
+            if isinstance(container, dict):
+                container["new"] = 1
+            elif container is not None:
+                del container[0]
+        return super().__getattribute__(name)
+
+
+def test_a_container_that_changes_while_it_is_written_is_written_as_it_was() -> None:
+    entries: dict[str, Any] = {"a": 1}
+    entries["sly"] = Sly(5)
+    entries["z"] = 2
+    Sly.container = entries
+    assert set(unpackb(packb(entries))) == {"a", "sly", "z"}
+    items: list[Any] = [1, Sly(5), 3]
+    Sly.container = items
+    assert unpackb(packb(items)) == [1, Timestamp(5), 3]
+    assert len(items) == 2
+
+
+def test_an_object_that_only_claims_to_be_a_timestamp_is_refused() -> None:
+    class Liar:
+        @property
+        def __class__(self) -> type:  # type: ignore[override]
+            return Timestamp
+
+    with pytest.raises(EncodeError, match="Liar"):
+        packb({"a": Liar()})

@@ -147,3 +147,10 @@ def test_lone_surrogates_are_errors_like_any_other() -> None:
     assert isinstance(read.error, DecodeError)
     with pytest.raises(DecodeError, match="surrogate"):
         parse_frame('{"headers":{},"lwp":"\ud800"}')
+
+
+def test_a_package_with_too_many_entries_is_refused() -> None:
+    assert len(push(*[0] * 4096).payloads) == 4096
+    with pytest.raises(DecodeError) as caught:
+        push(*[0] * 4097)
+    assert caught.value.reason == "envelope"

@@ -53,6 +53,11 @@ impl<'a> Walk<'a> {
         None
     }
 
+    /// The place of the next byte.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
     /// Fails unless only white space is left.
     pub(super) fn end(&mut self) -> Result<()> {
         match self.peek() {

@@ -3,7 +3,6 @@
 use std::mem;
 
 use pyo3::prelude::*;
-use pyo3::types::dict::BoundDictIterator;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
 };
@@ -40,37 +39,40 @@ pub(crate) fn packb<'py>(
                 None => return Ok(PyBytes::new(value.py(), &writer.into_bytes())),
             },
         }
-        next = open.next();
+        next = open.next()?;
     }
 }
 
-/// A container whose values are being written.
+/// A container whose values are being written: a copy, since writing may run code of users
+/// (a property of a subclass), which may change the container.
 enum Open<'py> {
     Top,
-    List(Bound<'py, PyList>, usize),
-    Tuple(Bound<'py, PyTuple>, usize),
+    Items(Bound<'py, PyTuple>, usize),
     /// The value of the key that was written last comes first.
-    Dict(Option<Bound<'py, PyAny>>, BoundDictIterator<'py>),
+    Entries(Option<Bound<'py, PyAny>>, Bound<'py, PyList>, usize),
 }
 
 impl<'py> Open<'py> {
     /// Returns the value to write next.
-    fn next(&mut self) -> Option<Bound<'py, PyAny>> {
+    fn next(&mut self) -> PyResult<Option<Bound<'py, PyAny>>> {
         match self {
-            Self::Top => None,
-            Self::List(list, index) => {
+            Self::Top => Ok(None),
+            Self::Items(items, index) => {
                 *index += 1;
-                list.get_item(*index - 1).ok()
+                Ok(items.get_item(*index - 1).ok())
             }
-            Self::Tuple(tuple, index) => {
+            Self::Entries(value, entries, index) => {
+                if let Some(value) = value.take() {
+                    return Ok(Some(value));
+                }
+                if *index == entries.len() {
+                    return Ok(None);
+                }
                 *index += 1;
-                tuple.get_item(*index - 1).ok()
-            }
-            Self::Dict(value, entries) => value.take().or_else(|| {
-                let (key, next) = entries.next()?;
+                let (key, next) = entries.get_item(*index - 1)?.extract()?;
                 *value = Some(next);
-                Some(key)
-            }),
+                Ok(Some(key))
+            }
         }
     }
 }
@@ -101,18 +103,23 @@ fn write<'py>(writer: &mut Writer, object: &Bound<'py, PyAny>) -> PyResult<Optio
     {
         writer.bin(Input::buffer(object)?.as_bytes())?;
     } else if let Ok(list) = object.cast::<PyList>() {
-        writer.array(list.len())?;
-        return Ok(Some(Open::List(list.clone(), 0)));
+        let items = list.to_tuple();
+        writer.array(items.len())?;
+        return Ok(Some(Open::Items(items, 0)));
     } else if let Ok(dict) = object.cast::<PyDict>() {
-        writer.map(dict.len())?;
-        return Ok(Some(Open::Dict(None, dict.iter())));
-    } else if object.is_instance(ext_type(object.py())?)? {
+        let entries = dict.items();
+        writer.map(entries.len())?;
+        return Ok(Some(Open::Entries(None, entries, 0)));
+    } else if object.get_type().is_subclass(ext_type(object.py())?)? {
         let (code, data): (i8, Bound<'py, PyBytes>) = object.extract()?;
         writer.ext(code, data.as_bytes())?;
     } else if let Ok(tuple) = object.cast::<PyTuple>() {
         writer.array(tuple.len())?;
-        return Ok(Some(Open::Tuple(tuple.clone(), 0)));
-    } else if object.is_instance(timestamp_type(object.py())?)? {
+        return Ok(Some(Open::Items(tuple.clone(), 0)));
+    } else if object
+        .get_type()
+        .is_subclass(timestamp_type(object.py())?)?
+    {
         let seconds = object.getattr("seconds")?.extract();
         let seconds = seconds.map_err(|_| refused("a Timestamp is beyond 64 bits of seconds"))?;
         writer.timestamp(seconds, object.getattr("nanoseconds")?.extract()?);

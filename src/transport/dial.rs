@@ -23,6 +23,9 @@ use crate::envelope::Envelope;
 /// An open WebSocket.
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// Largest message and frame that may be allowed: a frame's head alone makes room for it.
+const MAX_LIMIT: usize = 64 << 20;
+
 /// Headers that the handshake makes itself.
 const OWN_HEADERS: [&str; 3] = ["host", "connection", "upgrade"];
 
@@ -159,6 +162,15 @@ impl Target {
         let mid = registration_mid(&dial.register)?;
         if dial.policy.interval < Duration::from_millis(10) {
             return Err(DialError::config("heartbeat must be 0.01 s or more"));
+        }
+        let least = [dial.policy.timeout, dial.open_timeout, dial.close_timeout];
+        if least.iter().any(|time| *time < Duration::from_millis(10)) {
+            return Err(DialError::config("timeouts must be 0.01 s or more"));
+        }
+        if dial.max_message.max(dial.max_frame) > MAX_LIMIT {
+            return Err(DialError::config(
+                "max_message and max_frame must be 64 MiB or less",
+            ));
         }
         let limits = [
             dial.max_message,

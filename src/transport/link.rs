@@ -186,6 +186,16 @@ impl Link {
         self.bytes.fetch_add(weight.bytes, SeqCst);
     }
 
+    /// Bytes that are held for the mailbox.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.load(SeqCst)
+    }
+
+    /// What the mailbox takes when it is empty.
+    pub(super) fn limits(&self) -> Weight {
+        self.max
+    }
+
     /// What the mailbox may still take; `None` pauses the link until there is room.
     pub(super) fn room(&self) -> Option<Weight> {
         let room = self.free().or_else(|| {

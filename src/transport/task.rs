@@ -19,6 +19,12 @@ use super::{Event, Frame, News};
 use crate::envelope::{heartbeat, mid, request_id, Envelope, Kind};
 use crate::error::{DecodeError, Reason, Utf8Fault};
 
+/// Frames that may come before the answer to the registration.
+const MAX_EARLY: usize = 4096;
+
+/// Bytes of such frames.
+const MAX_EARLY_BYTES: usize = 64 << 20;
+
 /// Opens the link, keeps it up, and reports its one end.
 pub(super) async fn run(link: Arc<Link>, mailbox: Arc<Mailbox<Event>>, target: Target) {
     let closed = Closed::new(Trouble::Link, "internal error");
@@ -136,7 +142,19 @@ impl<'a> Life<'a> {
         let mut sleep = pin!(sleep_until(Instant::now()));
         loop {
             self.obey()?;
-            let room = self.link.room();
+            let room = match &self.stage {
+                // Nobody can drain what comes before the registration's answer.
+                Stage::Registering { early, .. }
+                    if early.len() < MAX_EARLY && self.link.held() < MAX_EARLY_BYTES =>
+                {
+                    Some(self.link.limits())
+                }
+                Stage::Registering { .. } => {
+                    let reason = "too many frames before the registration's answer";
+                    return Err(Closed::new(Trouble::Protocol, reason));
+                }
+                Stage::Open(_) => self.link.room(),
+            };
             let due = self.due(room.is_some())?;
             if sleep.deadline() != due {
                 sleep.as_mut().reset(due);
@@ -208,6 +226,8 @@ impl<'a> Life<'a> {
             // tungstenite answers pings by itself, and a burst ends at a close frame.
             _ => return Ok(()),
         };
+        // A text of its own: the one that was read keeps a whole read buffer alive.
+        let text = text.map(|text| Utf8Bytes::from(text.as_str().to_owned()));
         match text.and_then(Envelope::parse) {
             Ok(envelope) => self.frame(Arc::new(envelope), events),
             Err(error) => {

@@ -9,7 +9,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tokio_tungstenite::tungstenite::accept_hdr;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-use xyfast::transport::{Dial, DialError, Links, Trouble};
+use xyfast::transport::{Dial, DialError, Links, News, Trouble};
 
 use super::peer::{Peer, Server};
 use super::{quiet, User};
@@ -55,6 +55,57 @@ fn what_comes_before_the_answer_is_reported_after_it() {
         assert_eq!(super::text(&event), super::peer::push(number).to_string());
     }
     drop(user);
+    server.join();
+}
+
+#[test]
+fn more_than_the_mailbox_takes_may_come_before_the_answer() {
+    let server = Server::open(|mut peer| {
+        let request = peer.request();
+        for number in 0..50 {
+            peer.push(number);
+        }
+        peer.answer(&request, 200);
+        peer.gone();
+    });
+    let mut dial = quiet(&server.url);
+    dial.max_pushes = 10;
+    let mut user = User::opened(dial);
+    for _ in 0..50 {
+        user.expect_frame();
+    }
+    drop(user);
+    server.join();
+}
+
+#[test]
+fn a_flood_before_the_answer_ends_the_link() {
+    let server = Server::open(|mut peer| {
+        peer.request();
+        for number in 0..5000 {
+            if peer
+                .0
+                .send(tokio_tungstenite::tungstenite::Message::text(
+                    super::peer::push(number).to_string(),
+                ))
+                .is_err()
+            {
+                break;
+            }
+        }
+    });
+    let mut user = User::dialled(quiet(&server.url));
+    let closed = loop {
+        match user.next().news {
+            News::Closed(closed) => break closed,
+            news => assert!(matches!(news, News::Frame(_))),
+        }
+    };
+    assert_eq!(closed.trouble, Trouble::Protocol);
+    assert_eq!(
+        closed.reason,
+        "too many frames before the registration's answer"
+    );
     server.join();
 }
 
