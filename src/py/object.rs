@@ -107,7 +107,12 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
                 return Ok(PyString::new(self.py, &key.to_string()).into_any());
             }
             (Keys::Names, Scalar::Nil) => return Ok(PyString::new(self.py, "null").into_any()),
-            (Keys::Names, _) => self.ambiguous = true,
+            (Keys::Names, _) => {
+                // What is built is thrown away then. Its place serves as a name, since the
+                // hash of a number is no secret: chosen ones would collide in the dict.
+                self.ambiguous = true;
+                return Ok(PyString::new(self.py, &at.to_string()).into_any());
+            }
         }
         self.object(key)
     }
