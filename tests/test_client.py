@@ -330,6 +330,34 @@ async def test_the_cursor_is_stored_as_messages_are_handled(
     assert len(server.ledger(ME).delivered) == delivered + 1
 
 
+async def test_a_handler_that_takes_its_time_opens_no_gap() -> None:
+    gaps: list[Gap] = []
+    gate = asyncio.Event()
+    assumed = ServerSettings(kept=20)
+    async with FakeServer([ME], settings=assumed) as server, running(server) as world:
+
+        @world.client.on(Gap)
+        async def note(gap: Gap) -> None:
+            gaps.append(gap)
+
+        @world.client.on(ChatMessage)
+        async def slow(message: ChatMessage) -> None:
+            if message.conversation_id == "1":
+                await gate.wait()
+
+        await world.connect()
+        server.push_text(ME, "slow", conversation="1")
+        for number in range(60):
+            server.push_text(ME, str(number), conversation="2")
+            await world.until(lambda n=number: len(world.chats) > n)
+        server.reset()
+        server.push_text(ME, "between", conversation="2")
+        await world.until(lambda: len(world.chats) == 62)
+        gate.set()
+    assert gaps == []
+    assert world.texts[-1] == "between"
+
+
 @pytest.mark.parametrize("ending", ["reset", "close 1000", "close 1011", "cut", "half-open"])
 async def test_every_end_of_a_link_is_followed_by_a_new_one_and_loses_nothing(
     server: FakeServer, ending: str

@@ -67,6 +67,17 @@ def test_a_push_whose_position_does_not_count_still_holds_the_cursor_back() -> N
     assert ledger.cursor == 10
 
 
+def test_what_is_stored_is_received_whether_or_not_it_is_handled() -> None:
+    ledger = Ledger(5)
+    assert ledger.received == 5
+    ledger.stored(10, ["slow"])
+    ledger.stored(None, ["ahead"])
+    ledger.stored(20, ["fast"])
+    ledger.handled("fast")
+    assert (ledger.cursor, ledger.received) == (5, 20)
+    assert Ledger().received is None
+
+
 @given(
     pushes=st.lists(st.lists(st.integers(0, 30), max_size=4), max_size=20),
     order=st.randoms(use_true_random=False),

@@ -25,6 +25,7 @@ class Ledger:
 
     def __init__(self, cursor: int | None = None) -> None:
         self._cursor = cursor
+        self._received = cursor
         self._pushes: deque[_Push] = deque()
         self._waiting: dict[str, list[_Push]] = {}
 
@@ -32,6 +33,15 @@ class Ledger:
     def cursor(self) -> int | None:
         """Position up to which everything is handled; None before the first push."""
         return self._cursor
+
+    @property
+    def received(self) -> int | None:
+        """Position up to which everything is stored, handled or not: at least the cursor.
+
+        A running client tells the server this one: what is stored need not come again, and
+        a handler that takes its time must not make the server replay what came after.
+        """
+        return self._received
 
     @property
     def open(self) -> int:
@@ -42,6 +52,7 @@ class Ledger:
         """Start from the server's position: it will bring nothing from before."""
         if cursor > (self._cursor or 0):
             self._cursor = cursor
+        self._received = max(self._received or 0, cursor)
 
     def recovered(self, keys: Iterable[str]) -> None:
         """Messages of an earlier run that still wait for their handler hold the cursor back."""
@@ -54,6 +65,8 @@ class Ledger:
         Returns whether the cursor moved, as it does for a push with nothing open.
         """
         push = _Push(pts or 0)
+        if pts is not None:
+            self._received = max(self._received or 0, pts)
         for key in new:
             self._waiting.setdefault(key, [])
         for key in {*new, *known}:

@@ -1,8 +1,8 @@
 """One account's place in the server's stream: the cursor, and the asking for what is missing.
 
 The server numbers what it pushes with positions (``pts``). The cursor is the position up to
-which everything is handled; it is sent on every new link, and the server pushes what came
-after it.
+which everything is handled, and what a restart begins from. On every new link the server is
+told the position up to which everything is stored, and it pushes what came after that.
 """
 
 from __future__ import annotations
@@ -110,13 +110,14 @@ class Sync:
             self._timer = None
 
     async def _send_cursor(self) -> None:
-        if self.ledger.cursor is None:
+        received = self.ledger.received
+        if received is None:
             await self._take_position()
             return
         # Kept first, or a crash of a new account would begin again at "now".
         await self._store.handled(self._account_id, (), self.ledger.cursor)
         now_ms = int(self._clock() * 1000)
-        text = partial(requests.ack_diff, pts=self.ledger.cursor, now_ms=now_ms)
+        text = partial(requests.ack_diff, pts=received, now_ms=now_ms)
         await self._calls.ask(text, heard=self._confirm)
 
     async def _take_position(self) -> int | None:
@@ -130,7 +131,7 @@ class Sync:
         return position
 
     async def _skip_gap(self) -> None:
-        start = self.ledger.cursor
+        start = self.ledger.received
         end = await self._take_position()
         if start is not None and end is not None:
             gap = Gap(
