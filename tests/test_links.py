@@ -9,6 +9,7 @@ import gc
 import json
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import textwrap
@@ -297,6 +298,71 @@ async def test_a_full_mailbox_pauses_the_link_until_it_is_drained(user: User) ->
             assert isinstance(frame, Frame)
             numbers.append(frame.max_pts)
         assert numbers == list(range(50))
+        user.end()
+
+
+def resident() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+async def test_a_frame_keeps_no_more_than_its_text(user: User) -> None:
+    # The server runs in a process of its own, so that nothing but the frames counts here.
+    with subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-c", NOISY_SERVER], stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        before = resident()
+        await user.opened(f"ws://127.0.0.1:{int(server.stdout.readline())}/")
+        frames: list[Frame] = []
+        while len(frames) < 200:
+            event = await user.next()
+            if isinstance(event, Frame):
+                frames.append(event)
+        assert sum(len(frame.text) for frame in frames) < 100_000
+        # Each text ends a read buffer of almost 1 MiB.
+        assert resident() - before < 32 << 20
+        server.terminate()
+
+
+NOISY_SERVER = textwrap.dedent("""
+    import json
+    from websockets.sync.server import serve
+
+    def handle(peer):
+        request = json.loads(peer.recv())
+        peer.send(json.dumps({"code": 200, "headers": request["headers"]}))
+        for number in range(200):
+            noise = b"\\xff" * (900 << 10)
+            text = json.dumps({"lwp": "/s/x", "headers": {"mid": f"{number} 0"}}).encode()
+            # In one go, so that both are read into one buffer.
+            peer.socket.sendall(
+                b"\\x82\\x7f" + len(noise).to_bytes(8, "big") + noise
+                + b"\\x81" + bytes([len(text)]) + text
+            )
+        for _ in peer:
+            pass
+
+    with serve(handle, "127.0.0.1", 0, compression=None) as server:
+        print(server.socket.getsockname()[1], flush=True)
+        server.serve_forever()
+""")
+
+
+async def test_what_is_no_envelope_fills_the_mailbox_too(user: User) -> None:
+    def script(peer: ServerConnection) -> None:
+        for _ in range(100):
+            peer.send("synthetic")
+        idle(peer)
+
+    with registered(script) as url:
+        await user.opened(url, max_bytes=640)
+        asyncio.get_running_loop().remove_reader(user.links.fileno())
+        await until(lambda: bool((user.links.stats(1) or {})["paused"]))
+        asyncio.get_running_loop().add_reader(user.links.fileno(), user._take)
+        for _ in range(100):
+            assert isinstance(await user.next(), Invalid)
         user.end()
 
 

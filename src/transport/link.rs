@@ -67,9 +67,10 @@ impl News {
                 frames: 1,
                 bytes: frame.text().len(),
             },
+            // It keeps nothing of what it was; this is what its event takes itself.
             News::Invalid { .. } => Weight {
                 frames: 1,
-                bytes: 0,
+                bytes: 64,
             },
             News::Opened(_) | News::Closed(_) => Weight {
                 frames: 0,
