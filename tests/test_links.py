@@ -313,17 +313,19 @@ async def test_a_frame_keeps_no_more_than_its_text(user: User) -> None:
         [sys.executable, "-c", NOISY_SERVER], stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None
-        before = resident()
-        await user.opened(f"ws://127.0.0.1:{int(server.stdout.readline())}/")
-        frames: list[Frame] = []
-        while len(frames) < 200:
-            event = await user.next()
-            if isinstance(event, Frame):
-                frames.append(event)
-        assert sum(len(frame.text) for frame in frames) < 100_000
-        # Each text ends a read buffer of almost 1 MiB.
-        assert resident() - before < 32 << 20
-        server.terminate()
+        try:
+            before = resident()
+            await user.opened(f"ws://127.0.0.1:{int(server.stdout.readline())}/")
+            frames: list[Frame] = []
+            while len(frames) < 200:
+                event = await user.next()
+                if isinstance(event, Frame):
+                    frames.append(event)
+            assert sum(len(frame.text) for frame in frames) < 100_000
+            # Each text ends a read buffer of almost 1 MiB.
+            assert resident() - before < 32 << 20
+        finally:
+            server.terminate()
 
 
 NOISY_SERVER = textwrap.dedent("""
