@@ -1,6 +1,6 @@
 //! The walk over the bytes.
 
-use std::mem;
+use smallvec::SmallVec;
 
 use super::marker::*;
 use super::sink::{Scalar, Sink, Text};
@@ -42,78 +42,113 @@ pub fn read<'a, S: Sink<'a>>(
     sink: &mut S,
 ) -> Result<(S::Out, usize), S::Error> {
     let mut reader = Reader::new(data, options);
-    let mut outer: Vec<Slot<'a, S>> = Vec::new();
-    let mut slot = Slot::Top;
-    // Values that must still come, each of at least one byte.
-    let mut owed = 1_usize;
+    let top = match reader.head()? {
+        Head::Scalar(scalar) => return Ok((sink.scalar(scalar, 0)?, reader.offset())),
+        top => top,
+    };
+    let mut outer: SmallVec<[Open<'a, S>; INLINE]> = SmallVec::new();
+    // Values that the containers in `outer` still lack, each of at least one byte.
+    let mut owed = 0_usize;
+    let mut open = reader.open(top, 0, &outer, owed, sink)?;
     loop {
-        let at = reader.offset();
-        owed -= 1;
-        let head = reader.head()?;
-        if let Some((_, values)) = head.opens() {
-            if outer.len() >= options.max_depth {
-                return Err(DecodeError::new(Reason::Depth, at).into());
-            }
-            owed = owed.saturating_add(values);
-            if owed > reader.rest.len() {
-                return Err(first_error(data, options, Reason::Truncated, at).into());
-            }
+        if let Some((head, at)) = open.fill(&mut reader, sink)? {
+            owed += open.lacks();
+            outer.push(open);
+            open = reader.open(head, at, &outer, owed, sink)?;
+            continue;
         }
-        let mut value = match head {
-            Head::Scalar(scalar) => sink.scalar(scalar, at)?,
-            Head::Seq(len) => {
-                let seq = sink.seq(len)?;
-                if len > 0 {
-                    outer.push(mem::replace(&mut slot, Slot::Item(seq, len)));
-                    continue;
-                }
-                sink.end_seq(seq)?
-            }
-            Head::Map(len) => {
-                let mut map = sink.map(len)?;
-                if len > 0 {
-                    let key = reader.key(sink, &mut map)?;
-                    owed -= 1;
-                    outer.push(mem::replace(&mut slot, Slot::Entry(map, key, len)));
-                    continue;
-                }
-                sink.end_map(map)?
-            }
-        };
-        // Give the value to the container that waits for it. A container that is then full
-        // is the next value.
-        loop {
-            value = match slot {
-                Slot::Top => return Ok((value, reader.offset())),
-                Slot::Item(mut seq, left) => {
-                    sink.item(&mut seq, value)?;
-                    if left > 1 {
-                        slot = Slot::Item(seq, left - 1);
-                        break;
-                    }
-                    sink.end_seq(seq)?
-                }
-                Slot::Entry(mut map, key, left) => {
-                    sink.entry(&mut map, key, value)?;
-                    if left > 1 {
-                        let key = reader.key(sink, &mut map)?;
-                        owed -= 1;
-                        slot = Slot::Entry(map, key, left - 1);
-                        break;
-                    }
-                    sink.end_map(map)?
-                }
-            };
-            slot = outer.pop().unwrap_or(Slot::Top);
+        let value = open.end(sink)?;
+        match outer.pop() {
+            Some(container) => open = container,
+            None => return Ok((value, reader.offset())),
         }
+        owed -= open.lacks();
+        open.give(value, sink)?;
     }
 }
 
-/// Where the next value goes; containers count the values or entries still to come.
-enum Slot<'a, S: Sink<'a>> {
-    Top,
-    Item(S::Seq, usize),
-    Entry(S::Map, S::Key, usize),
+/// How many open containers need no heap.
+const INLINE: usize = 8;
+
+/// A container that is being filled, with the number of values or entries that it lacks,
+/// not counting the one that is being read.
+enum Open<'a, S: Sink<'a>> {
+    Seq(S::Seq, usize),
+    /// The key is that of a container that is being read.
+    Map(S::Map, Option<S::Key>, usize),
+}
+
+impl<'a, S: Sink<'a>> Open<'a, S> {
+    /// Reads values as long as they are scalars. Returns the head of the container that
+    /// comes next and its place, or nothing once this one is full.
+    #[inline(always)]
+    fn fill(
+        &mut self,
+        reader: &mut Reader<'a>,
+        sink: &mut S,
+    ) -> Result<Option<(Head<'a>, usize)>, S::Error> {
+        match self {
+            Self::Seq(seq, left) => {
+                while *left > 0 {
+                    *left -= 1;
+                    let at = reader.offset();
+                    match reader.head()? {
+                        Head::Scalar(scalar) => {
+                            let value = sink.scalar(scalar, at)?;
+                            sink.item(seq, value)?;
+                        }
+                        container => return Ok(Some((container, at))),
+                    }
+                }
+            }
+            Self::Map(map, waiting, left) => {
+                while *left > 0 {
+                    *left -= 1;
+                    let key = reader.key(sink, map)?;
+                    let at = reader.offset();
+                    match reader.head()? {
+                        Head::Scalar(scalar) => {
+                            let value = sink.scalar(scalar, at)?;
+                            sink.entry(map, key, value)?;
+                        }
+                        container => {
+                            *waiting = Some(key);
+                            return Ok(Some((container, at)));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the value of the container that was being read.
+    #[inline(always)]
+    fn give(&mut self, value: S::Out, sink: &mut S) -> Result<(), S::Error> {
+        match self {
+            Self::Seq(seq, _) => sink.item(seq, value),
+            Self::Map(map, waiting, _) => match waiting.take() {
+                Some(key) => sink.entry(map, key, value),
+                None => Ok(()),
+            },
+        }
+    }
+
+    #[inline(always)]
+    fn end(self, sink: &mut S) -> Result<S::Out, S::Error> {
+        match self {
+            Self::Seq(seq, _) => sink.end_seq(seq),
+            Self::Map(map, ..) => sink.end_map(map),
+        }
+    }
+
+    /// Returns the number of values that must still come.
+    fn lacks(&self) -> usize {
+        match self {
+            Self::Seq(_, left) => *left,
+            Self::Map(_, _, left) => 2 * *left,
+        }
+    }
 }
 
 /// What the first bytes of a value say.
@@ -153,7 +188,34 @@ impl<'a> Reader<'a> {
         self.data.len() - self.rest.len()
     }
 
+    /// Opens the container with this head, if the rest of the data can fill it and what is
+    /// owed to the containers around it.
+    #[inline(always)]
+    fn open<S: Sink<'a>>(
+        &self,
+        head: Head<'a>,
+        at: usize,
+        outer: &[Open<'a, S>],
+        owed: usize,
+        sink: &mut S,
+    ) -> Result<Open<'a, S>, S::Error> {
+        if outer.len() >= self.options.max_depth {
+            return Err(DecodeError::new(Reason::Depth, at).into());
+        }
+        let values = head.opens().map_or(0, |(_, values)| values);
+        if owed.saturating_add(values) > self.rest.len() {
+            return Err(first_error(self.data, self.options, Reason::Truncated, at).into());
+        }
+        Ok(match head {
+            Head::Map(len) => Open::Map(sink.map(len)?, None, len),
+            Head::Seq(len) => Open::Seq(sink.seq(len)?, len),
+            // Callers open containers only.
+            Head::Scalar(_) => Open::Seq(sink.seq(0)?, 0),
+        })
+    }
+
     /// Reads a key and shows it to the sink.
+    #[inline(always)]
     fn key<S: Sink<'a>>(&mut self, sink: &mut S, map: &mut S::Map) -> Result<S::Key, S::Error> {
         let at = self.offset();
         let kind = match self.head()? {
@@ -165,6 +227,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a scalar, or the head of a container.
+    #[inline(always)]
     fn head(&mut self) -> Result<Head<'a>, DecodeError> {
         let at = self.offset();
         let byte = self.u8(at)?;
