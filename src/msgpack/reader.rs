@@ -42,28 +42,69 @@ pub fn read<'a, S: Sink<'a>>(
     sink: &mut S,
 ) -> Result<(S::Out, usize), S::Error> {
     let mut reader = Reader::new(data, options);
-    let top = match reader.head()? {
-        Head::Scalar(scalar) => return Ok((sink.scalar(scalar, 0)?, reader.offset())),
-        top => top,
+    let top = match reader.head(Value(sink))? {
+        Head::Scalar(value) => return Ok((value, reader.offset())),
+        Head::Container(kind, len) => (kind, len),
     };
     let mut outer: SmallVec<[Open<'a, S>; INLINE]> = SmallVec::new();
     // Values that the containers in `outer` still lack, each of at least one byte.
-    let mut owed = 0_usize;
-    let mut open = reader.open(top, 0, &outer, owed, sink)?;
-    loop {
-        if let Some((head, at)) = open.fill(&mut reader, sink)? {
-            owed += open.lacks();
-            outer.push(open);
-            open = reader.open(head, at, &outer, owed, sink)?;
-            continue;
-        }
-        let value = open.end(sink)?;
-        match outer.pop() {
-            Some(container) => open = container,
-            None => return Ok((value, reader.offset())),
-        }
-        owed -= open.lacks();
-        open.give(value, sink)?;
+    let mut owed = 0;
+    let mut open = reader.open(top, 0, outer.len(), owed, sink)?;
+    'containers: loop {
+        // Fill the container as long as its values are scalars. What is kept of it while
+        // another is read goes straight from registers to `outer`.
+        let (inner, at) = 'inner: {
+            let value = match open {
+                Open::Seq(mut seq, mut left) => {
+                    while left > 0 {
+                        left -= 1;
+                        let at = reader.offset();
+                        match reader.head(Value(sink))? {
+                            Head::Scalar(value) => sink.item(&mut seq, value)?,
+                            Head::Container(kind, len) => {
+                                owed += left;
+                                outer.push(Open::Seq(seq, left));
+                                break 'inner ((kind, len), at);
+                            }
+                        }
+                    }
+                    sink.end_seq(seq)?
+                }
+                Open::Map(mut map, _, mut left) => {
+                    while left > 0 {
+                        left -= 1;
+                        let key = reader.key(sink, &mut map)?;
+                        let at = reader.offset();
+                        match reader.head(Value(sink))? {
+                            Head::Scalar(value) => sink.entry(&mut map, key, value)?,
+                            Head::Container(kind, len) => {
+                                owed += values(Container::Map, left);
+                                outer.push(Open::Map(map, Some(key), left));
+                                break 'inner ((kind, len), at);
+                            }
+                        }
+                    }
+                    sink.end_map(map)?
+                }
+            };
+            open = match outer.pop() {
+                None => return Ok((value, reader.offset())),
+                Some(Open::Seq(mut seq, left)) => {
+                    owed -= left;
+                    sink.item(&mut seq, value)?;
+                    Open::Seq(seq, left)
+                }
+                Some(Open::Map(mut map, key, left)) => {
+                    owed -= values(Container::Map, left);
+                    if let Some(key) = key {
+                        sink.entry(&mut map, key, value)?;
+                    }
+                    Open::Map(map, None, left)
+                }
+            };
+            continue 'containers;
+        };
+        open = reader.open(inner, at, outer.len(), owed, sink)?;
     }
 }
 
@@ -74,98 +115,72 @@ const INLINE: usize = 8;
 /// not counting the one that is being read.
 enum Open<'a, S: Sink<'a>> {
     Seq(S::Seq, usize),
-    /// The key is that of a container that is being read.
+    /// The key is that of the container that is being read.
     Map(S::Map, Option<S::Key>, usize),
 }
 
-impl<'a, S: Sink<'a>> Open<'a, S> {
-    /// Reads values as long as they are scalars. Returns the head of the container that
-    /// comes next and its place, or nothing once this one is full.
-    #[inline(always)]
-    fn fill(
-        &mut self,
-        reader: &mut Reader<'a>,
-        sink: &mut S,
-    ) -> Result<Option<(Head<'a>, usize)>, S::Error> {
-        match self {
-            Self::Seq(seq, left) => {
-                while *left > 0 {
-                    *left -= 1;
-                    let at = reader.offset();
-                    match reader.head()? {
-                        Head::Scalar(scalar) => {
-                            let value = sink.scalar(scalar, at)?;
-                            sink.item(seq, value)?;
-                        }
-                        container => return Ok(Some((container, at))),
-                    }
-                }
-            }
-            Self::Map(map, waiting, left) => {
-                while *left > 0 {
-                    *left -= 1;
-                    let key = reader.key(sink, map)?;
-                    let at = reader.offset();
-                    match reader.head()? {
-                        Head::Scalar(scalar) => {
-                            let value = sink.scalar(scalar, at)?;
-                            sink.entry(map, key, value)?;
-                        }
-                        container => {
-                            *waiting = Some(key);
-                            return Ok(Some((container, at)));
-                        }
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
+/// What the first bytes of a value say: a value that holds no others, or the length of one
+/// that does.
+enum Head<T> {
+    Scalar(T),
+    Container(Container, usize),
+}
 
-    /// Takes the value of the container that was being read.
-    #[inline(always)]
-    fn give(&mut self, value: S::Out, sink: &mut S) -> Result<(), S::Error> {
-        match self {
-            Self::Seq(seq, _) => sink.item(seq, value),
-            Self::Map(map, waiting, _) => match waiting.take() {
-                Some(key) => sink.entry(map, key, value),
-                None => Ok(()),
-            },
-        }
-    }
-
-    #[inline(always)]
-    fn end(self, sink: &mut S) -> Result<S::Out, S::Error> {
-        match self {
-            Self::Seq(seq, _) => sink.end_seq(seq),
-            Self::Map(map, ..) => sink.end_map(map),
-        }
-    }
-
-    /// Returns the number of values that must still come.
-    fn lacks(&self) -> usize {
-        match self {
-            Self::Seq(_, left) => *left,
-            Self::Map(_, _, left) => 2 * *left,
-        }
+/// Returns the number of values in a container of this length.
+#[inline(always)]
+fn values(kind: Container, len: usize) -> usize {
+    match kind {
+        Container::List => len,
+        Container::Map => len.saturating_mul(2),
     }
 }
 
-/// What the first bytes of a value say.
-enum Head<'a> {
-    Scalar(Scalar<'a>),
-    Seq(usize),
-    Map(usize),
+const I64_MAX: u64 = i64::MAX as u64;
+
+/// What becomes of a scalar. Each is taken where its first byte was told from all others, so
+/// that no scalar is put together only to be looked at again.
+trait Take<'a> {
+    type Out;
+    type Error: From<DecodeError>;
+
+    fn take(self, scalar: Scalar<'a>, at: usize) -> Result<Self::Out, Self::Error>;
 }
 
-impl Head<'_> {
-    /// Returns what container this opens, if it does, and the number of values in it.
-    fn opens(&self) -> Option<(Container, usize)> {
-        match self {
-            Self::Scalar(_) => None,
-            Self::Seq(len) => Some((Container::List, *len)),
-            Self::Map(len) => Some((Container::Map, len.saturating_mul(2))),
-        }
+/// The sink makes a value of it.
+struct Value<'s, S>(&'s mut S);
+
+impl<'a, S: Sink<'a>> Take<'a> for Value<'_, S> {
+    type Out = S::Out;
+    type Error = S::Error;
+
+    #[inline(always)]
+    fn take(self, scalar: Scalar<'a>, at: usize) -> Result<S::Out, S::Error> {
+        self.0.scalar(scalar, at)
+    }
+}
+
+/// The sink makes a key of it.
+struct Key<'s, 'a, S: Sink<'a>>(&'s mut S, &'s mut S::Map);
+
+impl<'a, S: Sink<'a>> Take<'a> for Key<'_, 'a, S> {
+    type Out = S::Key;
+    type Error = S::Error;
+
+    #[inline(always)]
+    fn take(self, scalar: Scalar<'a>, at: usize) -> Result<S::Key, S::Error> {
+        self.0.key(self.1, scalar, at)
+    }
+}
+
+/// It is looked at.
+struct Look;
+
+impl<'a> Take<'a> for Look {
+    type Out = Scalar<'a>;
+    type Error = DecodeError;
+
+    fn take(self, scalar: Scalar<'a>, _at: usize) -> Result<Scalar<'a>, DecodeError> {
+        Ok(scalar)
     }
 }
 
@@ -184,6 +199,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline(always)]
     fn offset(&self) -> usize {
         self.data.len() - self.rest.len()
     }
@@ -193,24 +209,21 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     fn open<S: Sink<'a>>(
         &self,
-        head: Head<'a>,
+        (kind, len): (Container, usize),
         at: usize,
-        outer: &[Open<'a, S>],
+        depth: usize,
         owed: usize,
         sink: &mut S,
     ) -> Result<Open<'a, S>, S::Error> {
-        if outer.len() >= self.options.max_depth {
+        if depth >= self.options.max_depth {
             return Err(DecodeError::new(Reason::Depth, at).into());
         }
-        let values = head.opens().map_or(0, |(_, values)| values);
-        if owed.saturating_add(values) > self.rest.len() {
+        if owed.saturating_add(values(kind, len)) > self.rest.len() {
             return Err(first_error(self.data, self.options, Reason::Truncated, at).into());
         }
-        Ok(match head {
-            Head::Map(len) => Open::Map(sink.map(len)?, None, len),
-            Head::Seq(len) => Open::Seq(sink.seq(len)?, len),
-            // Callers open containers only.
-            Head::Scalar(_) => Open::Seq(sink.seq(0)?, 0),
+        Ok(match kind {
+            Container::Map => Open::Map(sink.map(len)?, None, len),
+            Container::List => Open::Seq(sink.seq(len)?, len),
         })
     }
 
@@ -218,41 +231,70 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     fn key<S: Sink<'a>>(&mut self, sink: &mut S, map: &mut S::Map) -> Result<S::Key, S::Error> {
         let at = self.offset();
-        let kind = match self.head()? {
-            Head::Scalar(scalar) => return sink.key(map, scalar, at),
-            Head::Seq(_) => Container::List,
-            Head::Map(_) => Container::Map,
-        };
-        Err(first_error(self.data, self.options, Reason::Unhashable(kind), at).into())
+        match self.head(Key(sink, map))? {
+            Head::Scalar(key) => Ok(key),
+            Head::Container(kind, _) => {
+                Err(first_error(self.data, self.options, Reason::Unhashable(kind), at).into())
+            }
+        }
     }
 
     /// Reads a scalar, or the head of a container.
     #[inline(always)]
-    fn head(&mut self) -> Result<Head<'a>, DecodeError> {
+    fn head<T: Take<'a>>(&mut self, taker: T) -> Result<Head<T::Out>, T::Error> {
         let at = self.offset();
         let byte = self.u8(at)?;
-        let scalar = match byte {
-            0..=FIXINT_MAX => Scalar::Int(byte.into()),
-            NEGATIVE_FIXINT.. => Scalar::Int((byte as i8).into()),
-            FIXMAP..=FIXMAP_MAX => return Ok(Head::Map((byte - FIXMAP).into())),
-            MAP16 => return Ok(Head::Map(self.u16(at)?.into())),
-            MAP32 => return Ok(Head::Map(self.u32(at)? as usize)),
-            FIXARRAY..=FIXARRAY_MAX => return Ok(Head::Seq((byte - FIXARRAY).into())),
-            ARRAY16 => return Ok(Head::Seq(self.u16(at)?.into())),
-            ARRAY32 => return Ok(Head::Seq(self.u32(at)? as usize)),
-            FIXSTR..=FIXSTR_MAX => self.text((byte - FIXSTR).into(), at)?,
+        let taken = match byte {
+            0..=FIXINT_MAX => taker.take(Scalar::Int(byte.into()), at),
+            FIXSTR..=FIXSTR_MAX => taker.take(self.text((byte - FIXSTR).into(), at)?, at),
+            FIXMAP..=FIXMAP_MAX => {
+                return Ok(Head::Container(Container::Map, (byte - FIXMAP).into()))
+            }
+            FIXARRAY..=FIXARRAY_MAX => {
+                return Ok(Head::Container(Container::List, (byte - FIXARRAY).into()))
+            }
+            NEGATIVE_FIXINT.. => taker.take(Scalar::Int((byte as i8).into()), at),
             STR8 => {
                 let len = self.u8(at)?;
-                self.text(len.into(), at)?
+                taker.take(self.text(len.into(), at)?, at)
             }
             STR16 => {
                 let len = self.u16(at)?;
-                self.text(len.into(), at)?
+                taker.take(self.text(len.into(), at)?, at)
             }
             STR32 => {
                 let len = self.u32(at)?;
-                self.text(len as usize, at)?
+                taker.take(self.text(len as usize, at)?, at)
             }
+            NIL => taker.take(Scalar::Nil, at),
+            FALSE => taker.take(Scalar::Bool(false), at),
+            TRUE => taker.take(Scalar::Bool(true), at),
+            UINT8 => taker.take(Scalar::Int(self.u8(at)?.into()), at),
+            UINT16 => taker.take(Scalar::Int(self.u16(at)?.into()), at),
+            UINT32 => taker.take(Scalar::Int(self.u32(at)?.into()), at),
+            UINT64 => match u64::from_be_bytes(self.array(at)?) {
+                wide @ ..=I64_MAX => taker.take(Scalar::Int(wide as i64), at),
+                wide => taker.take(Scalar::Uint(wide), at),
+            },
+            FLOAT64 => taker.take(Scalar::Float(f64::from_be_bytes(self.array(at)?)), at),
+            MAP16 => return Ok(Head::Container(Container::Map, self.u16(at)?.into())),
+            MAP32 => return Ok(Head::Container(Container::Map, self.u32(at)? as usize)),
+            ARRAY16 => return Ok(Head::Container(Container::List, self.u16(at)?.into())),
+            ARRAY32 => return Ok(Head::Container(Container::List, self.u32(at)? as usize)),
+            _ => taker.take(self.rare(byte, at)?, at),
+        };
+        Ok(Head::Scalar(taken?))
+    }
+
+    /// Reads what is seldom met.
+    #[inline(never)]
+    fn rare(&mut self, byte: u8, at: usize) -> Result<Scalar<'a>, DecodeError> {
+        Ok(match byte {
+            INT8 => Scalar::Int(i8::from_be_bytes(self.array(at)?).into()),
+            INT16 => Scalar::Int(i16::from_be_bytes(self.array(at)?).into()),
+            INT32 => Scalar::Int(i32::from_be_bytes(self.array(at)?).into()),
+            INT64 => Scalar::Int(i64::from_be_bytes(self.array(at)?)),
+            FLOAT32 => Scalar::Float(f32::from_be_bytes(self.array(at)?).into()),
             BIN8 => {
                 let len = self.u8(at)?;
                 Scalar::Bin(self.take(len.into(), at)?)
@@ -265,28 +307,12 @@ impl<'a> Reader<'a> {
                 let len = self.u32(at)?;
                 Scalar::Bin(self.take(len as usize, at)?)
             }
-            NIL => Scalar::Nil,
-            FALSE => Scalar::Bool(false),
-            TRUE => Scalar::Bool(true),
-            UINT8 => Scalar::Int(self.u8(at)?.into()),
-            UINT16 => Scalar::Int(self.u16(at)?.into()),
-            UINT32 => Scalar::Int(self.u32(at)?.into()),
-            UINT64 => {
-                let wide = u64::from_be_bytes(self.array(at)?);
-                i64::try_from(wide).map_or(Scalar::Uint(wide), Scalar::Int)
-            }
-            INT8 => Scalar::Int(i8::from_be_bytes(self.array(at)?).into()),
-            INT16 => Scalar::Int(i16::from_be_bytes(self.array(at)?).into()),
-            INT32 => Scalar::Int(i32::from_be_bytes(self.array(at)?).into()),
-            INT64 => Scalar::Int(i64::from_be_bytes(self.array(at)?)),
-            FLOAT32 => Scalar::Float(f32::from_be_bytes(self.array(at)?).into()),
-            FLOAT64 => Scalar::Float(f64::from_be_bytes(self.array(at)?)),
             EXT8 | EXT16 | EXT32 | FIXEXT1..=FIXEXT16 if self.options.ext => self.ext(byte, at)?,
             _ => return Err(DecodeError::new(Reason::Format(byte), at)),
-        };
-        Ok(Head::Scalar(scalar))
+        })
     }
 
+    #[cold]
     fn ext(&mut self, byte: u8, at: usize) -> Result<Scalar<'a>, DecodeError> {
         let len = match byte {
             EXT8 => self.u8(at)?.into(),
@@ -303,38 +329,45 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline(always)]
     fn text(&mut self, len: usize, at: usize) -> Result<Scalar<'a>, DecodeError> {
         let offset = self.offset();
         Ok(Scalar::Str(Text::new(self.take(len, at)?, offset)))
     }
 
+    #[inline(always)]
     fn u8(&mut self, at: usize) -> Result<u8, DecodeError> {
         self.array(at).map(u8::from_be_bytes)
     }
 
+    #[inline(always)]
     fn u16(&mut self, at: usize) -> Result<u16, DecodeError> {
         self.array(at).map(u16::from_be_bytes)
     }
 
+    #[inline(always)]
     fn u32(&mut self, at: usize) -> Result<u32, DecodeError> {
         self.array(at).map(u32::from_be_bytes)
     }
 
     /// Takes `N` bytes of the value that starts at `at`.
+    #[inline(always)]
     fn array<const N: usize>(&mut self, at: usize) -> Result<[u8; N], DecodeError> {
-        let (bytes, rest) = self.rest.split_first_chunk().ok_or(truncated(at))?;
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or_else(|| truncated(at))?;
         self.rest = rest;
         Ok(*bytes)
     }
 
     /// Takes `len` bytes of the value that starts at `at`.
+    #[inline(always)]
     fn take(&mut self, len: usize, at: usize) -> Result<&'a [u8], DecodeError> {
-        let (bytes, rest) = self.rest.split_at_checked(len).ok_or(truncated(at))?;
+        let (bytes, rest) = self.rest.split_at_checked(len).ok_or_else(|| truncated(at))?;
         self.rest = rest;
         Ok(bytes)
     }
 }
 
+#[cold]
 fn truncated(at: usize) -> DecodeError {
     DecodeError::new(Reason::Truncated, at)
 }
@@ -362,6 +395,7 @@ fn timestamp(data: &[u8]) -> Option<Scalar<'_>> {
 /// length before it can notice that the key has no hash or the data ends. This walk keeps
 /// that order and allocates nothing but its list of open containers.
 #[cold]
+#[inline(never)]
 fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) -> DecodeError {
     struct Open {
         kind: Container,
@@ -374,16 +408,16 @@ fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) ->
     let mut open: Vec<Open> = Vec::new();
     loop {
         let at = reader.offset();
-        let head = match reader.head() {
-            Ok(head) => head,
+        let container = match reader.head(Look) {
+            Ok(Head::Scalar(Scalar::Str(text))) => match text.check() {
+                Ok(_) => None,
+                Err(error) => return error,
+            },
+            Ok(Head::Scalar(_)) => None,
+            Ok(Head::Container(kind, len)) => Some((kind, values(kind, len))),
             Err(error) => return error,
         };
-        if let Head::Scalar(Scalar::Str(text)) = head {
-            if let Err(error) = text.check() {
-                return error;
-            }
-        }
-        if let Some((kind, left)) = head.opens() {
+        if let Some((kind, left)) = container {
             if open.len() >= options.max_depth {
                 return DecodeError::new(Reason::Depth, at);
             }
@@ -397,7 +431,7 @@ fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) ->
                 continue;
             }
         }
-        let mut done = (head.opens().map(|(kind, _)| kind), at);
+        let mut done = (container.map(|(kind, _)| kind), at);
         loop {
             let Some(parent) = open.last_mut() else {
                 return DecodeError::new(known, known_at);

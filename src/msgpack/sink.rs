@@ -51,11 +51,13 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    #[inline]
     pub(crate) const fn new(bytes: &'a [u8], offset: usize) -> Self {
         Self { bytes, offset }
     }
 
     /// Returns the bytes of the string.
+    #[inline]
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }

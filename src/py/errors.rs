@@ -54,6 +54,31 @@ impl From<DecodeError> for Failure {
     }
 }
 
+/// Boxed, so that results of builders stay small.
+impl From<DecodeError> for Box<Failure> {
+    fn from(error: DecodeError) -> Self {
+        Self::new(Failure::Decode(error))
+    }
+}
+
+impl From<PyErr> for Box<Failure> {
+    fn from(error: PyErr) -> Self {
+        Self::new(Failure::Python(error))
+    }
+}
+
+impl From<Box<Failure>> for Failure {
+    fn from(failure: Box<Failure>) -> Self {
+        *failure
+    }
+}
+
+impl From<Box<Failure>> for PyErr {
+    fn from(failure: Box<Failure>) -> Self {
+        (*failure).into()
+    }
+}
+
 impl From<PyErr> for Failure {
     fn from(error: PyErr) -> Self {
         Self::Python(error)

@@ -5,7 +5,9 @@ mod dedup;
 mod errors;
 mod frame;
 mod input;
+mod keys;
 mod links;
+mod make;
 mod object;
 mod pack;
 

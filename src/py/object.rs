@@ -1,13 +1,16 @@
 //! The sink that builds Python objects.
 
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyType};
+use pyo3::types::{PyBool, PyBytes, PyInt, PyString, PyType};
 
 use super::errors::Failure;
+use super::keys::KeyCache;
+use super::make::{self, List};
 use crate::decrypt;
 use crate::error::{DecodeError, Reason};
-use crate::msgpack::{read, starts_map, Options, Scalar, Sink};
+use crate::msgpack::{read, starts_map, Options, Scalar, Sink, Text};
 
 /// What becomes of map keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,9 +27,27 @@ pub(crate) enum Keys {
 pub(crate) struct Objects<'py> {
     py: Python<'py>,
     keys: Keys,
+    cache: KeyCache,
+    small: &'static Small,
     /// Whether a map that was given names has keys that are equal, or may be, or have no
     /// name: what was built is then not what the JSON text says.
     pub(crate) ambiguous: bool,
+}
+
+/// The numbers that fit into one byte of MessagePack, and their digits.
+struct Small {
+    ints: [Py<PyAny>; 128],
+    digits: [Py<PyAny>; 128],
+}
+
+impl Small {
+    fn get(py: Python<'_>) -> &'static Self {
+        static SMALL: PyOnceLock<Small> = PyOnceLock::new();
+        SMALL.get_or_init(py, || Self {
+            ints: std::array::from_fn(|n| PyInt::new(py, n).into_any().unbind()),
+            digits: std::array::from_fn(|n| PyString::new(py, &n.to_string()).into_any().unbind()),
+        })
+    }
 }
 
 impl<'py> Objects<'py> {
@@ -34,101 +55,183 @@ impl<'py> Objects<'py> {
         Self {
             py,
             keys,
+            cache: KeyCache::take(),
+            small: Small::get(py),
             ambiguous: false,
         }
     }
 
-    fn object(&self, scalar: Scalar<'_>) -> Result<Bound<'py, PyAny>, Failure> {
+    #[inline(always)]
+    fn object(&self, scalar: Scalar<'_>) -> Result<Bound<'py, PyAny>, Box<Failure>> {
         let py = self.py;
-        Ok(match scalar {
-            Scalar::Nil => py.None().into_bound(py),
-            Scalar::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
-            Scalar::Int(value) => PyInt::new(py, value).into_any(),
-            Scalar::Uint(value) => PyInt::new(py, value).into_any(),
-            Scalar::Float(value) => PyFloat::new(py, value).into_any(),
-            Scalar::Str(text) => PyString::new(py, text.check()?).into_any(),
+        let made = match scalar {
+            Scalar::Int(value @ 0..=127) => {
+                return Ok(self.small.ints[value as usize].bind(py).clone());
+            }
+            Scalar::Int(value) => make::int(py, value),
+            Scalar::Uint(value) => make::uint(py, value),
+            Scalar::Str(text) => return self.text(text),
+            Scalar::Nil => return Ok(py.None().into_bound(py)),
+            Scalar::Bool(value) => return Ok(PyBool::new(py, value).to_owned().into_any()),
+            Scalar::Float(value) => make::float(py, value),
             Scalar::Bin(data) if self.keys == Keys::Names => {
                 let valid: String = data.utf8_chunks().map(|chunk| chunk.valid()).collect();
-                PyString::new(py, &valid).into_any()
+                make::text(py, valid.as_bytes())
             }
-            Scalar::Bin(data) => PyBytes::new(py, data).into_any(),
-            Scalar::Ext(code, data) => ext_type(py)?.call1((code, PyBytes::new(py, data)))?,
+            Scalar::Bin(data) => make::bytes(py, data),
+            Scalar::Ext(code, data) => return Ok(ext(py, code, data)?),
             Scalar::Timestamp(seconds, nanoseconds) => {
-                timestamp_type(py)?.call1((seconds, nanoseconds))?
+                return Ok(timestamp(py, seconds, nanoseconds)?);
             }
-        })
+        };
+        made.ok_or_else(|| raised(py))
     }
+
+    /// Returns the name of a key that is no string and no small number.
+    #[cold]
+    fn name(&mut self, key: Scalar<'_>, at: usize) -> Bound<'py, PyAny> {
+        let name = match key {
+            Scalar::Int(key) => key.to_string(),
+            Scalar::Uint(key) => key.to_string(),
+            Scalar::Nil => "null".to_owned(),
+            _ => {
+                // What is built is thrown away then. Its place serves as a name, since the
+                // hash of a number is no secret: chosen ones would collide in the dict.
+                self.ambiguous = true;
+                at.to_string()
+            }
+        };
+        PyString::new(self.py, &name).into_any()
+    }
+
+    #[inline(always)]
+    fn text(&self, text: Text<'_>) -> Result<Bound<'py, PyAny>, Box<Failure>> {
+        make::text(self.py, text.as_bytes()).ok_or_else(|| refused(self.py, text))
+    }
+}
+
+/// A dict that is being filled.
+pub(crate) struct Map<'py> {
+    /// The dict; it is made when the first key is known.
+    dict: Option<Bound<'py, PyAny>>,
+    /// The number of entries it was opened for.
+    len: usize,
+}
+
+/// Returns the exception that Python has raised.
+#[cold]
+fn raised(py: Python<'_>) -> Box<Failure> {
+    Box::new(Failure::Python(PyErr::fetch(py)))
+}
+
+/// Returns why a string could not be made.
+#[cold]
+fn refused(py: Python<'_>, text: Text<'_>) -> Box<Failure> {
+    let error = PyErr::take(py);
+    match (text.check(), error) {
+        (Err(error), _) => Box::new(Failure::Decode(error)),
+        (Ok(_), Some(error)) => Box::new(Failure::Python(error)),
+        (Ok(_), None) => Box::new(Failure::Python(PyMemoryError::new_err(()))),
+    }
+}
+
+#[cold]
+fn ext<'py>(py: Python<'py>, code: i8, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    ext_type(py)?.call1((code, PyBytes::new(py, data)))
+}
+
+#[cold]
+fn timestamp(py: Python<'_>, seconds: i64, nanoseconds: u32) -> PyResult<Bound<'_, PyAny>> {
+    timestamp_type(py)?.call1((seconds, nanoseconds))
 }
 
 impl<'a, 'py> Sink<'a> for Objects<'py> {
     type Out = Bound<'py, PyAny>;
-    type Seq = Vec<Bound<'py, PyAny>>;
-    /// The dict and the number of entries it was opened for.
-    type Map = (Bound<'py, PyDict>, usize);
+    type Seq = List<'py>;
+    type Map = Map<'py>;
     type Key = Bound<'py, PyAny>;
-    type Error = Failure;
+    type Error = Box<Failure>;
 
-    fn scalar(&mut self, scalar: Scalar<'a>, _at: usize) -> Result<Self::Out, Failure> {
+    #[inline(always)]
+    fn scalar(&mut self, scalar: Scalar<'a>, _at: usize) -> Result<Self::Out, Self::Error> {
         self.object(scalar)
     }
 
-    fn seq(&mut self, len: usize) -> Result<Self::Seq, Failure> {
-        Ok(Vec::with_capacity(len))
+    #[inline(always)]
+    fn seq(&mut self, len: usize) -> Result<Self::Seq, Self::Error> {
+        List::new(self.py, len).ok_or_else(|| raised(self.py))
     }
 
-    fn item(&mut self, seq: &mut Self::Seq, value: Self::Out) -> Result<(), Failure> {
+    #[inline(always)]
+    fn item(&mut self, seq: &mut Self::Seq, value: Self::Out) -> Result<(), Self::Error> {
         seq.push(value);
         Ok(())
     }
 
-    fn end_seq(&mut self, seq: Self::Seq) -> Result<Self::Out, Failure> {
-        Ok(PyList::new(self.py, seq)?.into_any())
+    #[inline(always)]
+    fn end_seq(&mut self, seq: Self::Seq) -> Result<Self::Out, Self::Error> {
+        Ok(seq.finish())
     }
 
-    fn map(&mut self, len: usize) -> Result<Self::Map, Failure> {
-        Ok((PyDict::new(self.py), len))
+    #[inline(always)]
+    fn map(&mut self, len: usize) -> Result<Self::Map, Self::Error> {
+        Ok(Map { dict: None, len })
     }
 
+    #[inline(always)]
     fn key(
         &mut self,
-        _map: &mut Self::Map,
+        map: &mut Self::Map,
         key: Scalar<'a>,
         at: usize,
-    ) -> Result<Self::Key, Failure> {
+    ) -> Result<Self::Key, Self::Error> {
+        let py = self.py;
+        if map.dict.is_none() {
+            let strings = self.keys == Keys::Names || matches!(key, Scalar::Str(_));
+            let dict = make::dict(py, if strings { 0 } else { map.len });
+            map.dict = Some(dict.ok_or_else(|| raised(py))?);
+        }
         match (self.keys, key) {
-            (_, Scalar::Str(_)) | (Keys::Any, _) | (Keys::Strict, Scalar::Bin(_)) => {}
+            (_, Scalar::Str(text)) => {
+                let make = || make::text(py, text.as_bytes());
+                let key = self.cache.get(py, text.as_bytes(), make);
+                return key.ok_or_else(|| refused(py, text));
+            }
+            (Keys::Names, Scalar::Int(key @ 0..=127)) => {
+                return Ok(self.small.digits[key as usize].bind(py).clone());
+            }
+            (Keys::Any, _) | (Keys::Strict, Scalar::Bin(_)) => {}
             (Keys::Strict, _) => {
-                return Err(DecodeError::new(Reason::KeyType(key.type_name()), at).into());
+                let reason = Reason::KeyType(key.type_name());
+                return Err(DecodeError::new(reason, at).into());
             }
-            (Keys::Names, Scalar::Int(key)) => {
-                return Ok(PyString::new(self.py, &key.to_string()).into_any());
-            }
-            (Keys::Names, Scalar::Uint(key)) => {
-                return Ok(PyString::new(self.py, &key.to_string()).into_any());
-            }
-            (Keys::Names, Scalar::Nil) => return Ok(PyString::new(self.py, "null").into_any()),
-            (Keys::Names, _) => {
-                // What is built is thrown away then. Its place serves as a name, since the
-                // hash of a number is no secret: chosen ones would collide in the dict.
-                self.ambiguous = true;
-                return Ok(PyString::new(self.py, &at.to_string()).into_any());
-            }
+            (Keys::Names, _) => return Ok(self.name(key, at)),
         }
         self.object(key)
     }
 
+    #[inline(always)]
     fn entry(
         &mut self,
-        (dict, _): &mut Self::Map,
+        map: &mut Self::Map,
         key: Self::Key,
         value: Self::Out,
-    ) -> Result<(), Failure> {
-        Ok(dict.set_item(key, value)?)
+    ) -> Result<(), Self::Error> {
+        match &map.dict {
+            Some(dict) if make::insert(dict, &key, &value) => Ok(()),
+            _ => Err(raised(self.py)),
+        }
     }
 
-    fn end_map(&mut self, (dict, len): Self::Map) -> Result<Self::Out, Failure> {
-        self.ambiguous |= dict.len() < len;
-        Ok(dict.into_any())
+    #[inline(always)]
+    fn end_map(&mut self, map: Self::Map) -> Result<Self::Out, Self::Error> {
+        match map.dict {
+            Some(dict) => {
+                self.ambiguous |= make::len(&dict) < map.len;
+                Ok(dict)
+            }
+            None => make::dict(self.py, 0).ok_or_else(|| raised(self.py)),
+        }
     }
 }
 
@@ -137,7 +240,7 @@ pub(crate) fn named<'py>(
     py: Python<'py>,
     data: &[u8],
     max_depth: usize,
-) -> Result<Bound<'py, PyAny>, Failure> {
+) -> Result<Bound<'py, PyAny>, Box<Failure>> {
     if !data.is_empty() && !starts_map(data) {
         return Err(DecodeError::new(Reason::TopLevel, 0).into());
     }
@@ -154,7 +257,7 @@ pub(crate) fn named<'py>(
     let text = decrypt::to_json(data, options)?;
     let json = py.import("json")?;
     let tree = json.call_method1("loads", (text,));
-    tree.map_err(|error| Failure::of_depth(py, error))
+    tree.map_err(|error| Box::new(Failure::of_depth(py, error)))
 }
 
 /// Returns `xyfast.codec.ExtType`.

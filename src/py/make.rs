@@ -1,0 +1,168 @@
+//! Python objects made in place, without a step between.
+//!
+//! Nothing here runs Python code: what is being made is seen by nobody.
+
+#![allow(unsafe_code)]
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// An object, or nothing where Python has raised.
+type Made<'py> = Option<Bound<'py, PyAny>>;
+
+/// Takes what a function of Python's C interface returned: a new reference or null.
+///
+/// # Safety
+///
+/// The pointer is null or a reference that the caller owns.
+unsafe fn made<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Made<'py> {
+    // SAFETY: the caller hands over the reference.
+    unsafe { Bound::from_owned_ptr_or_opt(py, object) }
+}
+
+/// Makes an int.
+#[inline]
+pub(crate) fn int(py: Python<'_>, value: i64) -> Made<'_> {
+    // SAFETY: returns a new reference or null.
+    unsafe { made(py, ffi::PyLong_FromLongLong(value)) }
+}
+
+/// Makes an int that needs all of 64 bits.
+#[inline]
+pub(crate) fn uint(py: Python<'_>, value: u64) -> Made<'_> {
+    // SAFETY: returns a new reference or null.
+    unsafe { made(py, ffi::PyLong_FromUnsignedLongLong(value)) }
+}
+
+/// Makes a float.
+#[inline]
+pub(crate) fn float(py: Python<'_>, value: f64) -> Made<'_> {
+    // SAFETY: returns a new reference or null.
+    unsafe { made(py, ffi::PyFloat_FromDouble(value)) }
+}
+
+/// Makes bytes.
+#[inline]
+pub(crate) fn bytes<'py>(py: Python<'py>, data: &[u8]) -> Made<'py> {
+    let (start, len) = (data.as_ptr().cast(), data.len() as ffi::Py_ssize_t);
+    // SAFETY: the bytes are copied; a slice is never longer than a Py_ssize_t can say.
+    unsafe { made(py, ffi::PyBytes_FromStringAndSize(start, len)) }
+}
+
+/// Makes a dict with room for `len` keys of any kind.
+///
+/// Python makes such a dict larger than one that grows with keys that are all strings.
+#[inline]
+pub(crate) fn dict(py: Python<'_>, len: usize) -> Made<'_> {
+    /// Entries for which Python's smallest table has room.
+    const SMALLEST: usize = 5;
+    // SAFETY: both return a new reference or null.
+    unsafe {
+        #[cfg(not(Py_3_14))]
+        if len > SMALLEST {
+            return made(py, _PyDict_NewPresized(len as ffi::Py_ssize_t));
+        }
+        made(py, ffi::PyDict_New())
+    }
+}
+
+#[cfg(not(Py_3_14))]
+extern "C" {
+    fn _PyDict_NewPresized(len: ffi::Py_ssize_t) -> *mut ffi::PyObject;
+}
+
+/// Returns the number of entries of a dict.
+#[inline]
+pub(crate) fn len(dict: &Bound<'_, PyAny>) -> usize {
+    // SAFETY: a live object; what is no dict gives -1.
+    unsafe { ffi::PyDict_Size(dict.as_ptr()) as usize }
+}
+
+/// Puts an entry into a dict; false where Python has raised.
+#[inline]
+pub(crate) fn insert(
+    dict: &Bound<'_, PyAny>,
+    key: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> bool {
+    // SAFETY: three live objects; what is no dict is refused with an exception.
+    unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) == 0 }
+}
+
+/// Makes a str, or nothing where the bytes are not UTF-8 or Python has raised.
+#[inline]
+pub(crate) fn text<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
+    if utf8.is_ascii() {
+        ascii(py, utf8)
+    } else {
+        wide(py, utf8)
+    }
+}
+
+#[inline]
+fn ascii<'py>(py: Python<'py>, text: &[u8]) -> Made<'py> {
+    if let [only] = text {
+        // SAFETY: returns a new reference, to a str that Python keeps.
+        return unsafe { made(py, ffi::PyUnicode_FromOrdinal((*only).into())) };
+    }
+    // SAFETY: a str of ASCII characters has its text right behind its head, with room for
+    // all characters, and nobody else has seen it yet. The str of no characters is shared,
+    // and nothing is written into it.
+    unsafe {
+        let object = ffi::PyUnicode_New(text.len() as ffi::Py_ssize_t, 0x7f);
+        if !object.is_null() {
+            let start = object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
+            start.copy_from_nonoverlapping(text.as_ptr(), text.len());
+        }
+        made(py, object)
+    }
+}
+
+fn wide<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
+    let (start, len) = (utf8.as_ptr().cast(), utf8.len() as ffi::Py_ssize_t);
+    // SAFETY: Python reads so many bytes.
+    let object = unsafe { made(py, ffi::PyUnicode_DecodeUTF8(start, len, std::ptr::null())) };
+    object
+}
+
+/// A list that is being filled.
+pub(crate) struct List<'py> {
+    list: Bound<'py, PyAny>,
+    left: ffi::Py_ssize_t,
+    len: ffi::Py_ssize_t,
+}
+
+impl<'py> List<'py> {
+    /// Makes a list for `len` values, or nothing where Python has raised.
+    #[inline]
+    pub(crate) fn new(py: Python<'py>, len: usize) -> Option<Self> {
+        let len = ffi::Py_ssize_t::try_from(len).ok()?;
+        // SAFETY: returns a new reference or null.
+        let list = unsafe { made(py, ffi::PyList_New(len))? };
+        Some(Self {
+            list,
+            left: len,
+            len,
+        })
+    }
+
+    /// Adds a value; one that has no room any more is dropped.
+    #[inline]
+    pub(crate) fn push(&mut self, value: Bound<'py, PyAny>) {
+        if self.left > 0 {
+            let index = self.len - self.left;
+            // SAFETY: the index is within the list, and its place is still empty.
+            unsafe { ffi::PyList_SET_ITEM(self.list.as_ptr(), index, value.into_ptr()) };
+            self.left -= 1;
+        }
+    }
+
+    /// Returns the list; places that were not filled hold None.
+    #[inline]
+    pub(crate) fn finish(mut self) -> Bound<'py, PyAny> {
+        while self.left > 0 {
+            self.push(self.list.py().None().into_bound(self.list.py()));
+        }
+        self.list
+    }
+}
