@@ -192,3 +192,16 @@ fn characters(text: &[u8]) -> usize {
 fn fault(fault: Base64Fault, offset: usize) -> DecodeError {
     DecodeError::new(Reason::Base64(fault), offset)
 }
+
+/// Calls `read` with the bytes that [`decode_forgiving`] makes of a text; those of short
+/// text, as payloads are, never leave the stack.
+pub fn forgiving<T>(text: &[u8], read: impl FnOnce(&[u8]) -> T) -> Result<T, DecodeError> {
+    const SHORT: usize = 16 * 1024;
+    if decoded_room(text.len()) > SHORT {
+        return Ok(read(&decode_forgiving(text)?));
+    }
+    let mut bytes = [MaybeUninit::uninit(); SHORT];
+    let len = decode_forgiving_into(text, &mut bytes)?;
+    // SAFETY: `decode_forgiving_into` has written `len` bytes.
+    Ok(read(unsafe { bytes[..len].assume_init_ref() }))
+}

@@ -1,8 +1,9 @@
 //! Decoding: take the argument, call, map the error.
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyString, PyTuple};
 
 use super::errors::{raised, Failure};
 use super::input::Input;
@@ -15,20 +16,27 @@ use crate::{base64, decrypt as upstream};
 /// Return what the pure-Python `decrypt` of existing bots returns.
 #[pyfunction]
 #[pyo3(signature = (payload, /))]
-pub(crate) fn decrypt<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
-    let py = payload.py();
-    let input = Input::payload(payload)?;
-    decrypted(py, input.as_bytes()?).map_err(Failure::into_decrypt_error)
+pub(crate) fn decrypt<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    decrypt_plain(payload)
 }
 
-fn decrypted<'py>(py: Python<'py>, text: &[u8]) -> Result<Bound<'py, PyString>, Failure> {
-    let data = base64::decode_forgiving(text)?;
-    match upstream::to_json(&data, Options::PAYLOAD) {
-        Ok(text) => Ok(PyString::new(py, &text)),
+pub(crate) fn decrypt_plain<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = payload.py();
+    let input = Input::payload(payload)?;
+    let text = base64::forgiving(input.as_bytes()?, |data| decrypted(py, data));
+    text.map_err(Failure::from)
+        .and_then(|text| text)
+        .map_err(Failure::into_decrypt_error)
+}
+
+fn decrypted<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyAny>, Failure> {
+    match upstream::to_json(data, Options::PAYLOAD) {
+        Ok(text) => Ok(PyString::new(py, &text).into_any()),
         Err(error) if error.reason == Reason::TopLevel => {
             let mut objects = Objects::new(py, Keys::Any);
-            let (value, _) = read(&data, Options::PAYLOAD, &mut objects)?;
-            value.str().map_err(|error| Failure::of_depth(py, error))
+            let (value, _) = read(data, Options::PAYLOAD, &mut objects)?;
+            let text = value.str().map_err(|error| Failure::of_depth(py, error))?;
+            Ok(text.into_any())
         }
         Err(error) => Err(error.into()),
     }
@@ -41,8 +49,15 @@ pub(crate) fn decode<'py>(
     payload: &Bound<'py, PyAny>,
     max_depth: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let data = base64::decode_forgiving(Input::text(payload)?.as_bytes()?)?;
-    Ok(named(payload.py(), &data, max_depth)?)
+    let input = Input::text(payload)?;
+    let py = payload.py();
+    Ok(base64::forgiving(input.as_bytes()?, |data| {
+        named(py, data, max_depth)
+    })??)
+}
+
+pub(crate) fn decode_plain<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    decode(payload, DEFAULT_DEPTH)
 }
 
 /// Return the values at some paths of a payload.
@@ -110,6 +125,24 @@ pub(crate) fn unpackb<'py>(
         }
         _ => Ok(value),
     }
+}
+
+pub(crate) fn unpackb_plain<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    unpackb(data, true, DEFAULT_DEPTH)
+}
+
+/// Knows the option that programs with whole numbers as keys must set.
+pub(crate) fn unpackb_optional<'py>(
+    data: &Bound<'py, PyAny>,
+    names: &Bound<'py, PyTuple>,
+    values: &[Borrowed<'_, 'py, PyAny>],
+) -> Option<PyResult<Bound<'py, PyAny>>> {
+    let py = data.py();
+    let [value] = values else { return None };
+    let name = names.get_borrowed_item(0).ok()?;
+    let strict = value.cast::<PyBool>().ok()?.is_true();
+    name.is(intern!(py, "strict_map_key"))
+        .then(|| unpackb(data, strict, DEFAULT_DEPTH))
 }
 
 /// Decode base64 text.

@@ -4,8 +4,12 @@
 
 #![allow(unsafe_code)]
 
+use std::mem::MaybeUninit;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
+
+use crate::simd::{self, Level, Widened, SLACK};
 
 /// An object, or nothing where Python has raised.
 type Made<'py> = Option<Bound<'py, PyAny>>;
@@ -92,7 +96,7 @@ pub(crate) fn insert(
 /// Makes a str, or nothing where the bytes are not UTF-8 or Python has raised.
 #[inline]
 pub(crate) fn text<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
-    if utf8.is_ascii() {
+    if simd::is_ascii(utf8) {
         ascii(py, utf8)
     } else {
         wide(py, utf8)
@@ -118,11 +122,46 @@ fn ascii<'py>(py: Python<'py>, text: &[u8]) -> Made<'py> {
     }
 }
 
+/// Text of other than ASCII characters is widened on the stack up to this many bytes.
+const WIDE: usize = 8192;
+
+#[inline(never)]
 fn wide<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
-    let (start, len) = (utf8.as_ptr().cast(), utf8.len() as ffi::Py_ssize_t);
-    // SAFETY: Python reads so many bytes.
-    let object = unsafe { made(py, ffi::PyUnicode_DecodeUTF8(start, len, std::ptr::null())) };
-    object
+    if utf8.len() <= WIDE {
+        widened(py, utf8, &mut [MaybeUninit::uninit(); WIDE + SLACK])
+    } else {
+        let mut units: Vec<u16> = Vec::with_capacity(utf8.len() + SLACK);
+        widened(py, utf8, units.spare_capacity_mut())
+    }
+}
+
+/// Makes a str; `units` has room for one unit per byte.
+fn widened<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) -> Made<'py> {
+    let Some(Widened { len, bits }) = simd::widen(Level::detect(), utf8, units) else {
+        let (start, len) = (utf8.as_ptr().cast(), utf8.len() as ffi::Py_ssize_t);
+        // SAFETY: Python reads so many bytes, and refuses what is not UTF-8.
+        return unsafe { made(py, ffi::PyUnicode_DecodeUTF8(start, len, std::ptr::null())) };
+    };
+    let units = &units[..len];
+    // SAFETY: `widen` has written the units. Python gives a str of these characters one byte
+    // a character up to U+00FF and else two; they stand right behind its head, with room for
+    // all of them, and nobody else has seen it yet.
+    unsafe {
+        let object = ffi::PyUnicode_New(len as ffi::Py_ssize_t, bits);
+        if !object.is_null() {
+            let start = object.cast::<ffi::PyCompactUnicodeObject>().add(1);
+            if bits <= 0xff {
+                let start = start.cast::<u8>();
+                for (i, unit) in units.iter().enumerate() {
+                    start.add(i).write(unit.assume_init() as u8);
+                }
+            } else {
+                let start = start.cast::<MaybeUninit<u16>>();
+                start.copy_from_nonoverlapping(units.as_ptr(), len);
+            }
+        }
+        made(py, object)
+    }
 }
 
 /// A list that is being filled.

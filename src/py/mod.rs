@@ -2,6 +2,7 @@
 
 mod codec;
 mod dedup;
+mod entry;
 mod errors;
 mod frame;
 mod input;
@@ -23,6 +24,11 @@ mod _core {
     use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
     use super::pack::packb;
+
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        super::entry::install(module)
+    }
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -1,0 +1,137 @@
+//! Entries for the functions that are called once per message.
+//!
+//! PyO3 needs as long to sort the arguments of a call as a short message takes to decode.
+//! So a plain C function stands in front of PyO3's: it serves the usual form of the call and
+//! hands every other form on.
+
+#![allow(unsafe_code)]
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::{ptr, slice};
+
+use pyo3::exceptions::PySystemError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyTuple};
+
+use super::codec;
+
+/// A function of the module that takes one argument; without options it is `Plain`.
+type Plain = for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>;
+
+/// A function that knows some options: nothing where it does not know all of these.
+type Optional = for<'py> fn(
+    &Bound<'py, PyAny>,
+    &Bound<'py, PyTuple>,
+    &[Borrowed<'_, 'py, PyAny>],
+) -> Option<PyResult<Bound<'py, PyAny>>>;
+
+/// Makes an entry for a [`Plain`] function, and maybe an [`Optional`] one.
+macro_rules! entry {
+    ($plain:expr) => {
+        entry!($plain, |_, _, _| None)
+    };
+    ($plain:expr, $optional:expr) => {{
+        unsafe extern "C" fn entry(
+            inner: *mut ffi::PyObject,
+            args: *const *mut ffi::PyObject,
+            given: ffi::Py_ssize_t,
+            names: *mut ffi::PyObject,
+        ) -> *mut ffi::PyObject {
+            // SAFETY: Python calls, and passes what it promises for this kind of function.
+            unsafe { serve($plain, $optional, inner, args, given, names) }
+        }
+        entry
+    }};
+}
+
+/// Puts an entry in front of each function that is called often.
+pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    front(module, "decrypt", entry!(codec::decrypt_plain))?;
+    front(module, "decode", entry!(codec::decode_plain))?;
+    front(
+        module,
+        "unpackb",
+        entry!(codec::unpackb_plain, codec::unpackb_optional),
+    )
+}
+
+/// Puts `entry` in front of a function of the module, with its name and documentation.
+fn front(
+    module: &Bound<'_, PyModule>,
+    name: &str,
+    entry: ffi::PyCFunctionFastWithKeywords,
+) -> PyResult<()> {
+    let inner = module.getattr(name)?.cast_into::<PyCFunction>()?;
+    // SAFETY: PyO3's function is a PyCFunctionObject, as was checked. Its definition and
+    // ours live for ever; the new object keeps the inner function alive.
+    let outer = unsafe {
+        let definition = (*inner.as_ptr().cast::<ffi::PyCFunctionObject>()).m_ml;
+        let definition = Box::new(ffi::PyMethodDef {
+            ml_name: (*definition).ml_name,
+            ml_meth: ffi::PyMethodDefPointer {
+                PyCFunctionFastWithKeywords: entry,
+            },
+            ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+            ml_doc: (*definition).ml_doc,
+        });
+        let outer = ffi::PyCFunction_NewEx(
+            Box::into_raw(definition),
+            inner.as_ptr(),
+            module.name()?.as_ptr(),
+        );
+        Bound::from_owned_ptr_or_err(module.py(), outer)?
+    };
+    module.setattr(name, outer)
+}
+
+/// Serves a call, or hands it on to `inner`.
+///
+/// # Safety
+///
+/// Python's lock is held; `args` are `given` objects and one more for each of `names`, which
+/// is a tuple or null; all live as long as the call.
+#[inline(always)]
+unsafe fn serve(
+    plain: Plain,
+    optional: Optional,
+    inner: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    given: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as above; a borrowed object is no larger than the pointer to it.
+    unsafe {
+        if given == 1 {
+            let py = Python::assume_attached();
+            let argument = Bound::from_borrowed_ptr(py, *args);
+            if names.is_null() {
+                return answer(py, || Some(plain(&argument)));
+            }
+            let names = Bound::from_borrowed_ptr(py, names).cast_into_unchecked::<PyTuple>();
+            let values = slice::from_raw_parts(args.add(1).cast(), names.len());
+            let served = answer(py, || optional(&argument, &names, values));
+            if !served.is_null() || !ffi::PyErr_Occurred().is_null() {
+                return served;
+            }
+        }
+        ffi::PyObject_Vectorcall(inner, args, given as usize, names)
+    }
+}
+
+/// Gives Python what a call returns or raises, if it was served.
+#[inline(always)]
+fn answer<'py>(
+    py: Python<'py>,
+    call: impl FnOnce() -> Option<PyResult<Bound<'py, PyAny>>>,
+) -> *mut ffi::PyObject {
+    let served = catch_unwind(AssertUnwindSafe(call));
+    match served.unwrap_or_else(|_| Some(Err(PySystemError::new_err("xyfast has panicked")))) {
+        Some(Ok(object)) => object.into_ptr(),
+        Some(Err(error)) => {
+            error.restore(py);
+            ptr::null_mut()
+        }
+        None => ptr::null_mut(),
+    }
+}
