@@ -26,30 +26,15 @@ struct Print {
     len: usize,
 }
 
-/// The keys of this thread, for as long as one value is read.
+/// The keys of this thread, taken when first wanted and given back in the end.
 ///
 /// A thread that reads a second value meanwhile (a finaliser can do that) starts anew.
+#[derive(Default)]
 pub(crate) struct KeyCache {
     slots: Option<Box<Slots>>,
 }
 
 impl KeyCache {
-    /// Takes the keys of this thread.
-    pub(crate) fn take() -> Self {
-        let slots = CACHE.take().unwrap_or_else(|| {
-            Box::new(Slots([const {
-                Slot {
-                    print: Print {
-                        words: [0; 4],
-                        len: 0,
-                    },
-                    key: None,
-                }
-            }; SLOTS]))
-        });
-        Self { slots: Some(slots) }
-    }
-
     /// Returns the key with this text, made by `make` if it is not remembered.
     #[inline(always)]
     pub(crate) fn get<'py>(
@@ -58,14 +43,41 @@ impl KeyCache {
         text: &[u8],
         make: impl FnOnce() -> Option<Bound<'py, PyAny>>,
     ) -> Option<Bound<'py, PyAny>> {
-        let (Some(slots), Some(print)) = (&mut self.slots, Print::new(text)) else {
+        let Some(print) = Print::new(text) else {
             return make();
         };
-        let slot = &mut slots.0[print.slot()];
+        let slot = &mut self.slots.get_or_insert_with(Slots::take).0[print.slot()];
         match &slot.key {
             Some(key) if slot.print.is(&print) => Some(key.bind(py).clone()),
             _ => slot.replace(print, make()?),
         }
+    }
+}
+
+impl Drop for KeyCache {
+    fn drop(&mut self) {
+        if self.slots.is_some() {
+            CACHE.set(self.slots.take());
+        }
+    }
+}
+
+impl Slots {
+    #[inline(never)]
+    fn take() -> Box<Self> {
+        CACHE.take().unwrap_or_else(|| {
+            Box::new(Self(
+                [const {
+                    Slot {
+                        print: Print {
+                            words: [0; 4],
+                            len: 0,
+                        },
+                        key: None,
+                    }
+                }; SLOTS],
+            ))
+        })
     }
 }
 
@@ -76,12 +88,6 @@ impl Slot {
         let old = self.key.replace(key.clone().unbind());
         drop(old.map(|old| old.into_bound(key.py())));
         Some(key)
-    }
-}
-
-impl Drop for KeyCache {
-    fn drop(&mut self) {
-        CACHE.set(self.slots.take());
     }
 }
 

@@ -55,7 +55,7 @@ impl<'py> Objects<'py> {
         Self {
             py,
             keys,
-            cache: KeyCache::take(),
+            cache: KeyCache::default(),
             small: Small::get(py),
             ambiguous: false,
         }
