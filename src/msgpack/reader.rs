@@ -1,5 +1,7 @@
 //! The walk over the bytes.
 
+use std::iter;
+
 use smallvec::SmallVec;
 
 use super::marker::*;
@@ -63,7 +65,7 @@ pub fn read<'a, S: Sink<'a>>(
                             Head::Scalar(value) => sink.item(&mut seq, value)?,
                             Head::Container(kind, len) => {
                                 owed += left;
-                                outer.push(Open::Seq(seq, left));
+                                outer.extend(iter::once_with(|| Open::Seq(seq, left)));
                                 break 'inner ((kind, len), at);
                             }
                         }
@@ -79,7 +81,7 @@ pub fn read<'a, S: Sink<'a>>(
                             Head::Scalar(value) => sink.entry(&mut map, key, value)?,
                             Head::Container(kind, len) => {
                                 owed += values(Container::Map, left);
-                                outer.push(Open::Map(map, Some(key), left));
+                                outer.extend(iter::once_with(|| Open::Map(map, Some(key), left)));
                                 break 'inner ((kind, len), at);
                             }
                         }
