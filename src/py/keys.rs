@@ -22,8 +22,11 @@ struct Slot {
 /// All bytes of a short key, as words.
 #[derive(Clone, Copy)]
 struct Print {
-    words: [u64; 4],
     len: usize,
+    /// The first and the last bytes, which overlap where there are fewer than 16.
+    ends: [u64; 2],
+    /// The bytes next to those; nothing up to 16 bytes.
+    middle: [u64; 2],
 }
 
 /// The keys of this thread, taken when first wanted and given back in the end.
@@ -70,8 +73,9 @@ impl Slots {
                 [const {
                     Slot {
                         print: Print {
-                            words: [0; 4],
                             len: 0,
+                            ends: [0; 2],
+                            middle: [0; 2],
                         },
                         key: None,
                     }
@@ -95,46 +99,48 @@ impl Print {
     #[inline(always)]
     fn new(text: &[u8]) -> Option<Self> {
         let len = text.len();
-        let mut words = [0; 4];
-        if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-            words[0] = u64::from_ne_bytes(*first);
-            words[1] = u64::from_ne_bytes(*last);
+        let mut print = Self {
+            len,
+            ends: [0; 2],
+            middle: [0; 2],
+        };
+        if let Some(ends) = ends(text) {
+            print.ends = ends.map(u64::from_ne_bytes);
             if len > 16 {
                 if len > LONGEST {
                     return None;
                 }
-                words[2] = u64::from_ne_bytes(*text[8..].first_chunk()?);
-                words[3] = u64::from_ne_bytes(*text[..len - 8].last_chunk()?);
+                let middle = [*text[8..].first_chunk()?, *text[..len - 8].last_chunk()?];
+                print.middle = middle.map(u64::from_ne_bytes);
             }
-        } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-            let first = u32::from_ne_bytes(*first);
-            let last = u32::from_ne_bytes(*last);
-            words[0] = u64::from(first) << 32 | u64::from(last);
-        } else {
-            for &byte in text {
-                words[0] = words[0] << 8 | u64::from(byte);
-            }
+        } else if let Some(ends) = self::ends(text) {
+            print.ends = ends.map(|end| u32::from_ne_bytes(end).into());
+        } else if let (Some(first), Some(last)) = (text.first(), text.last()) {
+            print.ends = [u16::from_ne_bytes([*first, text[len / 2]]), (*last).into()].map(u64::from);
         }
-        Some(Self { words, len })
+        Some(print)
     }
 
     /// Compares word by word: the words of one of the two are still in registers.
     #[inline(always)]
     fn is(&self, other: &Self) -> bool {
-        let [a, b, c, d] = self.words;
-        let [e, f, g, h] = other.words;
-        (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) | (self.len ^ other.len) as u64 == 0
+        let different = |a: [u64; 2], b: [u64; 2]| (a[0] ^ b[0]) | (a[1] ^ b[1]);
+        let ends = different(self.ends, other.ends) | (self.len ^ other.len) as u64;
+        ends == 0 && (self.len <= 16 || different(self.middle, other.middle) == 0)
     }
 
     /// Returns the slot for this key.
     #[inline(always)]
     fn slot(&self) -> usize {
         const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let [a, b, c, d] = self.words;
-        let mixed = (a ^ self.len as u64)
-            .wrapping_mul(ODD)
-            .wrapping_add(b ^ c.rotate_left(29) ^ d.rotate_left(17))
-            .wrapping_mul(ODD);
+        let [first, last] = self.ends;
+        let mixed = (first ^ last.rotate_left(29) ^ self.len as u64).wrapping_mul(ODD);
         (mixed >> (64 - SLOTS.ilog2())) as usize
     }
+}
+
+/// Returns the first and the last `N` bytes, if there are as many.
+#[inline(always)]
+fn ends<const N: usize>(text: &[u8]) -> Option<[[u8; N]; 2]> {
+    Some([*text.first_chunk()?, *text.last_chunk()?])
 }

@@ -227,7 +227,9 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
     fn end_map(&mut self, map: Self::Map) -> Result<Self::Out, Self::Error> {
         match map.dict {
             Some(dict) => {
-                self.ambiguous |= make::len(&dict) < map.len;
+                if self.keys == Keys::Names {
+                    self.ambiguous |= make::len(&dict) < map.len;
+                }
                 Ok(dict)
             }
             None => make::dict(self.py, 0).ok_or_else(|| raised(self.py)),
