@@ -4,23 +4,33 @@ use std::cell::Cell;
 
 use pyo3::prelude::*;
 
+use super::shapes::Shapes;
+
 /// Keys up to this many bytes are remembered.
 const LONGEST: usize = 32;
+/// A key has two places where it may be, or any two keys of a message that share a place
+/// would push each other out for ever.
+const WAYS: usize = 2;
 const SLOTS: usize = 512;
 
 thread_local! {
-    static CACHE: Cell<Option<Box<Slots>>> = const { Cell::new(None) };
+    static RECENT: Cell<Option<Box<Recent>>> = const { Cell::new(None) };
 }
 
-struct Slots([Slot; SLOTS]);
+/// What a thread has read lately.
+pub(crate) struct Recent {
+    keys: [[Slot; WAYS]; SLOTS],
+    pub(crate) shapes: Shapes,
+}
 
+#[derive(Default)]
 struct Slot {
     print: Print,
     key: Option<Py<PyAny>>,
 }
 
 /// All bytes of a short key, as words.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Print {
     len: usize,
     /// The first and the last bytes, which overlap where there are fewer than 16.
@@ -29,18 +39,45 @@ struct Print {
     middle: [u64; 2],
 }
 
-/// The keys of this thread, taken when first wanted and given back in the end.
+/// What this thread has read lately: taken when first wanted, given back in the end.
 ///
 /// A thread that reads a second value meanwhile (a finaliser can do that) starts anew.
 #[derive(Default)]
-pub(crate) struct KeyCache {
-    slots: Option<Box<Slots>>,
+pub(crate) struct Memory(Option<Box<Recent>>);
+
+impl Memory {
+    #[inline(always)]
+    pub(crate) fn recent(&mut self) -> &mut Recent {
+        self.0.get_or_insert_with(Recent::take)
+    }
 }
 
-impl KeyCache {
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            RECENT.set(self.0.take());
+        }
+    }
+}
+
+impl Recent {
+    #[inline(never)]
+    fn take() -> Box<Self> {
+        RECENT.take().unwrap_or_else(Self::new)
+    }
+
+    #[cold]
+    fn new() -> Box<Self> {
+        // What a thread that ended remembered is dropped now.
+        Python::attach(|_| ());
+        let keys = std::array::from_fn(|_| Default::default());
+        let shapes = Shapes::new();
+        Box::new(Self { keys, shapes })
+    }
+
     /// Returns the key with this text, made by `make` if it is not remembered.
     #[inline(always)]
-    pub(crate) fn get<'py>(
+    pub(crate) fn key<'py>(
         &mut self,
         py: Python<'py>,
         text: &[u8],
@@ -49,49 +86,27 @@ impl KeyCache {
         let Some(print) = Print::new(text) else {
             return make();
         };
-        let slot = &mut self.slots.get_or_insert_with(Slots::take).0[print.slot()];
-        match &slot.key {
-            Some(key) if slot.print.is(&print) => Some(key.bind(py).clone()),
-            _ => slot.replace(print, make()?),
+        let slots = &mut self.keys[print.slot()];
+        for slot in &*slots {
+            match &slot.key {
+                Some(key) if slot.print.is(&print) => return Some(key.bind(py).clone()),
+                _ => {}
+            }
         }
-    }
-}
-
-impl Drop for KeyCache {
-    fn drop(&mut self) {
-        if self.slots.is_some() {
-            CACHE.set(self.slots.take());
-        }
-    }
-}
-
-impl Slots {
-    #[inline(never)]
-    fn take() -> Box<Self> {
-        CACHE.take().unwrap_or_else(|| {
-            Box::new(Self(
-                [const {
-                    Slot {
-                        print: Print {
-                            len: 0,
-                            ends: [0; 2],
-                            middle: [0; 2],
-                        },
-                        key: None,
-                    }
-                }; SLOTS],
-            ))
-        })
+        let key = make()?;
+        slots.swap(0, 1);
+        slots[0].replace(print, &key);
+        Some(key)
     }
 }
 
 impl Slot {
     #[inline(never)]
-    fn replace<'py>(&mut self, print: Print, key: Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    fn replace(&mut self, print: Print, key: &Bound<'_, PyAny>) {
         self.print = print;
         let old = self.key.replace(key.clone().unbind());
+        // Dropped as it is, it would wait until PyO3 knows that Python is running.
         drop(old.map(|old| old.into_bound(key.py())));
-        Some(key)
     }
 }
 

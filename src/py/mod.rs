@@ -11,6 +11,7 @@ mod links;
 mod make;
 mod object;
 mod pack;
+mod shapes;
 
 #[pyo3::pymodule]
 mod _core {

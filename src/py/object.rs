@@ -6,8 +6,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyString, PyType};
 
 use super::errors::Failure;
-use super::keys::KeyCache;
+use super::keys::Memory;
 use super::make::{self, List};
+use super::shapes::{Course, LENGTHS};
 use crate::decrypt;
 use crate::error::{DecodeError, Reason};
 use crate::msgpack::{read, starts_map, Options, Scalar, Sink, Text};
@@ -27,7 +28,7 @@ pub(crate) enum Keys {
 pub(crate) struct Objects<'py> {
     py: Python<'py>,
     keys: Keys,
-    cache: KeyCache,
+    memory: Memory,
     small: &'static Small,
     /// Whether a map that was given names has keys that are equal, or may be, or have no
     /// name: what was built is then not what the JSON text says.
@@ -55,7 +56,7 @@ impl<'py> Objects<'py> {
         Self {
             py,
             keys,
-            cache: KeyCache::default(),
+            memory: Memory::default(),
             small: Small::get(py),
             ambiguous: false,
         }
@@ -87,6 +88,21 @@ impl<'py> Objects<'py> {
         made.ok_or_else(|| raised(py))
     }
 
+    /// Makes the dict for a map whose keys are strings.
+    #[inline(always)]
+    fn start(&mut self, map: &mut Map<'py>, first: &Bound<'py, PyAny>) -> Result<(), Box<Failure>> {
+        let len = map.len;
+        if LENGTHS.contains(&len) {
+            let shapes = &mut self.memory.recent().shapes;
+            (map.dict, map.course) = shapes.start(first, len);
+            if map.dict.is_some() {
+                return Ok(());
+            }
+        }
+        map.dict = Some(make::dict(self.py, 0).ok_or_else(|| raised(self.py))?);
+        Ok(())
+    }
+
     /// Returns the name of a key that is no string and no small number.
     #[cold]
     fn name(&mut self, key: Scalar<'_>, at: usize) -> Bound<'py, PyAny> {
@@ -116,6 +132,7 @@ pub(crate) struct Map<'py> {
     dict: Option<Bound<'py, PyAny>>,
     /// The number of entries it was opened for.
     len: usize,
+    course: Course,
 }
 
 /// Returns the exception that Python has raised.
@@ -175,7 +192,11 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
 
     #[inline(always)]
     fn map(&mut self, len: usize) -> Result<Self::Map, Self::Error> {
-        Ok(Map { dict: None, len })
+        Ok(Map {
+            dict: None,
+            len,
+            course: Course::default(),
+        })
     }
 
     #[inline(always)]
@@ -186,28 +207,32 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
         at: usize,
     ) -> Result<Self::Key, Self::Error> {
         let py = self.py;
-        if map.dict.is_none() {
-            let strings = self.keys == Keys::Names || matches!(key, Scalar::Str(_));
-            let dict = make::dict(py, if strings { 0 } else { map.len });
-            map.dict = Some(dict.ok_or_else(|| raised(py))?);
-        }
-        match (self.keys, key) {
+        let key = match (self.keys, key) {
             (_, Scalar::Str(text)) => {
                 let make = || make::text(py, text.as_bytes());
-                let key = self.cache.get(py, text.as_bytes(), make);
-                return key.ok_or_else(|| refused(py, text));
+                let key = self.memory.recent().key(py, text.as_bytes(), make);
+                key.ok_or_else(|| refused(py, text))?
             }
             (Keys::Names, Scalar::Int(key @ 0..=127)) => {
-                return Ok(self.small.digits[key as usize].bind(py).clone());
+                self.small.digits[key as usize].bind(py).clone()
             }
-            (Keys::Any, _) | (Keys::Strict, Scalar::Bin(_)) => {}
+            (Keys::Any, _) => {
+                if map.dict.is_none() {
+                    map.dict = Some(make::dict(py, map.len).ok_or_else(|| raised(py))?);
+                }
+                self.object(key)?
+            }
+            (Keys::Strict, Scalar::Bin(_)) => self.object(key)?,
             (Keys::Strict, _) => {
                 let reason = Reason::KeyType(key.type_name());
                 return Err(DecodeError::new(reason, at).into());
             }
-            (Keys::Names, _) => return Ok(self.name(key, at)),
+            (Keys::Names, _) => self.name(key, at),
+        };
+        if map.dict.is_none() {
+            self.start(map, &key)?;
         }
-        self.object(key)
+        Ok(key)
     }
 
     #[inline(always)]
@@ -217,6 +242,15 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
         key: Self::Key,
         value: Self::Out,
     ) -> Result<(), Self::Error> {
+        if map.course.has_shape() {
+            let shapes = &mut self.memory.recent().shapes;
+            if !shapes.follows(&mut map.course, &key) {
+                let course = std::mem::take(&mut map.course);
+                if let Some(dict) = map.dict.take() {
+                    map.dict = Some(shapes.leave(course, dict)?);
+                }
+            }
+        }
         match &map.dict {
             Some(dict) if make::insert(dict, &key, &value) => Ok(()),
             _ => Err(raised(self.py)),
@@ -225,15 +259,16 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
 
     #[inline(always)]
     fn end_map(&mut self, map: Self::Map) -> Result<Self::Out, Self::Error> {
-        match map.dict {
-            Some(dict) => {
-                if self.keys == Keys::Names {
-                    self.ambiguous |= make::len(&dict) < map.len;
-                }
-                Ok(dict)
-            }
-            None => make::dict(self.py, 0).ok_or_else(|| raised(self.py)),
+        let Some(dict) = map.dict else {
+            return make::dict(self.py, 0).ok_or_else(|| raised(self.py));
+        };
+        if self.keys == Keys::Names {
+            self.ambiguous |= make::len(&dict) < map.len;
         }
+        if map.course.is_new() {
+            self.memory.recent().shapes.learn(map.course, &dict)?;
+        }
+        Ok(dict)
     }
 }
 
