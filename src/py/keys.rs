@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use pyo3::prelude::*;
 
+use super::make::{KeptKey, Key};
 use super::shapes::Shapes;
 
 /// Keys up to this many bytes are remembered.
@@ -26,7 +27,7 @@ pub(crate) struct Recent {
 #[derive(Default)]
 struct Slot {
     print: Print,
-    key: Option<Py<PyAny>>,
+    key: Option<KeptKey>,
 }
 
 /// All bytes of a short key, as words.
@@ -82,18 +83,18 @@ impl Recent {
         py: Python<'py>,
         text: &[u8],
         make: impl FnOnce() -> Option<Bound<'py, PyAny>>,
-    ) -> Option<Bound<'py, PyAny>> {
+    ) -> Option<Key<'py>> {
         let Some(print) = Print::new(text) else {
-            return make();
+            return make().map(Key::new);
         };
         let slots = &mut self.keys[print.slot()];
         for slot in &*slots {
             match &slot.key {
-                Some(key) if slot.print.is(&print) => return Some(key.bind(py).clone()),
+                Some(key) if slot.print.is(&print) => return Some(key.get(py)),
                 _ => {}
             }
         }
-        let key = make()?;
+        let key = Key::new(make()?);
         slots.swap(0, 1);
         slots[0].replace(print, &key);
         Some(key)
@@ -102,11 +103,11 @@ impl Recent {
 
 impl Slot {
     #[inline(never)]
-    fn replace(&mut self, print: Print, key: &Bound<'_, PyAny>) {
+    fn replace(&mut self, print: Print, key: &Key<'_>) {
         self.print = print;
-        let old = self.key.replace(key.clone().unbind());
+        let old = self.key.replace(key.keep());
         // Dropped as it is, it would wait until PyO3 knows that Python is running.
-        drop(old.map(|old| old.into_bound(key.py())));
+        drop(old.map(|old| old.object.into_bound(key.object.py())));
     }
 }
 

@@ -73,6 +73,13 @@ pub(crate) fn dict(py: Python<'_>, len: usize) -> Made<'_> {
 #[cfg(not(Py_3_14))]
 extern "C" {
     fn _PyDict_NewPresized(len: ffi::Py_ssize_t) -> *mut ffi::PyObject;
+
+    fn _PyDict_SetItem_KnownHash(
+        dict: *mut ffi::PyObject,
+        key: *mut ffi::PyObject,
+        value: *mut ffi::PyObject,
+        hash: ffi::Py_hash_t,
+    ) -> std::ffi::c_int;
 }
 
 /// Returns the number of entries of a dict.
@@ -82,15 +89,59 @@ pub(crate) fn len(dict: &Bound<'_, PyAny>) -> usize {
     unsafe { ffi::PyDict_Size(dict.as_ptr()) as usize }
 }
 
+/// A key of a dict and its hash.
+pub(crate) struct Key<'py> {
+    pub(crate) object: Bound<'py, PyAny>,
+    hash: ffi::Py_hash_t,
+}
+
+impl<'py> Key<'py> {
+    /// Hashes an object. Where Python has raised, so will [`insert`].
+    #[inline]
+    pub(crate) fn new(object: Bound<'py, PyAny>) -> Self {
+        // SAFETY: a live object.
+        let hash = unsafe { ffi::PyObject_Hash(object.as_ptr()) };
+        Self { object, hash }
+    }
+
+    /// Keeps the key for later.
+    pub(crate) fn keep(&self) -> KeptKey {
+        KeptKey {
+            object: self.object.clone().unbind(),
+            hash: self.hash,
+        }
+    }
+}
+
+/// A key that is used again.
+pub(crate) struct KeptKey {
+    pub(crate) object: Py<PyAny>,
+    hash: ffi::Py_hash_t,
+}
+
+impl KeptKey {
+    /// Returns the key.
+    #[inline(always)]
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> Key<'py> {
+        Key {
+            object: self.object.bind(py).clone(),
+            hash: self.hash,
+        }
+    }
+}
+
 /// Puts an entry into a dict; false where Python has raised.
 #[inline]
-pub(crate) fn insert(
-    dict: &Bound<'_, PyAny>,
-    key: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-) -> bool {
-    // SAFETY: three live objects; what is no dict is refused with an exception.
-    unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) == 0 }
+pub(crate) fn insert(dict: &Bound<'_, PyAny>, key: &Key<'_>, value: &Bound<'_, PyAny>) -> bool {
+    let (dict, object, value) = (dict.as_ptr(), key.object.as_ptr(), value.as_ptr());
+    // SAFETY: three live objects, the hash is that of the key, and what is no dict is refused
+    // with an exception.
+    unsafe {
+        #[cfg(not(Py_3_14))]
+        return key.hash != -1 && _PyDict_SetItem_KnownHash(dict, object, value, key.hash) == 0;
+        #[cfg(Py_3_14)]
+        return ffi::PyDict_SetItem(dict, object, value) == 0;
+    }
 }
 
 /// Makes a str, or nothing where the bytes are not UTF-8 or Python has raised.

@@ -1,5 +1,7 @@
 //! The sink that builds Python objects.
 
+use std::array;
+
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -7,7 +9,7 @@ use pyo3::types::{PyBool, PyBytes, PyInt, PyString, PyType};
 
 use super::errors::Failure;
 use super::keys::Memory;
-use super::make::{self, List};
+use super::make::{self, KeptKey, Key, List};
 use super::shapes::{Course, LENGTHS};
 use crate::decrypt;
 use crate::error::{DecodeError, Reason};
@@ -37,16 +39,18 @@ pub(crate) struct Objects<'py> {
 
 /// The numbers that fit into one byte of MessagePack, and their digits.
 struct Small {
-    ints: [Py<PyAny>; 128],
-    digits: [Py<PyAny>; 128],
+    ints: [KeptKey; 128],
+    digits: [KeptKey; 128],
 }
 
 impl Small {
     fn get(py: Python<'_>) -> &'static Self {
         static SMALL: PyOnceLock<Small> = PyOnceLock::new();
         SMALL.get_or_init(py, || Self {
-            ints: std::array::from_fn(|n| PyInt::new(py, n).into_any().unbind()),
-            digits: std::array::from_fn(|n| PyString::new(py, &n.to_string()).into_any().unbind()),
+            ints: array::from_fn(|n| Key::new(PyInt::new(py, n).into_any()).keep()),
+            digits: array::from_fn(|n| {
+                Key::new(PyString::new(py, &n.to_string()).into_any()).keep()
+            }),
         })
     }
 }
@@ -67,7 +71,7 @@ impl<'py> Objects<'py> {
         let py = self.py;
         let made = match scalar {
             Scalar::Int(value @ 0..=127) => {
-                return Ok(self.small.ints[value as usize].bind(py).clone());
+                return Ok(self.small.ints[value as usize].get(py).object);
             }
             Scalar::Int(value) => make::int(py, value),
             Scalar::Uint(value) => make::uint(py, value),
@@ -105,7 +109,7 @@ impl<'py> Objects<'py> {
 
     /// Returns the name of a key that is no string and no small number.
     #[cold]
-    fn name(&mut self, key: Scalar<'_>, at: usize) -> Bound<'py, PyAny> {
+    fn name(&mut self, key: Scalar<'_>, at: usize) -> Key<'py> {
         let name = match key {
             Scalar::Int(key) => key.to_string(),
             Scalar::Uint(key) => key.to_string(),
@@ -117,7 +121,7 @@ impl<'py> Objects<'py> {
                 at.to_string()
             }
         };
-        PyString::new(self.py, &name).into_any()
+        Key::new(PyString::new(self.py, &name).into_any())
     }
 
     #[inline(always)]
@@ -166,7 +170,7 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
     type Out = Bound<'py, PyAny>;
     type Seq = List<'py>;
     type Map = Map<'py>;
-    type Key = Bound<'py, PyAny>;
+    type Key = Key<'py>;
     type Error = Box<Failure>;
 
     #[inline(always)]
@@ -214,15 +218,18 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
                 key.ok_or_else(|| refused(py, text))?
             }
             (Keys::Names, Scalar::Int(key @ 0..=127)) => {
-                self.small.digits[key as usize].bind(py).clone()
+                self.small.digits[key as usize].get(py)
             }
             (Keys::Any, _) => {
                 if map.dict.is_none() {
                     map.dict = Some(make::dict(py, map.len).ok_or_else(|| raised(py))?);
                 }
-                self.object(key)?
+                match key {
+                    Scalar::Int(key @ 0..=127) => self.small.ints[key as usize].get(py),
+                    _ => Key::new(self.object(key)?),
+                }
             }
-            (Keys::Strict, Scalar::Bin(_)) => self.object(key)?,
+            (Keys::Strict, Scalar::Bin(_)) => Key::new(self.object(key)?),
             (Keys::Strict, _) => {
                 let reason = Reason::KeyType(key.type_name());
                 return Err(DecodeError::new(reason, at).into());
@@ -230,7 +237,7 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
             (Keys::Names, _) => self.name(key, at),
         };
         if map.dict.is_none() {
-            self.start(map, &key)?;
+            self.start(map, &key.object)?;
         }
         Ok(key)
     }
@@ -244,7 +251,7 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
     ) -> Result<(), Self::Error> {
         if map.course.has_shape() {
             let shapes = &mut self.memory.recent().shapes;
-            if !shapes.follows(&mut map.course, &key) {
+            if !shapes.follows(&mut map.course, &key.object) {
                 let course = std::mem::take(&mut map.course);
                 if let Some(dict) = map.dict.take() {
                     map.dict = Some(shapes.leave(course, dict)?);
