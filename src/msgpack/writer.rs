@@ -201,9 +201,7 @@ impl Head {
 pub fn timestamp(seconds: i64, nanoseconds: u32) -> ([u8; 15], usize) {
     let (marker, size, high, low) = match u64::try_from(seconds) {
         Ok(seconds @ 0..=0xffff_ffff) if nanoseconds == 0 => (FIXEXT4, 4, 0, seconds),
-        Ok(seconds @ 0..=0x3_ffff_ffff) => {
-            (FIXEXT8, 8, 0, u64::from(nanoseconds) << 34 | seconds)
-        }
+        Ok(seconds @ 0..=0x3_ffff_ffff) => (FIXEXT8, 8, 0, u64::from(nanoseconds) << 34 | seconds),
         _ => (EXT8, 12, nanoseconds, seconds as u64),
     };
     let mut form = [0; 15];

@@ -5,9 +5,9 @@ mod output;
 mod packer;
 mod walk;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 use super::errors::raised;
 use crate::msgpack::TooLong;
@@ -97,6 +97,21 @@ pub(crate) fn packb<'py>(
 /// Encodes an object without options.
 pub(crate) fn packb_plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     walk::pack(value, &Options::PLAIN)
+}
+
+/// Returns the keys and values of pairs, following each other.
+fn flat<'py>(pairs: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    let mut flat = Vec::new();
+    for pair in pairs.try_iter()? {
+        let start = flat.len();
+        for part in pair?.try_iter()? {
+            flat.push(part?);
+        }
+        if flat.len() != start + 2 {
+            return Err(PyValueError::new_err("expected pairs of a key and a value"));
+        }
+    }
+    PyTuple::new(pairs.py(), flat)
 }
 
 fn refused(message: &str) -> PyErr {

@@ -7,7 +7,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::type_object::PyTypeInfo;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDateTime, PyDelta, PyDeltaAccess, PyDict, PyFloat, PyInt,
-    PyList, PyMemoryView, PyString, PyTuple, PyType, PyTzInfo, PyTzInfoAccess,
+    PyList, PyMemoryView, PySlice, PyString, PyTuple, PyType, PyTzInfo, PyTzInfoAccess,
 };
 
 use super::walk::{Open, Raised, Walk};
@@ -50,7 +50,8 @@ impl<'py> Walk<'_, 'py> {
             self.out.head(Head::NIL)?;
         } else if let Ok(value) = object.cast::<PyBool>() {
             let value = value.is_true();
-            self.out.head(if value { Head::TRUE } else { Head::FALSE })?;
+            self.out
+                .head(if value { Head::TRUE } else { Head::FALSE })?;
         } else if let Some(value) = self.taken::<PyInt>(object) {
             if !self.int(value)? {
                 return Ok(Outcome::TooBig);
@@ -78,7 +79,8 @@ impl<'py> Walk<'_, 'py> {
             let data = object.getattr(intern!(py, "data"))?;
             let data = ext_data(&data)?;
             let data = data.as_bytes();
-            self.out.sized(Head::ext(code, data.len()).map_err(PyErr::from)?, data)?;
+            self.out
+                .sized(Head::ext(code, data.len()).map_err(PyErr::from)?, data)?;
         } else if self.is(object, timestamp_type(py)?)? {
             let seconds = object.getattr(intern!(py, "seconds"))?.extract();
             let nanoseconds = object.getattr(intern!(py, "nanoseconds"))?.extract()?;
@@ -94,8 +96,14 @@ impl<'py> Walk<'_, 'py> {
             return self.open_tuple(tuple(object)?).map(Outcome::Written);
         } else if object.is_instance_of::<PyMemoryView>() {
             self.bin(Input::buffer(object)?.as_bytes())?;
-        } else if let Some(aware) = self.datetime(object).filter(|moment| moment.get_tzinfo().is_some()) {
-            let since = aware.sub(epoch(py)?)?.cast_into::<PyDelta>().map_err(PyErr::from)?;
+        } else if let Some(aware) = self
+            .datetime(object)
+            .filter(|moment| moment.get_tzinfo().is_some())
+        {
+            let since = aware
+                .sub(epoch(py)?)?
+                .cast_into::<PyDelta>()
+                .map_err(PyErr::from)?;
             let seconds = i64::from(since.get_days()) * 86_400 + i64::from(since.get_seconds());
             self.moment(seconds, since.get_microseconds() as u32 * 1000)?;
         } else {
@@ -151,7 +159,9 @@ impl<'py> Walk<'_, 'py> {
             return refused("a datetime without tzinfo has no MessagePack form").into();
         }
         match object.get_type().name() {
-            Ok(name) => raised::UnsupportedType::new_err(format!("no MessagePack form for type {name}")),
+            Ok(name) => {
+                raised::UnsupportedType::new_err(format!("no MessagePack form for type {name}"))
+            }
             Err(error) => error,
         }
         .into()
@@ -172,16 +182,28 @@ fn beyond(py: Python<'_>, error: PyErr) -> PyErr {
 
 /// Keeps of the text only what is wrong with it.
 fn lone_surrogate(error: &Bound<'_, PyAny>) -> PyResult<PyErr> {
-    let (start, end): (usize, usize) = (error.getattr("start")?.extract()?, error.getattr("end")?.extract()?);
-    let text = error.getattr("object")?;
-    let wrong = text.cast::<PyString>()?.as_sequence().get_slice(start, end)?;
-    let args = ("utf-8", wrong.unbind(), 0, end - start, "surrogates not allowed");
+    let (start, end): (isize, isize) = (
+        error.getattr("start")?.extract()?,
+        error.getattr("end")?.extract()?,
+    );
+    let wrong = error
+        .getattr("object")?
+        .get_item(PySlice::new(error.py(), start, end, 1))?;
+    let args = (
+        "utf-8",
+        wrong.unbind(),
+        0,
+        end - start,
+        "surrogates not allowed",
+    );
     Ok(raised::LoneSurrogate::new_err(args))
 }
 
 /// Returns what iterating gives.
 fn tuple<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
-    Ok(PyTuple::type_object(object.py()).call1((object,))?.cast_into()?)
+    Ok(PyTuple::type_object(object.py())
+        .call1((object,))?
+        .cast_into()?)
 }
 
 /// Takes the data of an extension type: `bytes` or `bytearray`.

@@ -74,6 +74,13 @@ impl<'s, 'py> Output<'s, 'py> {
         Ok(())
     }
 
+    /// Writes bytes as they are.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Raised> {
+        copy(bytes, self.room(bytes.len())?);
+        self.len += bytes.len();
+        Ok(())
+    }
+
     /// Writes a head whose size depends on the body, which `fill` writes first and measures;
     /// returns whether it could.
     pub(super) fn measured(
@@ -112,7 +119,9 @@ impl<'s, 'py> Output<'s, 'py> {
     #[inline(never)]
     fn grow(&mut self, more: usize) -> Result<(), Raised> {
         let cap = self.len.saturating_add(more).saturating_add(self.cap);
-        let cap = cap.max(LAST.load(Ordering::Relaxed)).min(isize::MAX as usize);
+        let cap = cap
+            .max(LAST.load(Ordering::Relaxed))
+            .min(isize::MAX as usize);
         // SAFETY: the thread is attached. What was written is copied to a place that has
         // room for it, before its owner goes away.
         unsafe {
@@ -135,7 +144,10 @@ impl<'s, 'py> Output<'s, 'py> {
             let bytes = unsafe { slice::from_raw_parts(self.start, self.len) };
             return Ok(PyBytes::new(self.py, bytes));
         }
-        LAST.store((self.len + self.len / 8).min(MOST_EXPECTED), Ordering::Relaxed);
+        LAST.store(
+            (self.len + self.len / 8).min(MOST_EXPECTED),
+            Ordering::Relaxed,
+        );
         let object = std::mem::replace(&mut self.object, ptr::null_mut());
         // SAFETY: the first `len` bytes are written; the writer is used up and forgotten,
         // and what it returns is a new `bytes` object or null with an exception.
@@ -185,7 +197,10 @@ unsafe fn two<Word>(from: *const u8, to: *mut u8, len: usize) {
     let last = len - size_of::<Word>();
     // SAFETY: as above.
     unsafe {
-        let (a, b) = (from.cast::<Word>().read(), from.add(last).cast::<Word>().read());
+        let (a, b) = (
+            from.cast::<Word>().read(),
+            from.add(last).cast::<Word>().read(),
+        );
         to.cast::<Word>().write(a);
         to.add(last).cast::<Word>().write(b);
     }

@@ -276,7 +276,10 @@ impl<'a, 'py> Walk<'a, 'py> {
     }
 
     #[cfg(not(Py_GIL_DISABLED))]
-    fn open_list(&mut self, list: Bound<'py, PyList>) -> Result<Option<Open<'py>>, Raised> {
+    pub(super) fn open_list(
+        &mut self,
+        list: Bound<'py, PyList>,
+    ) -> Result<Option<Open<'py>>, Raised> {
         let (index, len) = (0, list.len());
         self.out.head(Head::array(len).map_err(PyErr::from)?)?;
         Ok((len > 0).then_some(Open::List { list, index, len }))
@@ -284,7 +287,10 @@ impl<'a, 'py> Walk<'a, 'py> {
 
     /// Takes a copy, because other threads may change the list.
     #[cfg(Py_GIL_DISABLED)]
-    fn open_list(&mut self, list: Bound<'py, PyList>) -> Result<Option<Open<'py>>, Raised> {
+    pub(super) fn open_list(
+        &mut self,
+        list: Bound<'py, PyList>,
+    ) -> Result<Option<Open<'py>>, Raised> {
         self.open_tuple(list.to_tuple())
     }
 
@@ -297,7 +303,10 @@ impl<'a, 'py> Walk<'a, 'py> {
         Ok((len > 0).then_some(Open::Tuple { items, index: 0 }))
     }
 
-    fn open_dict(&mut self, dict: Bound<'py, PyDict>) -> Result<Option<Open<'py>>, Raised> {
+    pub(super) fn open_dict(
+        &mut self,
+        dict: Bound<'py, PyDict>,
+    ) -> Result<Option<Open<'py>>, Raised> {
         // Other threads may change the dict.
         #[cfg(Py_GIL_DISABLED)]
         let dict = dict.copy()?;
@@ -313,10 +322,7 @@ impl<'a, 'py> Walk<'a, 'py> {
     }
 
     /// Writes the head of a map whose keys and values follow each other in a tuple.
-    pub(super) fn pairs(
-        &mut self,
-        flat: Bound<'py, PyTuple>,
-    ) -> Result<Option<Open<'py>>, Raised> {
+    pub(super) fn pairs(&mut self, flat: Bound<'py, PyTuple>) -> Result<Option<Open<'py>>, Raised> {
         let len = flat.len() / 2;
         self.out.head(Head::map(len).map_err(PyErr::from)?)?;
         let (items, index) = (flat, 0);
