@@ -9,7 +9,7 @@
     │   │   └── ExtraData             one value was read, bytes are left
     │   └── EncodeError               an object has no MessagePack form
     │       ├── UnsupportedType (TypeError)
-    │       ├── IntOutOfRange (OverflowError)
+    │       ├── OutOfRange (OverflowError)
     │       └── LoneSurrogate (UnicodeEncodeError)
     ├── ConfigError (ValueError)      an account, option or file is wrong; says which
     ├── StateError (RuntimeError)     our caller did something out of turn
@@ -34,10 +34,10 @@ __all__ = [
     "DecryptError",
     "EncodeError",
     "ExtraData",
-    "IntOutOfRange",
     "LoginRequired",
     "LoneSurrogate",
     "NotSent",
+    "OutOfRange",
     "ProtocolError",
     "RequestError",
     "SendRefused",
@@ -102,8 +102,8 @@ class UnsupportedType(EncodeError, TypeError):
     """An object is of a type that has no MessagePack form; the message names the type."""
 
 
-class IntOutOfRange(EncodeError, OverflowError):
-    """An int, or the seconds of a timestamp, has more bits than MessagePack has room for."""
+class OutOfRange(EncodeError, OverflowError):
+    """A number needs more bits than there is room for."""
 
 
 class LoneSurrogate(EncodeError, UnicodeEncodeError):

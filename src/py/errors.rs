@@ -11,8 +11,8 @@ pub(crate) mod raised {
     pyo3::import_exception!(xyfast.errors, DecryptError);
     pyo3::import_exception!(xyfast.errors, EncodeError);
     pyo3::import_exception!(xyfast.errors, ExtraData);
-    pyo3::import_exception!(xyfast.errors, IntOutOfRange);
     pyo3::import_exception!(xyfast.errors, LoneSurrogate);
+    pyo3::import_exception!(xyfast.errors, OutOfRange);
     pyo3::import_exception!(xyfast.errors, UnsupportedType);
 }
 

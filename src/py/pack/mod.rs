@@ -35,7 +35,7 @@ impl Options {
 }
 
 /// An argument of which only the truth counts.
-struct Flag(bool);
+pub(crate) struct Flag(bool);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Flag {
     type Error = PyErr;
@@ -46,7 +46,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Flag {
 }
 
 /// An argument that is None or can be called.
-struct Hook(Option<Py<PyAny>>);
+pub(crate) struct Hook(Option<Py<PyAny>>);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Hook {
     type Error = PyErr;
@@ -95,6 +95,8 @@ pub(crate) fn packb<'py>(
 }
 
 /// Encodes an object without options.
+#[pyfunction]
+#[pyo3(signature = (value, /))]
 pub(crate) fn packb_plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     walk::pack(value, &Options::PLAIN)
 }
@@ -116,6 +118,10 @@ fn flat<'py>(pairs: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
 
 fn refused(message: &str) -> PyErr {
     raised::EncodeError::new_err(message.to_owned())
+}
+
+fn out_of_range(message: &str) -> PyErr {
+    raised::OutOfRange::new_err(message.to_owned())
 }
 
 impl From<TooLong> for PyErr {

@@ -10,8 +10,8 @@ use pyo3::types::{
     PyList, PyMemoryView, PySlice, PyString, PyTuple, PyType, PyTzInfo, PyTzInfoAccess,
 };
 
-use super::walk::{Open, Raised, Walk};
-use super::{flat, refused};
+use super::walk::{Raised, Walk};
+use super::{out_of_range, refused};
 use crate::msgpack::{timestamp, Head};
 use crate::py::errors::raised;
 use crate::py::input::Input;
@@ -19,8 +19,10 @@ use crate::py::object::{ext_type, timestamp_type};
 
 /// What became of a value.
 enum Outcome<'py> {
-    /// It is written, up to what is in the container.
-    Written(Option<Open<'py>>),
+    /// It is written.
+    Written,
+    /// Its head is written, its items or entries are not.
+    Open(Bound<'py, PyTuple>),
     /// It is an int beyond 64 bits.
     TooBig,
     /// It is nothing that has a form.
@@ -28,18 +30,38 @@ enum Outcome<'py> {
 }
 
 impl<'py> Walk<'_, 'py> {
-    /// Writes a value, or what the `default` hook makes of it.
+    /// Writes a value, or what the `default` hook makes of it. Of a container it writes the
+    /// head and returns what is in it.
     #[cold]
     #[inline(never)]
-    pub(super) fn other(&mut self, object: Bound<'py, PyAny>) -> Result<Option<Open<'py>>, Raised> {
-        let made = match (self.any(&object)?, &self.options.default) {
-            (Outcome::Written(open), _) => return Ok(open),
-            (outcome, None) => return Err(self.refusal(&object, &outcome)),
-            (_, Some(default)) => default.bind(self.py).call1((object,))?,
+    pub(super) fn other(
+        &mut self,
+        object: Bound<'py, PyAny>,
+    ) -> Result<Option<Bound<'py, PyTuple>>, Raised> {
+        let outcome = self.any(&object)?;
+        let Some(default) = &self.options.default else {
+            return self.done(&object, outcome);
         };
-        match self.any(&made)? {
-            Outcome::Written(open) => Ok(open),
-            outcome => Err(self.refusal(&made, &outcome)),
+        if let Outcome::TooBig | Outcome::Unsupported = outcome {
+            let made = default.bind(self.py).call1((object,))?;
+            let outcome = self.any(&made)?;
+            return self.done(&made, outcome);
+        }
+        self.done(&object, outcome)
+    }
+
+    fn done(
+        &self,
+        object: &Bound<'py, PyAny>,
+        outcome: Outcome<'py>,
+    ) -> Result<Option<Bound<'py, PyTuple>>, Raised> {
+        match outcome {
+            Outcome::Written => Ok(None),
+            Outcome::Open(items) => Ok(Some(items)),
+            Outcome::TooBig => {
+                Err(out_of_range("an int is not within -2**63 and 2**64 - 1").into())
+            }
+            Outcome::Unsupported => Err(self.unsupported(object).into()),
         }
     }
 
@@ -57,7 +79,7 @@ impl<'py> Walk<'_, 'py> {
                 return Ok(Outcome::TooBig);
             }
         } else if let Some(value) = self.taken::<PyFloat>(object) {
-            self.out.head(self.float_head(value.value()))?;
+            self.out.head(self.float_head(value.value())?)?;
         } else if let Some(data) = self.taken::<PyBytes>(object) {
             self.bin(data.as_bytes())?;
         } else if self.taken::<PyByteArray>(object).is_some() {
@@ -67,13 +89,8 @@ impl<'py> Walk<'_, 'py> {
             let utf8 = utf8.as_bytes();
             self.out.sized(self.text_head(utf8.len())?, utf8)?;
         } else if let Some(dict) = self.taken::<PyDict>(object) {
-            return if dict.is_exact_instance_of::<PyDict>() {
-                self.open_dict(dict.clone())
-            } else {
-                let items = dict.call_method0(intern!(py, "items"))?;
-                self.pairs(flat(&items)?)
-            }
-            .map(Outcome::Written);
+            let items = dict.call_method0(intern!(py, "items"))?;
+            return Ok(Outcome::Open(self.open_pairs(items)?));
         } else if self.is(object, ext_type(py)?)? {
             let code = object.getattr(intern!(py, "code"))?.extract()?;
             let data = object.getattr(intern!(py, "data"))?;
@@ -85,15 +102,12 @@ impl<'py> Walk<'_, 'py> {
             let seconds = object.getattr(intern!(py, "seconds"))?.extract();
             let nanoseconds = object.getattr(intern!(py, "nanoseconds"))?.extract()?;
             self.moment(seconds.map_err(|error| beyond(py, error))?, nanoseconds)?;
-        } else if let Some(list) = self.taken::<PyList>(object) {
-            return if list.is_exact_instance_of::<PyList>() {
-                self.open_list(list.clone())
-            } else {
-                self.open_tuple(tuple(object)?)
-            }
-            .map(Outcome::Written);
-        } else if !self.options.strict_types && object.is_instance_of::<PyTuple>() {
-            return self.open_tuple(tuple(object)?).map(Outcome::Written);
+        } else if self.taken::<PyList>(object).is_some()
+            || !self.options.strict_types && object.is_instance_of::<PyTuple>()
+        {
+            let items = PyTuple::type_object(py).call1((object,))?;
+            let items = items.cast_into().map_err(PyErr::from)?;
+            return Ok(Outcome::Open(self.open_tuple(items)?));
         } else if object.is_instance_of::<PyMemoryView>() {
             self.bin(Input::buffer(object)?.as_bytes())?;
         } else if let Some(aware) = self
@@ -109,7 +123,7 @@ impl<'py> Walk<'_, 'py> {
         } else {
             return Ok(Outcome::Unsupported);
         }
-        Ok(Outcome::Written(None))
+        Ok(Outcome::Written)
     }
 
     /// Returns the object as a `T`; with `strict_types`, only if it is one exactly.
@@ -151,30 +165,23 @@ impl<'py> Walk<'_, 'py> {
         self.out.bytes(&form[start..])
     }
 
-    fn refusal(&self, object: &Bound<'py, PyAny>, outcome: &Outcome<'py>) -> Raised {
-        if let Outcome::TooBig = outcome {
-            return too_big().into();
-        }
+    fn unsupported(&self, object: &Bound<'py, PyAny>) -> PyErr {
         if self.datetime(object).is_some() {
-            return refused("a datetime without tzinfo has no MessagePack form").into();
+            return refused("a datetime where tzinfo=None has no MessagePack form");
         }
         match object.get_type().name() {
             Ok(name) => {
-                raised::UnsupportedType::new_err(format!("no MessagePack form for type {name}"))
+                let words = format!("no MessagePack form for type {name}");
+                raised::UnsupportedType::new_err(words)
             }
             Err(error) => error,
         }
-        .into()
     }
-}
-
-fn too_big() -> PyErr {
-    raised::IntOutOfRange::new_err("an int is not within -2**63 and 2**64 - 1")
 }
 
 fn beyond(py: Python<'_>, error: PyErr) -> PyErr {
     if error.is_instance_of::<PyOverflowError>(py) {
-        raised::IntOutOfRange::new_err("a Timestamp is beyond 64 bits of seconds")
+        out_of_range("a Timestamp is beyond 64 bits of seconds")
     } else {
         error
     }
@@ -197,13 +204,6 @@ fn lone_surrogate(error: &Bound<'_, PyAny>) -> PyResult<PyErr> {
         "surrogates not allowed",
     );
     Ok(raised::LoneSurrogate::new_err(args))
-}
-
-/// Returns what iterating gives.
-fn tuple<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
-    Ok(PyTuple::type_object(object.py())
-        .call1((object,))?
-        .cast_into()?)
 }
 
 /// Takes the data of an extension type: `bytes` or `bytearray`.

@@ -20,9 +20,8 @@ use crate::msgpack::Head;
 /// Results up to this size are copied once, into a `bytes` object that fits.
 pub(super) const SCRATCH: usize = 4096;
 
-/// The size of the last result that was larger, as far as the next one may count on it.
+/// The size of the last result that was larger, and some more.
 static LAST: AtomicUsize = AtomicUsize::new(0);
-const MOST_EXPECTED: usize = 1 << 20;
 
 /// Writes to the stack first, then into a `bytes` object.
 pub(super) struct Output<'s, 'py> {
@@ -51,25 +50,19 @@ impl<'s, 'py> Output<'s, 'py> {
     /// Writes a head alone.
     #[inline(always)]
     pub(super) fn head(&mut self, head: Head) -> Result<(), Raised> {
-        let bytes = head.bytes();
-        if self.cap - self.len < bytes.len() {
-            self.grow(bytes.len())?;
-        }
-        // SAFETY: there is room for all of `bytes`, of which the first `head.len()` count.
-        unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(self.len), bytes.len());
-        }
-        self.len += head.len();
-        Ok(())
+        self.sized(head, b"")
     }
 
     /// Writes a head and the body that belongs to it.
     #[inline(always)]
     pub(super) fn sized(&mut self, head: Head, body: &[u8]) -> Result<(), Raised> {
-        let room = self.room(head.bytes().len() + body.len())?;
-        let (first, rest) = room.split_at_mut(head.len());
-        copy(&head.bytes()[..head.len()], first);
-        copy(body, rest);
+        let bytes = head.bytes();
+        let room = self.room(bytes.len() + body.len())?;
+        // What is written beyond the head is overwritten, or does not count.
+        if let Some(first) = room.first_chunk_mut() {
+            *first = bytes.map(MaybeUninit::new);
+        }
+        copy(body, &mut room[head.len()..]);
         self.len += head.len() + body.len();
         Ok(())
     }
@@ -172,17 +165,18 @@ fn copy(from: &[u8], to: &mut [MaybeUninit<u8>]) {
     let (from, to) = (from.as_ptr(), to.as_mut_ptr().cast::<u8>());
     // SAFETY: both are `len` bytes long, and no word reaches beyond them.
     unsafe {
-        match len {
-            0 => {}
-            1..=3 => {
-                *to = *from;
-                *to.add(len / 2) = *from.add(len / 2);
-                *to.add(len - 1) = *from.add(len - 1);
-            }
-            4..=7 => two::<[u8; 4]>(from, to, len),
-            8..=15 => two::<[u8; 8]>(from, to, len),
-            16..=32 => two::<[u8; 16]>(from, to, len),
-            _ => ptr::copy_nonoverlapping(from, to, len),
+        if len > 32 {
+            ptr::copy_nonoverlapping(from, to, len);
+        } else if len >= 16 {
+            two::<[u8; 16]>(from, to, len);
+        } else if len >= 8 {
+            two::<[u8; 8]>(from, to, len);
+        } else if len >= 4 {
+            two::<[u8; 4]>(from, to, len);
+        } else if len > 0 {
+            *to = *from;
+            *to.add(len / 2) = *from.add(len / 2);
+            *to.add(len - 1) = *from.add(len - 1);
         }
     }
 }

@@ -112,7 +112,7 @@ impl Packer {
     #[pyo3(signature = (pairs, /))]
     fn pack_map_pairs<'py>(&self, pairs: &Bound<'py, PyAny>) -> Packed<'py> {
         let options = self.ready()?;
-        self.give(walk::pack_pairs(flat(pairs)?, &options)?)
+        self.give(walk::pack_pairs(&flat(pairs)?, &options)?)
     }
 
     #[pyo3(signature = (typecode, data, /))]
@@ -220,5 +220,5 @@ impl State {
 }
 
 fn length(size: i64) -> PyResult<usize> {
-    usize::try_from(size).map_err(|_| PyValueError::new_err("a size cannot be negative"))
+    usize::try_from(size).map_err(|_| PyValueError::new_err("the size must be non-negative"))
 }

@@ -7,22 +7,24 @@
 
 #![allow(unsafe_code)]
 
-use std::mem::{self, MaybeUninit};
+use std::mem::MaybeUninit;
 use std::{ptr, slice};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
-use smallvec::SmallVec;
 
 use super::output::{Output, SCRATCH};
-use super::{refused, Options};
+use super::{flat, out_of_range, refused, Options};
 use crate::msgpack::Head;
 use crate::simd::{self, Level};
 
-/// How deep a value may stand, counted from 0: msgpack's limit.
+/// How many containers may stand around a value: msgpack's limit.
 const MAX_DEPTH: usize = 1024;
+
+/// How many of them are walked by recursion, which is fast; [`Walk::deep`] walks the rest.
+const SHALLOW: usize = 24;
 
 /// An exception, small enough to be returned from everywhere.
 pub(super) type Raised = Box<PyErr>;
@@ -34,49 +36,26 @@ pub(super) fn pack<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut scratch = [MaybeUninit::uninit(); SCRATCH];
     let mut walk = Walk::new(value.py(), options, &mut scratch);
-    // SAFETY: the caller owns `value`.
-    let top = unsafe { walk.write(value.as_ptr()) };
-    top.and_then(|top| walk.run(top, MAX_DEPTH - 1))
-        .map_err(|error| *error)?;
+    walk.write(value).map_err(|error| *error)?;
     walk.out.finish()
 }
 
 /// Packs a map from keys and values that follow each other.
 pub(super) fn pack_pairs<'py>(
-    flat: Bound<'py, PyTuple>,
+    flat: &Bound<'py, PyTuple>,
     options: &Options,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut scratch = [MaybeUninit::uninit(); SCRATCH];
     let mut walk = Walk::new(flat.py(), options, &mut scratch);
-    walk.pairs(flat)
-        .and_then(|top| walk.run(top, MAX_DEPTH))
-        .map_err(|error| *error)?;
+    let head = Head::map(flat.len() / 2)?;
+    walk.out.head(head).map_err(|error| *error)?;
+    for value in flat {
+        walk.write(&value).map_err(|error| *error)?;
+    }
     walk.out.finish()
 }
 
-/// A container whose head is written and whose values are not, yet.
-pub(super) enum Open<'py> {
-    #[cfg(not(Py_GIL_DISABLED))]
-    List {
-        list: Bound<'py, PyList>,
-        index: usize,
-        len: usize,
-    },
-    Tuple {
-        items: Bound<'py, PyTuple>,
-        index: usize,
-    },
-    Dict {
-        dict: Bound<'py, PyDict>,
-        place: isize,
-        len: usize,
-        left: usize,
-        /// The value of the key that was written last.
-        value: Option<Bound<'py, PyAny>>,
-    },
-}
-
-/// What [`Walk::quick`] did, or has to be done instead.
+/// What [`Walk::quick`] did, or what has to be done instead.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quick {
     Written,
@@ -90,6 +69,8 @@ pub(super) struct Walk<'a, 'py> {
     pub(super) py: Python<'py>,
     pub(super) options: &'a Options,
     pub(super) out: Output<'a, 'py>,
+    /// How many containers are around the next value.
+    depth: usize,
 }
 
 impl<'a, 'py> Walk<'a, 'py> {
@@ -98,155 +79,21 @@ impl<'a, 'py> Walk<'a, 'py> {
         options: &'a Options,
         scratch: &'a mut [MaybeUninit<u8>; SCRATCH],
     ) -> Self {
-        let out = Output::new(py, scratch);
-        Self { py, options, out }
-    }
-
-    /// Writes what is in a container. Containers around others wait in a list, so that
-    /// nesting costs heap and not stack; there are at most `most` of them.
-    fn run(&mut self, top: Option<Open<'py>>, most: usize) -> Result<(), Raised> {
-        let Some(mut open) = top else { return Ok(()) };
-        let mut outer: SmallVec<[_; 8]> = SmallVec::new();
-        loop {
-            let inner = match &mut open {
-                #[cfg(not(Py_GIL_DISABLED))]
-                Open::List { list, index, len } => self.list(list, index, *len)?,
-                Open::Tuple { items, index } => self.tuple(items, index)?,
-                Open::Dict { .. } => self.dict(&mut open)?,
-            };
-            match inner {
-                Some(_) if outer.len() >= most => {
-                    return Err(refused("lists and dicts are nested too deeply").into());
-                }
-                Some(inner) => outer.push(mem::replace(&mut open, inner)),
-                None => match outer.pop() {
-                    Some(container) => open = container,
-                    None => return Ok(()),
-                },
-            }
+        Self {
+            py,
+            options,
+            out: Output::new(py, scratch),
+            depth: 0,
         }
     }
 
-    /// Writes items up to the next container, which it returns.
-    #[cfg(not(Py_GIL_DISABLED))]
-    fn list(
-        &mut self,
-        list: &Bound<'py, PyList>,
-        index: &mut usize,
-        len: usize,
-    ) -> Result<Option<Open<'py>>, Raised> {
-        let list = list.as_ptr();
-        while *index < len {
-            // SAFETY: `list` is a list that has the item, and keeps it while no Python code
-            // runs; `enter` owns what it needs longer.
-            unsafe {
-                if ffi::PyList_GET_SIZE(list) as usize != len {
-                    return Err(changed("list"));
-                }
-                let item = ffi::PyList_GET_ITEM(list, *index as isize);
-                *index += 1;
-                let kind = self.quick(item)?;
-                if kind != Quick::Written {
-                    if let Some(inner) = self.enter(kind, item)? {
-                        return Ok(Some(inner));
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Writes items up to the next container, which it returns.
-    fn tuple(
-        &mut self,
-        items: &Bound<'py, PyTuple>,
-        index: &mut usize,
-    ) -> Result<Option<Open<'py>>, Raised> {
-        let (items, len) = (items.as_ptr(), items.len());
-        while *index < len {
-            // SAFETY: the tuple has the item and keeps it for ever; the caller owns the tuple.
-            unsafe {
-                let item = ffi::PyTuple_GET_ITEM(items, *index as isize);
-                *index += 1;
-                let kind = self.quick(item)?;
-                if kind != Quick::Written {
-                    if let Some(inner) = self.enter(kind, item)? {
-                        return Ok(Some(inner));
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Writes entries up to the next container, which it returns.
-    fn dict(&mut self, open: &mut Open<'py>) -> Result<Option<Open<'py>>, Raised> {
-        let Open::Dict {
-            dict,
-            place,
-            len,
-            left,
-            value: waiting,
-        } = open
-        else {
-            return Ok(None);
-        };
-        loop {
-            if dict.len() != *len {
-                return Err(changed("dict"));
-            }
-            if let Some(value) = waiting.take() {
-                // SAFETY: `value` is owned until it is written.
-                match unsafe { self.write(value.as_ptr())? } {
-                    None => continue,
-                    inner => return Ok(inner),
-                }
-            }
-            // In this loop no Python code runs.
-            let (kind, object) = loop {
-                if *left == 0 {
-                    return Ok(None);
-                }
-                let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
-                // SAFETY: `dict` is a dict, which keeps key and value while no Python code
-                // runs. A value that has to wait for its key is owned.
-                unsafe {
-                    if ffi::PyDict_Next(dict.as_ptr(), place, &mut key, &mut value) == 0 {
-                        return Err(changed("dict"));
-                    }
-                    *left -= 1;
-                    let kind = self.quick(key)?;
-                    if kind != Quick::Written {
-                        *waiting = Some(Bound::from_borrowed_ptr(self.py, value));
-                        break (kind, key);
-                    }
-                    let kind = self.quick(value)?;
-                    if kind != Quick::Written {
-                        break (kind, value);
-                    }
-                }
-            };
-            // SAFETY: the dict still keeps the object; `enter` owns what it needs longer.
-            if let Some(inner) = unsafe { self.enter(kind, object)? } {
-                return Ok(Some(inner));
-            }
-        }
-    }
-
-    /// Writes any value, or the head of a container, which it returns unless it is empty.
-    ///
-    /// # Safety
-    ///
-    /// `object` is an object, and alive while no Python code runs.
-    pub(super) unsafe fn write(
-        &mut self,
-        object: *mut ffi::PyObject,
-    ) -> Result<Option<Open<'py>>, Raised> {
-        // SAFETY: as above.
+    /// Writes a value and all that is in it.
+    fn write(&mut self, object: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        // SAFETY: the caller owns the object.
         unsafe {
-            match self.quick(object)? {
-                Quick::Written => Ok(None),
-                kind => self.enter(kind, object),
+            match self.quick(object.as_ptr())? {
+                Quick::Written => Ok(()),
+                quick => self.enter(quick, object.as_ptr()),
             }
         }
     }
@@ -255,78 +102,184 @@ impl<'a, 'py> Walk<'a, 'py> {
     ///
     /// # Safety
     ///
-    /// As for [`Walk::write`].
-    unsafe fn enter(
-        &mut self,
-        kind: Quick,
-        object: *mut ffi::PyObject,
-    ) -> Result<Option<Open<'py>>, Raised> {
-        // SAFETY: the object is alive, and owned from here on.
-        let object = unsafe { Bound::from_borrowed_ptr(self.py, object) };
-        // SAFETY: `quick` has looked at the type.
+    /// `object` is alive, and `quick` what was said of it.
+    #[inline]
+    unsafe fn enter(&mut self, quick: Quick, object: *mut ffi::PyObject) -> Result<(), Raised> {
+        // SAFETY: as above. From here on the object is owned.
         unsafe {
-            match kind {
-                Quick::Written => Ok(None),
-                Quick::List => self.open_list(object.cast_into_unchecked()),
-                Quick::Tuple => self.open_tuple(object.cast_into_unchecked()),
-                Quick::Dict => self.open_dict(object.cast_into_unchecked()),
-                Quick::Other => self.other(object),
+            let object = Bound::from_borrowed_ptr(self.py, object);
+            match quick {
+                Quick::Written => Ok(()),
+                Quick::List => self.list(object.cast_unchecked()),
+                Quick::Tuple => {
+                    let items = self.open_tuple(object.cast_into_unchecked())?;
+                    self.items(items)
+                }
+                Quick::Dict => self.dict(object.cast_unchecked()),
+                Quick::Other => match self.other(object)? {
+                    Some(items) => self.items(items),
+                    None => Ok(()),
+                },
             }
         }
     }
 
-    #[cfg(not(Py_GIL_DISABLED))]
-    pub(super) fn open_list(
-        &mut self,
-        list: Bound<'py, PyList>,
-    ) -> Result<Option<Open<'py>>, Raised> {
-        let (index, len) = (0, list.len());
-        self.out.head(Head::array(len).map_err(PyErr::from)?)?;
-        Ok((len > 0).then_some(Open::List { list, index, len }))
+    fn list(&mut self, list: &Bound<'py, PyList>) -> Result<(), Raised> {
+        // Other threads may change the list.
+        if cfg!(Py_GIL_DISABLED) || self.depth >= SHALLOW {
+            let items = self.open_tuple(list.to_tuple())?;
+            return self.items(items);
+        }
+        let (list, len) = (list.as_ptr(), list.len());
+        self.array_head(len)?;
+        self.depth += 1;
+        for index in 0..len {
+            // SAFETY: `list` is a list, owned by the caller. It has the item, and keeps it
+            // while no Python code runs.
+            unsafe {
+                if ffi::PyList_GET_SIZE(list) as usize != len {
+                    return Err(changed("list"));
+                }
+                let item = ffi::PyList_GET_ITEM(list, index as isize);
+                let quick = self.quick(item)?;
+                if quick != Quick::Written {
+                    self.enter(quick, item)?;
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(())
     }
 
-    /// Takes a copy, because other threads may change the list.
-    #[cfg(Py_GIL_DISABLED)]
-    pub(super) fn open_list(
-        &mut self,
-        list: Bound<'py, PyList>,
-    ) -> Result<Option<Open<'py>>, Raised> {
-        self.open_tuple(list.to_tuple())
+    /// Writes the items of a tuple, or the keys and values of a map that follow each other
+    /// in it; the head is written.
+    fn items(&mut self, items: Bound<'py, PyTuple>) -> Result<(), Raised> {
+        if self.depth >= SHALLOW {
+            return self.deep(items);
+        }
+        self.depth += 1;
+        for index in 0..items.len() {
+            // SAFETY: the tuple is owned, has the item and never changes.
+            unsafe {
+                let item = ffi::PyTuple_GET_ITEM(items.as_ptr(), index as isize);
+                let quick = self.quick(item)?;
+                if quick != Quick::Written {
+                    self.enter(quick, item)?;
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(())
     }
 
+    fn dict(&mut self, dict: &Bound<'py, PyDict>) -> Result<(), Raised> {
+        if cfg!(Py_GIL_DISABLED) || self.depth >= SHALLOW {
+            // Other threads may change the dict.
+            let items = self.open_pairs(dict.items().into_any())?;
+            return self.items(items);
+        }
+        let len = dict.len();
+        self.map_head(len)?;
+        self.depth += 1;
+        let mut place = 0;
+        for _ in 0..len {
+            let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
+            // SAFETY: `dict` is a dict. It keeps key and value while no Python code runs; a
+            // value that has to wait longer for its key is owned.
+            unsafe {
+                if ffi::PyDict_Next(dict.as_ptr(), &mut place, &mut key, &mut value) == 0 {
+                    return Err(changed("dict"));
+                }
+                let quick = self.quick(key)?;
+                if quick == Quick::Written {
+                    let quick = self.quick(value)?;
+                    if quick == Quick::Written {
+                        continue;
+                    }
+                    self.enter(quick, value)?;
+                } else {
+                    let value = Bound::from_borrowed_ptr(self.py, value);
+                    self.enter(quick, key)?;
+                    self.write(&value)?;
+                }
+            }
+            if dict.len() != len {
+                return Err(changed("dict"));
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Does what [`Walk::items`] does for any depth, on the heap instead of the stack.
+    #[cold]
+    fn deep(&mut self, items: Bound<'py, PyTuple>) -> Result<(), Raised> {
+        let depth = self.depth;
+        let mut open = vec![(items, 0)];
+        while let Some((items, index)) = open.last_mut() {
+            let Ok(item) = items.get_item(*index) else {
+                open.pop();
+                continue;
+            };
+            *index += 1;
+            self.depth = depth + open.len();
+            // SAFETY: `item` is owned, and of the type that `quick` says.
+            let inner = unsafe {
+                match self.quick(item.as_ptr())? {
+                    Quick::Written => None,
+                    Quick::List => {
+                        Some(self.open_tuple(item.cast_unchecked::<PyList>().to_tuple())?)
+                    }
+                    Quick::Tuple => Some(self.open_tuple(item.cast_into_unchecked())?),
+                    Quick::Dict => {
+                        Some(self.open_pairs(item.cast_unchecked::<PyDict>().items().into_any())?)
+                    }
+                    Quick::Other => self.other(item)?,
+                }
+            };
+            open.extend(inner.map(|inner| (inner, 0)));
+        }
+        self.depth = depth;
+        Ok(())
+    }
+
+    /// Writes the head of a list and returns its items.
     pub(super) fn open_tuple(
         &mut self,
         items: Bound<'py, PyTuple>,
-    ) -> Result<Option<Open<'py>>, Raised> {
-        let len = items.len();
-        self.out.head(Head::array(len).map_err(PyErr::from)?)?;
-        Ok((len > 0).then_some(Open::Tuple { items, index: 0 }))
+    ) -> Result<Bound<'py, PyTuple>, Raised> {
+        self.array_head(items.len())?;
+        Ok(items)
     }
 
-    pub(super) fn open_dict(
+    /// Writes the head of a map and returns its keys and values, which follow each other.
+    pub(super) fn open_pairs(
         &mut self,
-        dict: Bound<'py, PyDict>,
-    ) -> Result<Option<Open<'py>>, Raised> {
-        // Other threads may change the dict.
-        #[cfg(Py_GIL_DISABLED)]
-        let dict = dict.copy()?;
-        let len = dict.len();
-        self.out.head(Head::map(len).map_err(PyErr::from)?)?;
-        Ok((len > 0).then_some(Open::Dict {
-            dict,
-            place: 0,
-            len,
-            left: len,
-            value: None,
-        }))
+        pairs: Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyTuple>, Raised> {
+        let flat = flat(&pairs)?;
+        self.map_head(flat.len() / 2)?;
+        Ok(flat)
     }
 
-    /// Writes the head of a map whose keys and values follow each other in a tuple.
-    pub(super) fn pairs(&mut self, flat: Bound<'py, PyTuple>) -> Result<Option<Open<'py>>, Raised> {
-        let len = flat.len() / 2;
-        self.out.head(Head::map(len).map_err(PyErr::from)?)?;
-        let (items, index) = (flat, 0);
-        Ok((len > 0).then_some(Open::Tuple { items, index }))
+    #[inline(always)]
+    fn array_head(&mut self, len: usize) -> Result<(), Raised> {
+        self.check_depth(len)?;
+        self.out.head(Head::array(len).map_err(PyErr::from)?)
+    }
+
+    #[inline(always)]
+    fn map_head(&mut self, len: usize) -> Result<(), Raised> {
+        self.check_depth(len)?;
+        self.out.head(Head::map(len).map_err(PyErr::from)?)
+    }
+
+    #[inline(always)]
+    fn check_depth(&self, len: usize) -> Result<(), Raised> {
+        if self.depth >= MAX_DEPTH && len > 0 {
+            return Err(refused("lists and dicts are nested too deeply").into());
+        }
+        Ok(())
     }
 
     /// Writes an exact object of a common type, unless it is a container or special. Runs no
@@ -348,6 +301,8 @@ impl<'a, 'py> Walk<'a, 'py> {
                     Some(head) => head,
                     None => return Ok(Quick::Other),
                 }
+            } else if kind == &raw mut ffi::PyFloat_Type {
+                self.float_head(ffi::PyFloat_AS_DOUBLE(object))?
             } else if kind == &raw mut ffi::PyDict_Type {
                 return Ok(Quick::Dict);
             } else if kind == &raw mut ffi::PyList_Type {
@@ -358,8 +313,6 @@ impl<'a, 'py> Walk<'a, 'py> {
                 Head::TRUE
             } else if object == ffi::Py_False() {
                 Head::FALSE
-            } else if kind == &raw mut ffi::PyFloat_Type {
-                self.float_head(ffi::PyFloat_AS_DOUBLE(object))
             } else if kind == &raw mut ffi::PyBytes_Type {
                 let data = ffi::PyBytes_AS_STRING(object).cast();
                 let data = slice::from_raw_parts(data, ffi::Py_SIZE(object) as usize);
@@ -456,12 +409,15 @@ impl<'a, 'py> Walk<'a, 'py> {
     }
 
     #[inline(always)]
-    pub(super) fn float_head(&self, value: f64) -> Head {
-        if self.options.single_float {
-            Head::single(value as f32)
-        } else {
-            Head::float(value)
+    pub(super) fn float_head(&self, value: f64) -> Result<Head, Raised> {
+        if !self.options.single_float {
+            return Ok(Head::float(value));
         }
+        let single = value as f32;
+        if single.is_infinite() && value.is_finite() {
+            return Err(out_of_range("a float is beyond 32 bits").into());
+        }
+        Ok(Head::single(single))
     }
 
     #[inline(always)]
