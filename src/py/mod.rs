@@ -20,7 +20,7 @@ mod _core {
     #[pymodule_export]
     use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
-    use super::pack::{packb, packb_plain, Packer};
+    use super::pack::{packb, Packer};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -95,10 +95,9 @@ pub(crate) fn packb<'py>(
 }
 
 /// Encodes an object without options.
-#[pyfunction]
-#[pyo3(signature = (value, /))]
 pub(crate) fn packb_plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    walk::pack(value, &Options::PLAIN)
+    static PLAIN: Options = Options::PLAIN;
+    walk::pack(value, &PLAIN)
 }
 
 /// Returns the keys and values of pairs, following each other.

@@ -16,6 +16,7 @@ use pyo3::types::PyBytes;
 
 use super::walk::Raised;
 use crate::msgpack::Head;
+use crate::simd::SLACK;
 
 /// Results up to this size are copied once, into a `bytes` object that fits.
 pub(super) const SCRATCH: usize = 4096;
@@ -83,7 +84,7 @@ impl<'s, 'py> Output<'s, 'py> {
         fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Option<usize>,
     ) -> Result<bool, Raised> {
         let expected = head(most).map_or(5, Head::len);
-        let room = self.room(most.saturating_add(9))?;
+        let room = self.room(most.saturating_add(9 + SLACK))?;
         let Some(len) = fill(&mut room[expected..]) else {
             return Ok(false);
         };
@@ -131,16 +132,13 @@ impl<'s, 'py> Output<'s, 'py> {
     }
 
     /// Returns what was written.
-    pub(super) fn finish(mut self) -> PyResult<Bound<'py, PyBytes>> {
+    pub(super) fn finish(&mut self) -> PyResult<Bound<'py, PyBytes>> {
         if self.object.is_null() {
             // SAFETY: the first `len` bytes are written.
             let bytes = unsafe { slice::from_raw_parts(self.start, self.len) };
             return Ok(PyBytes::new(self.py, bytes));
         }
-        LAST.store(
-            (self.len + self.len / 8).min(MOST_EXPECTED),
-            Ordering::Relaxed,
-        );
+        LAST.store(self.len + self.len / 8, Ordering::Relaxed);
         let object = std::mem::replace(&mut self.object, ptr::null_mut());
         // SAFETY: the first `len` bytes are written; the writer is used up and forgotten,
         // and what it returns is a new `bytes` object or null with an exception.

@@ -335,15 +335,25 @@ impl<'a, 'py> Walk<'a, 'py> {
     /// `object` is an exact `str`.
     #[inline(always)]
     unsafe fn text(&mut self, object: *mut ffi::PyObject) -> Result<Quick, Raised> {
-        // SAFETY: the text of a compact ASCII `str` stands behind its fields.
+        // SAFETY: the text of a compact `str` stands behind its fields if it is ASCII;
+        // otherwise it may be known in UTF-8, if somebody has asked for that.
         #[cfg(not(Py_3_14))]
         unsafe {
-            if ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 {
-                let data = object.cast::<ffi::PyASCIIObject>().add(1).cast();
-                let len = ffi::PyUnicode_GET_LENGTH(object) as usize;
-                let text = slice::from_raw_parts(data, len);
-                self.out.sized(self.text_head(len)?, text)?;
-                return Ok(Quick::Written);
+            if ffi::PyUnicode_IS_COMPACT(object) != 0 {
+                let (text, len): (*const u8, isize) = if ffi::PyUnicode_IS_ASCII(object) != 0 {
+                    let text = object.cast::<ffi::PyASCIIObject>().add(1);
+                    (text.cast_const().cast(), ffi::PyUnicode_GET_LENGTH(object))
+                } else if cfg!(Py_GIL_DISABLED) {
+                    (ptr::null(), 0)
+                } else {
+                    let fields = object.cast::<ffi::PyCompactUnicodeObject>();
+                    ((*fields).utf8.cast_const().cast(), (*fields).utf8_length)
+                };
+                if !text.is_null() {
+                    let text = slice::from_raw_parts(text, len as usize);
+                    self.out.sized(self.text_head(text.len())?, text)?;
+                    return Ok(Quick::Written);
+                }
             }
         }
         // SAFETY: as above.
@@ -354,25 +364,14 @@ impl<'a, 'py> Walk<'a, 'py> {
     ///
     /// # Safety
     ///
-    /// `object` is an exact `str`, before 3.14 not of ASCII alone.
+    /// `object` is an exact `str`.
     #[inline(never)]
     unsafe fn wide_text(&mut self, object: *mut ffi::PyObject) -> Result<Quick, Raised> {
-        // SAFETY: a ready `str` has `len` units of the size that its kind says. Where its
-        // UTF-8 is known already, that is as long as it says.
+        // SAFETY: a ready `str` has `len` units of the size that its kind says.
         unsafe {
             #[cfg(not(Py_3_12))]
             if ffi::PyUnicode_IS_READY(object) == 0 {
                 return Ok(Quick::Other);
-            }
-            #[cfg(not(any(Py_3_14, Py_GIL_DISABLED)))]
-            if ffi::PyUnicode_IS_COMPACT(object) != 0 {
-                let known = object.cast::<ffi::PyCompactUnicodeObject>();
-                if !(*known).utf8.is_null() {
-                    let len = (*known).utf8_length as usize;
-                    let text = slice::from_raw_parts((*known).utf8.cast(), len);
-                    self.out.sized(self.text_head(len)?, text)?;
-                    return Ok(Quick::Written);
-                }
             }
             let len = ffi::PyUnicode_GET_LENGTH(object) as usize;
             let units = ffi::PyUnicode_DATA(object);
