@@ -77,6 +77,15 @@ pub fn decode_forgiving(text: &[u8]) -> Result<Vec<u8>, DecodeError> {
     Ok(bytes)
 }
 
+/// Decodes like [`decode_forgiving`], but repairs nothing, as Python's `binascii` does.
+pub fn decode_discarding(text: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let mut bytes = Vec::with_capacity(decoded_room(text.len()));
+    let len = discard(text, bytes.spare_capacity_mut(), || 0)?;
+    // SAFETY: `discard` has written `len` bytes.
+    unsafe { bytes.set_len(len) };
+    Ok(bytes)
+}
+
 /// Returns how many bytes text of `len` characters can be decoded to.
 pub const fn decoded_room(len: usize) -> usize {
     len / 4 * 3 + 3
@@ -134,6 +143,16 @@ pub fn decode_forgiving_into(
     text: &[u8],
     out: &mut [MaybeUninit<u8>],
 ) -> Result<usize, DecodeError> {
+    let ascii = || text.iter().filter(|c| c.is_ascii()).count();
+    discard(text, out, || (4 - ascii() % 4) % 4)
+}
+
+/// Decodes and skips what is no data; `repair` says how many `=` an open end may be given.
+fn discard(
+    text: &[u8],
+    out: &mut [MaybeUninit<u8>],
+    repair: impl FnOnce() -> usize,
+) -> Result<usize, DecodeError> {
     let out = &mut out[..decoded_room(text.len())];
     let level = Level::detect();
     let (mut at, mut len) = (0, 0);
@@ -160,21 +179,19 @@ pub fn decode_forgiving_into(
         pads = 0;
         bits = bits << 6 | u32::from(value);
         filled = (filled + 1) % 4;
-        // The first character of a group fills no byte, the others one each.
+        // The first character of a group fills no byte, each other one does.
         if filled != 1 {
             out[len].write((bits >> ((4 - filled) % 4 * 2)) as u8);
             len += 1;
         }
     }
-    let ascii = text.iter().filter(|c| c.is_ascii()).count();
-    let repair = (4 - ascii % 4) % 4;
     match filled {
         0 => Ok(len),
         1 => {
             let count = len / 3 * 4 + 1;
             Err(fault(Base64Fault::Lone(count), characters(text)))
         }
-        _ if filled + pads + repair >= 4 => Ok(len),
+        _ if filled + pads + repair() >= 4 => Ok(len),
         _ => Err(fault(Base64Fault::Padding, characters(text))),
     }
 }

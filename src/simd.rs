@@ -5,7 +5,13 @@
 //! into memory that need not be initialised and say how much of it they filled; what lies
 //! behind that in `out` may be overwritten.
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod walk;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub(crate) use scalar::{six, ALPHABET};
 
@@ -23,6 +29,12 @@ pub struct Level(Kind);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Sse41(x86::Sse41),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(x86::Avx2),
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Level {
@@ -40,7 +52,15 @@ impl Level {
 
     /// Returns every level that this machine has, the best one last.
     pub fn available() -> Vec<Self> {
-        let kinds = [Some(Kind::Scalar)];
+        let kinds = [
+            Some(Kind::Scalar),
+            #[cfg(target_arch = "x86_64")]
+            x86::Sse41::detect().map(Kind::Sse41),
+            #[cfg(target_arch = "x86_64")]
+            x86::Avx2::detect().map(Kind::Avx2),
+            #[cfg(target_arch = "aarch64")]
+            Some(Kind::Neon),
+        ];
         kinds.into_iter().flatten().map(Self).collect()
     }
 
@@ -48,6 +68,12 @@ impl Level {
     pub const fn name(self) -> &'static str {
         match self.0 {
             Kind::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Sse41(_) => "sse4.1",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(_) => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => "neon",
         }
     }
 }
@@ -57,6 +83,12 @@ macro_rules! at {
     ($level:expr, $kernel:ident($($argument:expr),*)) => {
         match $level.0 {
             Kind::Scalar => scalar::$kernel($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Sse41(has) => has.$kernel($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(has) => has.$kernel($($argument),*),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => neon::$kernel($($argument),*),
         }
     };
 }
@@ -72,7 +104,7 @@ pub struct Widened {
 }
 
 /// So many units more than the text has bytes (or units) are room to run vectors to its end.
-pub const SLACK: usize = 32;
+pub const SLACK: usize = 48;
 
 /// Decodes base64 text, standard alphabet, as far as it consists of whole groups of four
 /// data characters and `out` has room; returns how much was read and written.

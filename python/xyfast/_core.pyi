@@ -84,6 +84,19 @@ def b64encode(data: Buffer, /) -> str:
     'gQGhYQ=='
     """
 
+def a2b_base64(data: object, validate: bool, /) -> bytes | None:
+    """Return what ``binascii`` makes of base64 text.
+
+    Returns None for whatever is not plain success, so that the caller can ask ``binascii``
+    itself. With ``validate`` that is all but text as `b64encode` returns it.
+    """
+
+def b2a_base64(data: object, /) -> bytes | None:
+    """Return base64 text as ``binascii`` does, without a newline.
+
+    Returns None for what is not bytes-like and in one piece.
+    """
+
 def pick(payload: str | Buffer, paths: Sequence[str], /) -> tuple[Any, ...]:
     """Return the values at some paths of a payload, without building the rest.
 

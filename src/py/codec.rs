@@ -111,27 +111,3 @@ pub(crate) fn unpackb<'py>(
         _ => Ok(value),
     }
 }
-
-/// Decode base64 text.
-#[pyfunction]
-#[pyo3(signature = (data, /, *, strict = true))]
-pub(crate) fn b64decode<'py>(
-    data: &Bound<'py, PyAny>,
-    strict: bool,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let text = Input::text(data)?;
-    let bytes = if strict {
-        base64::decode(text.as_bytes()?)
-    } else {
-        base64::decode_forgiving(text.as_bytes()?)
-    };
-    Ok(PyBytes::new(data.py(), &bytes?))
-}
-
-/// Encode bytes as base64 text.
-#[pyfunction]
-#[pyo3(signature = (data, /))]
-pub(crate) fn b64encode<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
-    let text = base64::encode(Input::buffer(data)?.as_bytes());
-    Ok(PyString::new(data.py(), &text))
-}

@@ -1,5 +1,6 @@
 //! The Python module `xyfast._core`.
 
+mod base64;
 mod codec;
 mod dedup;
 mod errors;
@@ -12,7 +13,9 @@ mod pack;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use super::codec::{b64decode, b64encode, decode, decrypt, pick, unpackb};
+    use super::base64::{a2b_base64, b2a_base64, b64decode, b64encode};
+    #[pymodule_export]
+    use super::codec::{decode, decrypt, pick, unpackb};
     #[pymodule_export]
     use super::dedup::DedupCache;
     #[pymodule_export]

@@ -48,34 +48,83 @@ pub(super) fn base64_encode(data: &[u8], out: &mut [MaybeUninit<u8>]) -> (usize,
     (3 * groups, 4 * groups)
 }
 
-pub(super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
-    widen_from(utf8, out, 0, Widened { len: 0, bits: 0 })
+/// Elements that stand for text, and can be turned into those of another encoding of it.
+///
+/// Bytes are UTF-8 if they become wider units and Latin-1 if they become UTF-8.
+pub(super) trait Transcode<D>: Copy + Default {
+    /// How many elements a character from U+0800 to U+FFFF has here.
+    const READ: usize;
+    /// How many it becomes.
+    const WRITE: usize;
+
+    /// Turns the first character; returns how much was read and written, and its code point.
+    /// None if it is invalid, has no form there or no room.
+    fn one(source: &[Self], out: &mut [MaybeUninit<D>]) -> Option<(usize, usize, u32)>;
 }
 
-pub(super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
-    widen_from(utf8, out, 0, Widened { len: 0, bits: 0 })
-}
-
-/// Goes on with widening at a byte of the text.
-pub(super) fn widen_from<U: TryFrom<u32>>(
-    utf8: &[u8],
-    out: &mut [MaybeUninit<U>],
-    mut at: usize,
-    mut made: Widened,
+/// Transcodes text, character by character.
+pub(super) fn transcode<S: Transcode<D>, D>(
+    source: &[S],
+    out: &mut [MaybeUninit<D>],
 ) -> Option<Widened> {
-    while at < utf8.len() {
-        let (point, len) = character(&utf8[at..])?;
-        out.get_mut(made.len)?.write(U::try_from(point).ok()?);
-        made.len += 1;
-        made.bits |= point;
-        at += len;
+    let (mut at, mut len, mut bits) = (0, 0, 0);
+    while at < source.len() {
+        let (read, written, point) = S::one(&source[at..], &mut out[len..])?;
+        (at, len, bits) = (at + read, len + written, bits | point);
     }
-    Some(made)
+    Some(Widened { len, bits })
 }
+
+impl Transcode<u16> for u8 {
+    const READ: usize = 3;
+    const WRITE: usize = 1;
+
+    #[inline(always)]
+    fn one(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<(usize, usize, u32)> {
+        let (point, len) = character(utf8)?;
+        out.first_mut()?.write(u16::try_from(point).ok()?);
+        Some((len, 1, point))
+    }
+}
+
+impl Transcode<u32> for u8 {
+    const READ: usize = 3;
+    const WRITE: usize = 1;
+
+    #[inline(always)]
+    fn one(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<(usize, usize, u32)> {
+        let (point, len) = character(utf8)?;
+        out.first_mut()?.write(point);
+        Some((len, 1, point))
+    }
+}
+
+/// Units that are code points.
+macro_rules! narrowing {
+    ($($unit:ty)*) => {$(
+        impl Transcode<u8> for $unit {
+            const READ: usize = 1;
+            const WRITE: usize = 3;
+
+            #[inline(always)]
+            fn one(units: &[$unit], out: &mut [MaybeUninit<u8>]) -> Option<(usize, usize, u32)> {
+                let point = u32::from(*units.first()?);
+                let mut bytes = [0; 4];
+                let utf8 = char::from_u32(point)?.encode_utf8(&mut bytes).as_bytes();
+                for (slot, &byte) in out.get_mut(..utf8.len())?.iter_mut().zip(utf8) {
+                    slot.write(byte);
+                }
+                Some((1, utf8.len(), point))
+            }
+        }
+    )*};
+}
+
+narrowing!(u8 u16 u32);
 
 /// Returns the first character of UTF-8 text and its length in bytes.
 #[inline(always)]
-pub(super) fn character(utf8: &[u8]) -> Option<(u32, usize)> {
+fn character(utf8: &[u8]) -> Option<(u32, usize)> {
     let six = |byte: u8| (byte & 0xc0 == 0x80).then_some(u32::from(byte & 0x3f));
     match *utf8 {
         [a @ 0..=0x7f, ..] => Some((u32::from(a), 1)),
@@ -92,86 +141,91 @@ pub(super) fn character(utf8: &[u8]) -> Option<(u32, usize)> {
     }
 }
 
+pub(super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
+    transcode(utf8, out)
+}
+
+pub(super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
+    transcode(utf8, out)
+}
+
 pub(super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    narrow_from(units, out, 0)
+    Some(transcode(units, out)?.len)
 }
 
 pub(super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    narrow_from(units, out, 0)
+    Some(transcode(units, out)?.len)
 }
 
 pub(super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    narrow_from(units, out, 0)
-}
-
-/// Narrows units to a place in the output; returns the place behind them.
-#[inline(always)]
-pub(super) fn narrow_from<U: Copy + Into<u32>>(
-    units: &[U],
-    out: &mut [MaybeUninit<u8>],
-    mut at: usize,
-) -> Option<usize> {
-    for &unit in units {
-        let character = char::from_u32(unit.into())?;
-        let mut bytes = [0; 4];
-        let utf8 = character.encode_utf8(&mut bytes).as_bytes();
-        let place = out.get_mut(at..)?.get_mut(..utf8.len())?;
-        for (slot, &byte) in place.iter_mut().zip(utf8) {
-            slot.write(byte);
-        }
-        at += utf8.len();
-    }
-    Some(at)
+    Some(transcode(units, out)?.len)
 }
 
 pub(super) fn json_plain(bytes: &[u8]) -> usize {
-    let special = |&byte: &u8| ESCAPE[usize::from(byte)] != 0;
+    let special = |&byte: &u8| escape(byte).len > 0;
     bytes.iter().position(special).unwrap_or(bytes.len())
 }
-
-/// The letter behind the backslash for every byte that needs one; 0 for plain bytes.
-const ESCAPE: [u8; 256] = {
-    let mut letters = [0; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        letters[control] = b'u';
-        control += 1;
-    }
-    letters[0x08] = b'b';
-    letters[0x09] = b't';
-    letters[0x0a] = b'n';
-    letters[0x0c] = b'f';
-    letters[0x0d] = b'r';
-    letters[b'"' as usize] = b'"';
-    letters[b'\\' as usize] = b'\\';
-    letters
-};
 
 pub(super) fn json_escape(bytes: &[u8], out: &mut Vec<u8>) {
     let mut rest = bytes;
     while let (plain, [special, behind @ ..]) = rest.split_at(json_plain(rest)) {
+        let escape = escape(*special);
         out.extend_from_slice(plain);
-        out.extend_from_slice(escape(*special).as_slice());
+        out.extend_from_slice(&escape.text[..usize::from(escape.len)]);
         rest = behind;
     }
     out.extend_from_slice(rest);
 }
 
-/// The escape of a byte: two or six bytes.
-pub(super) struct Escape([u8; 8], usize);
-
-impl Escape {
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.0[..self.1]
-    }
+/// How a byte is spelled inside a JSON string.
+#[derive(Clone, Copy)]
+pub(super) struct Escape {
+    /// The first `len` bytes of this.
+    pub(super) text: [u8; 7],
+    /// 2 or 6; 0 for bytes that stand for themselves.
+    pub(super) len: u8,
 }
 
-/// Returns the escape of a byte that needs one.
-#[inline]
-pub(super) fn escape(byte: u8) -> Escape {
+/// Returns the escape of a byte.
+#[inline(always)]
+pub(super) fn escape(byte: u8) -> &'static Escape {
+    &ESCAPES[usize::from(byte)]
+}
+
+static ESCAPES: [Escape; 256] = {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let letter = ESCAPE[usize::from(byte)];
-    let [high, low] = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
-    let text = [b'\\', letter, b'0', b'0', high, low, 0, 0];
-    Escape(text, if letter == b'u' { 6 } else { 2 })
-}
+    const SHORT: [(u8, u8); 7] = [
+        (0x08, b'b'),
+        (0x09, b't'),
+        (0x0a, b'n'),
+        (0x0c, b'f'),
+        (0x0d, b'r'),
+        (b'"', b'"'),
+        (b'\\', b'\\'),
+    ];
+    let mut escapes = [Escape {
+        text: [0; 7],
+        len: 0,
+    }; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        let text = [
+            b'\\',
+            b'u',
+            b'0',
+            b'0',
+            DIGITS[byte >> 4],
+            DIGITS[byte & 15],
+            0,
+        ];
+        escapes[byte] = Escape { text, len: 6 };
+        byte += 1;
+    }
+    let mut i = 0;
+    while i < SHORT.len() {
+        let text = [b'\\', SHORT[i].1, 0, 0, 0, 0, 0];
+        escapes[SHORT[i].0 as usize] = Escape { text, len: 2 };
+        i += 1;
+    }
+    escapes
+};
