@@ -34,7 +34,9 @@ struct State {
 impl Packer {
     /// Takes anything, as subclasses may have other arguments; `__init__` looks at them.
     #[new]
-    #[pyo3(signature = (*_args, **_options))]
+    #[pyo3(signature = (*_args, **_options), text_signature = "(*, default=None, \
+        use_single_float=False, autoreset=True, use_bin_type=True, strict_types=False, \
+        datetime=False, unicode_errors=None, buf_size=262144)")]
     fn new(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
         let state = State {
             options: Arc::new(Options::PLAIN),
