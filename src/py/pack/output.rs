@@ -118,7 +118,9 @@ impl<'s, 'py> Output<'s, 'py> {
     fn grow(&mut self, more: usize) -> Result<(), Raised> {
         let need = self.len.saturating_add(more).saturating_add(self.cap);
         // The next result is often as large as the last one, which is believed step by step.
-        let like_last = LAST.load(Ordering::Relaxed).min(self.cap.saturating_mul(16));
+        let like_last = LAST
+            .load(Ordering::Relaxed)
+            .min(self.cap.saturating_mul(64));
         let cap = need.max(like_last).min(isize::MAX as usize);
         // SAFETY: the thread is attached. What was written is copied to a place that has
         // room for it, before its owner goes away.
