@@ -17,17 +17,6 @@ import pybase64
 
 from interleave import Call
 
-PACKAGES = [
-    "msgpack",
-    "ormsgpack",
-    "msgspec",
-    "orjson",
-    "pybase64",
-    "cachebox",
-    "cachetools",
-    "lru-dict",
-]
-
 write_json = partial(orjson.dumps, option=orjson.OPT_NON_STR_KEYS)
 with_msgspec = msgspec.msgpack.Decoder().decode
 with_ormsgpack = partial(ormsgpack.unpackb, option=ormsgpack.OPT_NON_STR_KEYS)
@@ -139,7 +128,7 @@ def frame_readers(length: int) -> dict[str, Call]:
 
 def caches(maxsize: int, ttl: float) -> dict[str, Callable[[], Call]]:
     def with_cachebox() -> Call:
-        known = cachebox.TTLCache(maxsize, ttl, capacity=maxsize)
+        known: Any = cachebox.TTLCache(maxsize, ttl, capacity=maxsize)
         insert = known.insert
 
         def seen(key: str) -> bool:
@@ -162,7 +151,7 @@ def caches(maxsize: int, ttl: float) -> dict[str, Callable[[], Call]]:
         return seen
 
     def with_lru() -> Call:
-        known = lru.LRU(maxsize)
+        known: Any = lru.LRU(maxsize)
         get, now = known.get, time.monotonic
 
         def seen(key: str) -> bool:

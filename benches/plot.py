@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from results import Line
 from targets import Theme
 
-LEFT, SCALE, RIGHT = 230, 300, 260
+LEFT, SCALE, RIGHT = 230, 300, 400
 """Pixels for names, for a ratio of 1, and from there to the edge."""
 ROW, HEAD = 18, 26
 LONGEST = 1.5

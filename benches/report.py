@@ -31,6 +31,7 @@ PACKAGES = [
     "lru-dict",
     "pytest-benchmark",
 ]
+INSTRUCTIONS = ["avx2", "avx512f", "avx512vbmi", "asimd"]
 INTRODUCTION = """\
 Rivals took turns, garbage collection was off, and a ratio is the median over the rounds of
 our time divided by a rival's time in the same round: below 1.00 we are faster. `must` and
@@ -91,10 +92,8 @@ def facts(run: dict[str, Any]) -> dict[str, str]:
     return {
         "date": run["datetime"][:10],
         "Python": f"{machine['python_implementation']} {machine['python_version']}",
-        "processor": f"{cpu.get('brand_raw', machine['processor'])}, {cpu.get('count')} cores",
-        "instructions": ", ".join(
-            flag for flag in ("avx2", "avx512f", "avx512vbmi", "asimd") if flag in cpu["flags"]
-        ),
+        "processor": f"{cpu.get('brand_raw') or machine['processor']}, {cpu.get('count')} cores",
+        "instructions": ", ".join(flag for flag in INSTRUCTIONS if flag in cpu.get("flags", ())),
         "system": f"{machine['system']} {machine['release']}, {machine['machine']}",
         "commit": str(commit.get("id"))[:12] + changed,
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
@@ -123,6 +122,22 @@ def page(about: dict[str, str], tables: list[Table], image: str) -> str:
             *(table(theme, found) for theme, found in tables),
         ]
     )
+
+
+def summary(tables: list[Table]) -> list[Table]:
+    """Keep what a target names, payloads as the wire has them, and the means."""
+    return [
+        (
+            theme,
+            [
+                line
+                for line in found
+                if line.target is theme.mean is not None
+                or (line.target in theme.targets.values() and "str keys" not in line.case)
+            ],
+        )
+        for theme, found in tables
+    ]
 
 
 def figures(about: dict[str, str], run: dict[str, Any], tables: list[Table]) -> str:
@@ -155,11 +170,16 @@ def main(path: str, folder: str | None = None) -> None:
     about = facts(run)
     python = ".".join(run["machine_info"]["python_version"].split(".")[:2])
     name = Path(folder) / f"{about['date']}-python{python}"
-    svg = name.with_name(f"{name.name}.svg")
-    svg.write_text(plot(f"xyfast, {about['Python']}, {about['date']}", tables), "utf-8")
-    name.with_name(f"{name.name}.md").write_text(page(about, tables, svg.name), "utf-8")
-    name.with_name(f"{name.name}.json").write_text(figures(about, run, tables), "utf-8")
-    print(f"written: {name}.md, .json, .svg")
+    title = f"xyfast, {about['Python']}, {about['date']}"
+    files = {
+        ".md": page(about, tables, f"{name.name}.svg"),
+        ".json": figures(about, run, tables),
+        ".svg": plot(title, tables),
+        "-summary.svg": plot(title, summary(tables)),
+    }
+    for ending, text in files.items():
+        name.with_name(name.name + ending).write_text(text, "utf-8")
+    print(f"written: {name}{', '.join(files)}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ WITHOUT_SPACES = {
 
 def unpackers(*, int_keys: bool) -> dict[str, Call]:
     """Return what reads MessagePack."""
-    found: dict[str, Call] = {"xyfast": codec.unpackb, "msgpack": msgpack.unpackb}
+    found: dict[str, Any] = {"xyfast": codec.unpackb, "msgpack": msgpack.unpackb}
     if int_keys:
         found = {name: partial(call, strict_map_key=False) for name, call in found.items()}
     found |= peers.unpackers(int_keys=int_keys) if peers else {}
