@@ -33,10 +33,10 @@ PACKAGES = [
 ]
 INSTRUCTIONS = ["avx2", "avx512f", "avx512vbmi", "asimd"]
 INTRODUCTION = """\
-Rivals took turns, garbage collection was off, and a ratio is the median over the rounds of
-our time divided by a rival's time in the same round: below 1.00 we are faster. `must` and
-`stretch` are targets for the ratio to the best peer. **Bold** figures are rows that we lose:
-slower than the best peer, or a target missed.
+Rivals took turns and garbage collection was off. Times are processor time, and a ratio is the
+median over the rounds of our time divided by a rival's in the same round: below 1.00 we are
+faster. `must` and `stretch` are targets for the ratio to the best peer. **Bold** figures are
+rows that we lose: slower than the best peer, or a target missed.
 """
 
 Table = tuple[Theme, list[Line]]
