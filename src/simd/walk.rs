@@ -75,10 +75,16 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
             continue;
         }
         (at, len) = (at + run, len + run);
-        while let (Some(from), Some(to)) = (source[at..].first_chunk(), out[len..].first_chunk_mut())
-        {
+        while let (Some(from), Some(to)) = (
+            source[at..].first_chunk::<IN>(),
+            out[len..].first_chunk_mut(),
+        ) {
+            // A look at one element tells soon that there are hardly enough of them.
+            if most == 0 || from[S::READ * (most / 2) - 1].is_ascii() {
+                break;
+            }
             let count = three(from, to);
-            if count < most / 2 || most == 0 {
+            if count < most / 2 {
                 break;
             }
             bits |= 0xffff;
