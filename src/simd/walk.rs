@@ -67,18 +67,15 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
     ascii: impl Fn(&[S; 16], &mut [MaybeUninit<D>; 16]) -> usize,
     three: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> usize,
 ) -> Option<Widened> {
-    let (mut at, mut len, mut bits) = (0, 0, 0);
-    while let (Some(from), Some(to)) = (source[at..].first_chunk(), out[len..].first_chunk_mut()) {
+    let room = out.len();
+    let (mut rest, mut out, mut bits) = (source, out, 0);
+    while let (Some(from), Some(to)) = (rest.first_chunk(), out.first_chunk_mut()) {
         let run = ascii(from, to);
+        (rest, out) = (&rest[run..], &mut out[run..]);
         if run == 16 {
-            (at, len) = (at + 16, len + 16);
             continue;
         }
-        (at, len) = (at + run, len + run);
-        while let (Some(from), Some(to)) = (
-            source[at..].first_chunk::<IN>(),
-            out[len..].first_chunk_mut(),
-        ) {
+        while let (Some(from), Some(to)) = (rest.first_chunk::<IN>(), out.first_chunk_mut()) {
             // A look at one element tells soon that there are hardly enough of them.
             if most == 0 || from[S::READ * (most / 2) - 1].is_ascii() {
                 break;
@@ -89,17 +86,19 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
             }
             bits |= 0xffff;
             if count < most {
-                (at, len) = (at + S::READ * (most / 2), len + S::WRITE * (most / 2));
+                (rest, out) = (&rest[S::READ * (most / 2)..], &mut out[S::WRITE * (most / 2)..]);
                 break;
             }
-            (at, len) = (at + S::READ * most, len + S::WRITE * most);
+            (rest, out) = (&rest[S::READ * most..], &mut out[S::WRITE * most..]);
         }
-        while let Some(false) = source.get(at).map(|element| element.is_ascii()) {
-            let (read, written, point) = S::one(&source[at..], &mut out[len..])?;
-            (at, len, bits) = (at + read, len + written, bits | point);
+        while rest.first().is_some_and(|element| !element.is_ascii()) {
+            let (read, written, point) = S::one(rest, out)?;
+            (rest, out) = (&rest[read..], &mut out[written..]);
+            bits |= point;
         }
     }
-    let last = scalar::transcode(&source[at..], &mut out[len..])?;
+    let len = room - out.len();
+    let last = scalar::transcode(rest, out)?;
     Some(Widened {
         len: len + last.len,
         bits: bits | last.bits,
