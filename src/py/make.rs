@@ -156,10 +156,6 @@ pub(crate) fn text<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
 
 #[inline(always)]
 fn ascii<'py>(py: Python<'py>, text: &[u8]) -> Made<'py> {
-    if let [only] = text {
-        // SAFETY: returns a new reference, to a str that Python keeps.
-        return unsafe { made(py, ffi::PyUnicode_FromOrdinal((*only).into())) };
-    }
     // SAFETY: a str of ASCII characters has its text right behind its head, with room for
     // all characters, and nobody else has seen it yet. The str of no characters is shared,
     // and nothing is written into it.

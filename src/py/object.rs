@@ -37,20 +37,22 @@ pub(crate) struct Objects<'py> {
     pub(crate) ambiguous: bool,
 }
 
-/// The numbers that fit into one byte of MessagePack, and their digits.
+/// The numbers that fit into one byte of MessagePack, their digits, and the characters that
+/// do.
 struct Small {
     ints: [KeptKey; 128],
     digits: [KeptKey; 128],
+    characters: [KeptKey; 128],
 }
 
 impl Small {
     fn get(py: Python<'_>) -> &'static Self {
         static SMALL: PyOnceLock<Small> = PyOnceLock::new();
+        let string = |text: &str| Key::new(PyString::new(py, text).into_any()).keep();
         SMALL.get_or_init(py, || Self {
             ints: array::from_fn(|n| Key::new(PyInt::new(py, n).into_any()).keep()),
-            digits: array::from_fn(|n| {
-                Key::new(PyString::new(py, &n.to_string()).into_any()).keep()
-            }),
+            digits: array::from_fn(|n| string(&n.to_string())),
+            characters: array::from_fn(|n| string(&char::from(n as u8).to_string())),
         })
     }
 }
@@ -126,6 +128,9 @@ impl<'py> Objects<'py> {
 
     #[inline(always)]
     fn text(&self, text: Text<'_>) -> Result<Bound<'py, PyAny>, Box<Failure>> {
+        if let [character @ ..=0x7f] = *text.as_bytes() {
+            return Ok(self.small.characters[usize::from(character)].get(self.py).object);
+        }
         make::text(self.py, text.as_bytes()).ok_or_else(|| refused(self.py, text))
     }
 }
@@ -212,6 +217,9 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
     ) -> Result<Self::Key, Self::Error> {
         let py = self.py;
         let key = match (self.keys, key) {
+            (_, Scalar::Str(text)) if matches!(text.as_bytes(), [..=0x7f]) => {
+                self.small.characters[usize::from(text.as_bytes()[0])].get(py)
+            }
             (_, Scalar::Str(text)) => {
                 let make = || make::text(py, text.as_bytes());
                 let key = self.memory.recent().key(py, text.as_bytes(), make);

@@ -54,18 +54,19 @@ pub(super) fn base64<const READ: usize, const WRITE: usize>(
 /// Transcodes text.
 ///
 /// `ascii` turns 16 elements as if they were ASCII and says how many of the first ones are.
-/// `three` turns `IN` elements, `most` characters, as if each had three bytes of UTF-8 and
-/// says how many of the first ones are valid and do.
+/// `four` and `eight` turn so many characters as if each had three bytes of UTF-8 and say
+/// whether all of them are valid and do; for `eight` the window of `IN` elements may be too
+/// small.
 ///
-/// A step whose length is known beforehand need not be waited for: so the vector steps for
-/// long characters are whole or half ones, and plain code turns the few that remain.
+/// A step whose length is known beforehand need not be waited for. So long characters are
+/// turned by fours and eights, and plain code turns the few that remain.
 #[inline(always)]
 pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
     source: &[S],
     out: &mut [MaybeUninit<D>],
-    most: usize,
     ascii: impl Fn(&[S; 16], &mut [MaybeUninit<D>; 16]) -> usize,
-    three: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> usize,
+    four: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
+    eight: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
 ) -> Option<Widened> {
     let room = out.len();
     let (mut rest, mut out, mut bits) = (source, out, 0);
@@ -76,20 +77,17 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
             continue;
         }
         while let (Some(from), Some(to)) = (rest.first_chunk::<IN>(), out.first_chunk_mut()) {
-            // A look at one element tells soon that there are hardly enough of them.
-            if most == 0 || from[S::READ * (most / 2) - 1].is_ascii() {
+            // A look at the last element tells soon that there are hardly enough of them.
+            let may_be = |count: usize| from.get(S::READ * count - 1).is_some_and(|e| !e.is_ascii());
+            let count = if may_be(8) && eight(from, to) {
+                8
+            } else if may_be(4) && four(from, to) {
+                4
+            } else {
                 break;
-            }
-            let count = three(from, to);
-            if count < most / 2 {
-                break;
-            }
+            };
+            (rest, out) = (&rest[S::READ * count..], &mut out[S::WRITE * count..]);
             bits |= 0xffff;
-            if count < most {
-                (rest, out) = (&rest[S::READ * (most / 2)..], &mut out[S::WRITE * (most / 2)..]);
-                break;
-            }
-            (rest, out) = (&rest[S::READ * most..], &mut out[S::WRITE * most..]);
         }
         while rest.first().is_some_and(|element| !element.is_ascii()) {
             let (read, written, point) = S::one(rest, out)?;

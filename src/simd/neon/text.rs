@@ -12,7 +12,6 @@ pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Opti
     transcode(
         utf8,
         out,
-        8,
         |from, to| {
             let bytes = load::<0, _>(from);
             store_u16::<0, _>(to, vmovl_u8(vget_low_u8(bytes)));
@@ -22,7 +21,12 @@ pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Opti
         |from: &[u8; 24], to| {
             let (points, count) = points(load_triples::<0, _>(from));
             store_u16::<0, _>(to, points);
-            count
+            count >= 4
+        },
+        |from, to| {
+            let (points, count) = points(load_triples::<0, _>(from));
+            store_u16::<0, _>(to, points);
+            count == 8
         },
     )
 }
@@ -32,7 +36,6 @@ pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Opt
     transcode(
         utf8,
         out,
-        8,
         |from, to| {
             let bytes = load::<0, _>(from);
             let (low, high) = (vmovl_u8(vget_low_u8(bytes)), vmovl_high_u8(bytes));
@@ -45,8 +48,13 @@ pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Opt
         |from: &[u8; 24], to| {
             let (points, count) = points(load_triples::<0, _>(from));
             store_u32::<0, _>(to, vmovl_u16(vget_low_u16(points)));
+            count >= 4
+        },
+        |from, to| {
+            let (points, count) = points(load_triples::<0, _>(from));
+            store_u32::<0, _>(to, vmovl_u16(vget_low_u16(points)));
             store_u32::<4, _>(to, vmovl_high_u16(points));
-            count
+            count == 8
         },
     )
 }
@@ -56,13 +64,13 @@ pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Op
     let made = transcode(
         units,
         out,
-        0,
         |from, to| {
             let bytes = load::<0, _>(from);
             store::<0, _>(to, bytes);
             ascii_run(bytes)
         },
-        |_: &[u8; 1], _| 0,
+        |_: &[u8; 1], _| false,
+        |_, _| false,
     );
     Some(made?.len)
 }
@@ -72,7 +80,6 @@ pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Op
     let made = transcode(
         units,
         out,
-        8,
         |from, to| {
             // Units above 0xff saturate, hence stay above ASCII.
             let low = vqmovn_u16(load_u16::<0, _>(from));
@@ -83,7 +90,12 @@ pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Op
         |from: &[u16; 8], to| {
             let points = load_u16::<0, _>(from);
             store_triples::<0, _>(to, utf8(points));
-            leading(is_three(points))
+            leading(is_three(points)) >= 4
+        },
+        |from, to| {
+            let points = load_u16::<0, _>(from);
+            store_triples::<0, _>(to, utf8(points));
+            leading(is_three(points)) == 8
         },
     );
     Some(made?.len)
@@ -94,7 +106,6 @@ pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> O
     let made = transcode(
         units,
         out,
-        8,
         |from, to| {
             let low = vqmovn_u32(load_u32::<0, _>(from));
             let low = vqmovn_high_u32(low, load_u32::<4, _>(from));
@@ -105,15 +116,28 @@ pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> O
             ascii_run(bytes)
         },
         |from: &[u32; 8], to| {
-            let [low, high] = [load_u32::<0, _>(from), load_u32::<4, _>(from)];
-            let small = |units| vcleq_u32(units, vdupq_n_u32(0xffff));
-            let small = vmovn_high_u32(vmovn_u32(small(low)), small(high));
-            let points = vmovn_high_u32(vmovn_u32(low), high);
+            let (points, count) = short(from);
             store_triples::<0, _>(to, utf8(points));
-            leading(vandq_u16(small, is_three(points)))
+            count >= 4
+        },
+        |from, to| {
+            let (points, count) = short(from);
+            store_triples::<0, _>(to, utf8(points));
+            count == 8
         },
     );
     Some(made?.len)
+}
+
+/// Narrows eight code points, and counts the leading ones that have three bytes.
+#[inline]
+#[target_feature(enable = "neon")]
+fn short(from: &[u32; 8]) -> (uint16x8_t, usize) {
+    let [low, high] = [load_u32::<0, _>(from), load_u32::<4, _>(from)];
+    let small = |units| vcleq_u32(units, vdupq_n_u32(0xffff));
+    let small = vmovn_high_u32(vmovn_u32(small(low)), small(high));
+    let points = vmovn_high_u32(vmovn_u32(low), high);
+    (points, leading(vandq_u16(small, is_three(points))))
 }
 
 /// Counts the leading bytes of a vector that are ASCII.

@@ -16,7 +16,6 @@ pub(super) mod sse41 {
         transcode(
             utf8,
             out,
-            4,
             |from, to| {
                 let bytes = load16::<0, _, _>(from);
                 store16::<0, _, _>(to, _mm_cvtepu8_epi16(bytes));
@@ -24,10 +23,11 @@ pub(super) mod sse41 {
                 ascii_run(bytes)
             },
             |from: &[u8; 16], to| {
-                let (points, count) = points(load16::<0, _, _>(from));
+                let (points, good) = points(load16::<0, _, _>(from));
                 store8::<0, _, _>(to, _mm_packus_epi32(points, points));
-                count
+                good
             },
+            |_, _| false,
         )
     }
 
@@ -36,7 +36,6 @@ pub(super) mod sse41 {
         transcode(
             utf8,
             out,
-            4,
             |from, to| {
                 let bytes = load16::<0, _, _>(from);
                 store16::<0, _, _>(to, _mm_cvtepu8_epi32(bytes));
@@ -46,10 +45,11 @@ pub(super) mod sse41 {
                 ascii_run(bytes)
             },
             |from: &[u8; 16], to| {
-                let (points, count) = points(load16::<0, _, _>(from));
+                let (points, good) = points(load16::<0, _, _>(from));
                 store16::<0, _, _>(to, points);
-                count
+                good
             },
+            |_, _| false,
         )
     }
 
@@ -58,13 +58,13 @@ pub(super) mod sse41 {
         let made = transcode(
             units,
             out,
-            0,
             |from, to| {
                 let bytes = load16::<0, _, _>(from);
                 store16::<0, _, _>(to, bytes);
                 ascii_run(bytes)
             },
-            |_: &[u8; 1], _| 0,
+            |_: &[u8; 1], _| false,
+            |_, _| false,
         );
         Some(made?.len)
     }
@@ -74,7 +74,6 @@ pub(super) mod sse41 {
         let made = transcode(
             units,
             out,
-            4,
             |from, to| {
                 let (low, high) = (load16::<0, _, _>(from), load16::<8, _, _>(from));
                 store16::<0, _, _>(to, _mm_packus_epi16(low, high));
@@ -83,10 +82,11 @@ pub(super) mod sse41 {
             },
             |from: &[u16; 4], to| {
                 let points = _mm_cvtepu16_epi32(load8::<0, _, _>(from));
-                let (bytes, count) = utf8(points);
+                let (bytes, good) = utf8(points);
                 store16::<0, _, _>(to, bytes);
-                count
+                good
             },
+            |_, _| false,
         );
         Some(made?.len)
     }
@@ -96,7 +96,6 @@ pub(super) mod sse41 {
         let made = transcode(
             units,
             out,
-            4,
             |from, to| {
                 let top = |units| _mm_min_epu32(units, _mm_set1_epi32(0x80));
                 let low =
@@ -108,10 +107,11 @@ pub(super) mod sse41 {
                 ascii_run(bytes)
             },
             |from: &[u32; 4], to| {
-                let (bytes, count) = utf8(load16::<0, _, _>(from));
+                let (bytes, good) = utf8(load16::<0, _, _>(from));
                 store16::<0, _, _>(to, bytes);
-                count
+                good
             },
+            |_, _| false,
         );
         Some(made?.len)
     }
@@ -123,11 +123,10 @@ pub(super) mod sse41 {
         (_mm_movemask_epi8(bytes) | 0x1_0000).trailing_zeros() as usize
     }
 
-    /// Puts four characters of three bytes together, and counts the leading ones that are
-    /// valid.
+    /// Puts four characters of three bytes together, and says whether all are valid.
     #[inline]
     #[target_feature(enable = "ssse3,sse4.1")]
-    fn points(bytes: __m128i) -> (__m128i, usize) {
+    pub(super) fn points(bytes: __m128i) -> (__m128i, bool) {
         // Each lane holds the last byte, the middle one and the first.
         let order = _mm_setr_epi8(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1);
         let lanes = _mm_shuffle_epi8(bytes, order);
@@ -140,15 +139,15 @@ pub(super) mod sse41 {
         let points = _mm_madd_epi16(pairs, _mm_set1_epi32(0x1000_0001));
         (
             points,
-            leading(_mm_andnot_si128(too_low_or_surrogate(points), shape)),
+            all(_mm_andnot_si128(too_low_or_surrogate(points), shape)),
         )
     }
 
-    /// Spells four code points in three bytes each, and counts the leading ones of which that
-    /// is the spelling.
+    /// Spells four code points in three bytes each, and says whether that is the spelling of
+    /// all.
     #[inline]
     #[target_feature(enable = "ssse3,sse4.1")]
-    fn utf8(points: __m128i) -> (__m128i, usize) {
+    pub(super) fn utf8(points: __m128i) -> (__m128i, bool) {
         let last = _mm_and_si128(_mm_slli_epi32(points, 16), _mm_set1_epi32(0x003f_0000));
         let middle = _mm_and_si128(_mm_slli_epi32(points, 2), _mm_set1_epi32(0x3f00));
         let first = _mm_srli_epi32(points, 12);
@@ -159,7 +158,7 @@ pub(super) mod sse41 {
         let order = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
         let small = _mm_cmpeq_epi32(_mm_srli_epi32(points, 16), _mm_setzero_si128());
         let ok = _mm_andnot_si128(too_low_or_surrogate(points), small);
-        (_mm_shuffle_epi8(lanes, order), leading(ok))
+        (_mm_shuffle_epi8(lanes, order), all(ok))
     }
 
     #[inline]
@@ -172,11 +171,10 @@ pub(super) mod sse41 {
         )
     }
 
-    /// Counts the leading lanes of 32 bits that are set.
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn leading(lanes: __m128i) -> usize {
-        _mm_movemask_ps(_mm_castsi128_ps(lanes)).trailing_ones() as usize
+    fn all(lanes: __m128i) -> bool {
+        _mm_movemask_epi8(lanes) == 0xffff
     }
 }
 
@@ -186,8 +184,8 @@ pub(super) mod avx2 {
 
     use super::super::super::walk::transcode;
     use super::super::super::Widened;
-    use super::super::{load16, load32, store16, store32};
-    use super::sse41::ascii_run;
+    use super::super::{load16, load32, load8, store16, store32, store8};
+    use super::sse41::{self, ascii_run};
     pub(in super::super) use super::sse41::narrow1;
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
@@ -195,18 +193,22 @@ pub(super) mod avx2 {
         transcode(
             utf8,
             out,
-            8,
             |from, to| {
                 let bytes = load16::<0, _, _>(from);
                 store32::<0, _, _>(to, _mm256_cvtepu8_epi16(bytes));
                 ascii_run(bytes)
             },
             |from, to| {
-                let (points, count) = points(from);
+                let (points, good) = sse41::points(load16::<0, _, _>(from));
+                store8::<0, _, _>(to, _mm_packus_epi32(points, points));
+                good
+            },
+            |from, to| {
+                let (points, good) = points(from);
                 let high = _mm256_extracti128_si256(points, 1);
                 let units = _mm_packus_epi32(_mm256_castsi256_si128(points), high);
                 store16::<0, _, _>(to, units);
-                count
+                good
             },
         )
     }
@@ -216,7 +218,6 @@ pub(super) mod avx2 {
         transcode(
             utf8,
             out,
-            8,
             |from, to| {
                 let bytes = load16::<0, _, _>(from);
                 store32::<0, _, _>(to, _mm256_cvtepu8_epi32(bytes));
@@ -224,9 +225,14 @@ pub(super) mod avx2 {
                 ascii_run(bytes)
             },
             |from, to| {
-                let (points, count) = points(from);
+                let (points, good) = sse41::points(load16::<0, _, _>(from));
+                store16::<0, _, _>(to, points);
+                good
+            },
+            |from, to| {
+                let (points, good) = points(from);
                 store32::<0, _, _>(to, points);
-                count
+                good
             },
         )
     }
@@ -236,14 +242,18 @@ pub(super) mod avx2 {
         let made = transcode(
             units,
             out,
-            8,
             |from, to| {
                 let (low, high) = (load16::<0, _, _>(from), load16::<8, _, _>(from));
                 store16::<0, _, _>(to, _mm_packus_epi16(low, high));
                 let top = |units| _mm_min_epu16(units, _mm_set1_epi16(0x80));
                 ascii_run(_mm_packus_epi16(top(low), top(high)))
             },
-            |from: &[u16; 8], to| utf8(_mm256_cvtepu16_epi32(load16::<0, _, _>(from)), to),
+            |from: &[u16; 8], to| {
+                let (bytes, good) = sse41::utf8(_mm_cvtepu16_epi32(load8::<0, _, _>(from)));
+                store16::<0, _, _>(to, bytes);
+                good
+            },
+            |from, to| utf8(_mm256_cvtepu16_epi32(load16::<0, _, _>(from)), to),
         );
         Some(made?.len)
     }
@@ -253,7 +263,6 @@ pub(super) mod avx2 {
         let made = transcode(
             units,
             out,
-            8,
             |from, to| {
                 let top = |units| _mm256_min_epu32(units, _mm256_set1_epi32(0x80));
                 // Packing works on the halves apart, so that the words come out crossed.
@@ -265,7 +274,12 @@ pub(super) mod avx2 {
                 store16::<0, _, _>(to, bytes);
                 ascii_run(bytes)
             },
-            |from: &[u32; 8], to| utf8(load32::<0, _, _>(from), to),
+            |from: &[u32; 8], to| {
+                let (bytes, good) = sse41::utf8(load16::<0, _, _>(from));
+                store16::<0, _, _>(to, bytes);
+                good
+            },
+            |from, to| utf8(load32::<0, _, _>(from), to),
         );
         Some(made?.len)
     }
@@ -273,7 +287,7 @@ pub(super) mod avx2 {
     /// As at the lower level, for eight characters.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn points(bytes: &[u8; 24]) -> (__m256i, usize) {
+    fn points(bytes: &[u8; 24]) -> (__m256i, bool) {
         // The halves hold the bytes 0..16 and 8..24; the second wants those from 12.
         let order = _mm256_setr_epi8(
             2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1, 6, 5, 4, -1, 9, 8, 7, -1, 12, 11,
@@ -289,12 +303,12 @@ pub(super) mod avx2 {
         let pairs = _mm256_maddubs_epi16(payload, _mm256_set1_epi32(0x0001_4001));
         let points = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x1000_0001));
         let ok = _mm256_andnot_si256(too_low_or_surrogate(points), shape);
-        (points, leading(ok))
+        (points, all(ok))
     }
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn utf8(points: __m256i, to: &mut [MaybeUninit<u8>; 32]) -> usize {
+    fn utf8(points: __m256i, to: &mut [MaybeUninit<u8>; 32]) -> bool {
         let last = _mm256_and_si256(
             _mm256_slli_epi32(points, 16),
             _mm256_set1_epi32(0x003f_0000),
@@ -310,7 +324,7 @@ pub(super) mod avx2 {
         store16::<0, _, _>(to, _mm256_castsi256_si128(bytes));
         store16::<12, _, _>(to, _mm256_extracti128_si256(bytes, 1));
         let small = _mm256_cmpeq_epi32(_mm256_srli_epi32(points, 16), _mm256_setzero_si256());
-        leading(_mm256_andnot_si256(too_low_or_surrogate(points), small))
+        all(_mm256_andnot_si256(too_low_or_surrogate(points), small))
     }
 
     #[inline]
@@ -325,7 +339,7 @@ pub(super) mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn leading(lanes: __m256i) -> usize {
-        _mm256_movemask_ps(_mm256_castsi256_ps(lanes)).trailing_ones() as usize
+    fn all(lanes: __m256i) -> bool {
+        _mm256_movemask_epi8(lanes) == -1
     }
 }
