@@ -1,8 +1,4 @@
-"""MessagePack, base64 and the payloads of the 闲鱼 web IM.
-
-`packb` and `unpackb` do what the functions of the same name in ``msgpack`` do by default,
-so ``from xyfast import codec as msgpack`` serves programs that pass no other options.
-"""
+"""Values of extension types, and the one extension type that MessagePack itself defines."""
 
 from __future__ import annotations
 
@@ -11,24 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from xyfast._core import b64decode, b64encode, decode, decrypt, packb, pick, unpackb
-
-__all__ = [
-    "ExtType",
-    "Timestamp",
-    "b64decode",
-    "b64encode",
-    "decode",
-    "decrypt",
-    "dumps",
-    "loads",
-    "packb",
-    "pick",
-    "unpackb",
-]
-
-dumps = packb
-loads = unpackb
+__all__ = ["ExtType", "Timestamp"]
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _NANO = 10**9
