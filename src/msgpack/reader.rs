@@ -1,5 +1,7 @@
 //! The walk over the bytes.
 
+use std::mem;
+
 use smallvec::SmallVec;
 
 use super::marker::*;
@@ -16,6 +18,12 @@ pub struct Options {
     pub max_depth: usize,
     /// Whether extension types and timestamps are read; if not, their formats are unknown.
     pub ext: bool,
+    /// Whether extension types below -1 are read, which MessagePack reserves.
+    pub reserved: bool,
+    /// Whether strings must be UTF-8; if not, the sink takes others too.
+    pub utf8: bool,
+    /// Whether lists and maps may be keys, as far as the sink takes them.
+    pub container_keys: bool,
 }
 
 impl Options {
@@ -23,11 +31,14 @@ impl Options {
     pub const STANDARD: Self = Self {
         max_depth: DEFAULT_DEPTH,
         ext: true,
+        reserved: false,
+        utf8: true,
+        container_keys: false,
     };
     /// The part of MessagePack that payloads use: no extension types.
     pub const PAYLOAD: Self = Self {
-        max_depth: DEFAULT_DEPTH,
         ext: false,
+        ..Self::STANDARD
     };
 }
 
@@ -74,8 +85,17 @@ const INLINE: usize = 8;
 /// not counting the one that is being read.
 enum Open<'a, S: Sink<'a>> {
     Seq(S::Seq, usize),
-    /// The key is that of a container that is being read.
-    Map(S::Map, Option<S::Key>, usize),
+    Map(S::Map, Waiting<S::Key>, usize),
+}
+
+/// What a map does while a container inside it is being read.
+enum Waiting<K> {
+    /// It does not wait.
+    Not,
+    /// It waits for the value of this key.
+    Value(K),
+    /// It waits for a key, which starts here.
+    Key(usize),
 }
 
 impl<'a, S: Sink<'a>> Open<'a, S> {
@@ -102,19 +122,24 @@ impl<'a, S: Sink<'a>> Open<'a, S> {
                 }
             }
             Self::Map(map, waiting, left) => {
+                if let Waiting::Value(key) = mem::replace(waiting, Waiting::Not) {
+                    if let Some(container) = reader.entry(sink, map, waiting, key)? {
+                        return Ok(Some(container));
+                    }
+                }
                 while *left > 0 {
                     *left -= 1;
-                    let key = reader.key(sink, map)?;
                     let at = reader.offset();
-                    match reader.head()? {
-                        Head::Scalar(scalar) => {
-                            let value = sink.scalar(scalar, at)?;
-                            sink.entry(map, key, value)?;
-                        }
-                        container => {
-                            *waiting = Some(key);
+                    let key = match reader.head()? {
+                        Head::Scalar(scalar) => sink.key(map, scalar, at)?,
+                        container if reader.options.container_keys => {
+                            *waiting = Waiting::Key(at);
                             return Ok(Some((container, at)));
                         }
+                        container => return Err(reader.unhashable(&container, at).into()),
+                    };
+                    if let Some(container) = reader.entry(sink, map, waiting, key)? {
+                        return Ok(Some(container));
                     }
                 }
             }
@@ -127,10 +152,16 @@ impl<'a, S: Sink<'a>> Open<'a, S> {
     fn give(&mut self, value: S::Out, sink: &mut S) -> Result<(), S::Error> {
         match self {
             Self::Seq(seq, _) => sink.item(seq, value),
-            Self::Map(map, waiting, _) => match waiting.take() {
-                Some(key) => sink.entry(map, key, value),
-                None => Ok(()),
-            },
+            Self::Map(map, waiting, _) => {
+                match mem::replace(waiting, Waiting::Not) {
+                    Waiting::Not => {}
+                    Waiting::Value(key) => sink.entry(map, key, value)?,
+                    Waiting::Key(at) => {
+                        *waiting = Waiting::Value(sink.container_key(map, value, at)?);
+                    }
+                }
+                Ok(())
+            }
         }
     }
 
@@ -146,6 +177,7 @@ impl<'a, S: Sink<'a>> Open<'a, S> {
     fn lacks(&self) -> usize {
         match self {
             Self::Seq(_, left) => *left,
+            Self::Map(_, Waiting::Key(_), left) => 2 * *left + 1,
             Self::Map(_, _, left) => 2 * *left,
         }
     }
@@ -207,23 +239,41 @@ impl<'a> Reader<'a> {
             return Err(first_error(self.data, self.options, Reason::Truncated, at).into());
         }
         Ok(match head {
-            Head::Map(len) => Open::Map(sink.map(len)?, None, len),
+            Head::Map(len) => Open::Map(sink.map(len)?, Waiting::Not, len),
             Head::Seq(len) => Open::Seq(sink.seq(len)?, len),
             // Callers open containers only.
             Head::Scalar(_) => Open::Seq(sink.seq(0)?, 0),
         })
     }
 
-    /// Reads a key and shows it to the sink.
+    /// Reads the value of a key. Returns the head of a container and its place, if it is one.
     #[inline(always)]
-    fn key<S: Sink<'a>>(&mut self, sink: &mut S, map: &mut S::Map) -> Result<S::Key, S::Error> {
+    fn entry<S: Sink<'a>>(
+        &mut self,
+        sink: &mut S,
+        map: &mut S::Map,
+        waiting: &mut Waiting<S::Key>,
+        key: S::Key,
+    ) -> Result<Option<(Head<'a>, usize)>, S::Error> {
         let at = self.offset();
-        let kind = match self.head()? {
-            Head::Scalar(scalar) => return sink.key(map, scalar, at),
-            Head::Seq(_) => Container::List,
-            Head::Map(_) => Container::Map,
-        };
-        Err(first_error(self.data, self.options, Reason::Unhashable(kind), at).into())
+        match self.head()? {
+            Head::Scalar(scalar) => {
+                let value = sink.scalar(scalar, at)?;
+                sink.entry(map, key, value)?;
+                Ok(None)
+            }
+            container => {
+                *waiting = Waiting::Value(key);
+                Ok(Some((container, at)))
+            }
+        }
+    }
+
+    /// Returns the error of a container that is a key.
+    #[cold]
+    fn unhashable(&self, head: &Head<'a>, at: usize) -> DecodeError {
+        let kind = head.opens().map_or(Container::List, |(kind, _)| kind);
+        first_error(self.data, self.options, Reason::Unhashable(kind), at)
     }
 
     /// Reads a scalar, or the head of a container.
@@ -299,6 +349,7 @@ impl<'a> Reader<'a> {
         match code {
             0.. => Ok(Scalar::Ext(code, data)),
             TIMESTAMP => timestamp(data).ok_or(DecodeError::new(Reason::Timestamp, at)),
+            _ if self.options.reserved => Ok(Scalar::Ext(code, data)),
             _ => Err(DecodeError::new(Reason::Extension(code), at)),
         }
     }
@@ -378,7 +429,7 @@ fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) ->
             Ok(head) => head,
             Err(error) => return error,
         };
-        if let Head::Scalar(Scalar::Str(text)) = head {
+        if let (true, Head::Scalar(Scalar::Str(text))) = (options.utf8, &head) {
             if let Err(error) = text.check() {
                 return error;
             }
@@ -403,7 +454,8 @@ fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) ->
                 return DecodeError::new(known, known_at);
             };
             let is_key = parent.kind == Container::Map && parent.left % 2 == 0;
-            if let (true, (Some(kind), at)) = (is_key, done) {
+            let refused = is_key && !options.container_keys;
+            if let (true, (Some(kind), at)) = (refused, done) {
                 parent.bad_key = Some(DecodeError::new(Reason::Unhashable(kind), at));
             } else if let Some(error) = parent.bad_key {
                 return error;

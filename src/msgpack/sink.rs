@@ -1,6 +1,6 @@
 //! What the reader finds, and who is told.
 
-use crate::error::{DecodeError, Reason, Utf8Fault};
+use crate::error::{Container, DecodeError, Reason, Utf8Fault};
 
 /// A value that holds no others.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +103,18 @@ pub trait Sink<'a> {
         key: Scalar<'a>,
         at: usize,
     ) -> Result<Self::Key, Self::Error>;
+    /// Takes a list or map that is a key, where the options let such be read.
+    ///
+    /// Sinks that are read without that option need not have this.
+    fn container_key(
+        &mut self,
+        map: &mut Self::Map,
+        key: Self::Out,
+        at: usize,
+    ) -> Result<Self::Key, Self::Error> {
+        let _ = (map, key);
+        Err(DecodeError::new(Reason::Unhashable(Container::List), at).into())
+    }
     /// Takes the value of a key.
     fn entry(
         &mut self,

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
-use super::errors::{raised, Failure};
+use super::errors::Failure;
 use super::input::Input;
 use super::object::{named, Keys, Objects};
 use crate::error::Reason;
@@ -80,36 +80,6 @@ fn follow<'py>(tree: &Bound<'py, PyAny>, path: &str) -> PyResult<Option<Bound<'p
         }
     }
     Ok(Some(value))
-}
-
-/// Decode one MessagePack value.
-#[pyfunction]
-#[pyo3(signature = (data, /, *, strict_map_key = true, max_depth = 512))]
-pub(crate) fn unpackb<'py>(
-    data: &Bound<'py, PyAny>,
-    strict_map_key: bool,
-    max_depth: usize,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = data.py();
-    let buffer = Input::buffer(data)?;
-    let data = buffer.as_bytes();
-    let keys = if strict_map_key {
-        Keys::Strict
-    } else {
-        Keys::Any
-    };
-    let options = Options {
-        max_depth,
-        ..Options::STANDARD
-    };
-    let (value, end) = read(data, options, &mut Objects::new(py, keys))?;
-    match data.get(end..) {
-        Some(extra) if !extra.is_empty() => {
-            let extra = PyBytes::new(py, extra).unbind();
-            Err(raised::ExtraData::new_err((value.unbind(), extra, end)))
-        }
-        _ => Ok(value),
-    }
 }
 
 /// Decode base64 text.

@@ -4,15 +4,18 @@ mod codec;
 mod dedup;
 mod errors;
 mod frame;
+mod hooks;
 mod input;
 mod links;
 mod object;
 mod pack;
+mod unpack;
+mod unpacker;
 
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use super::codec::{b64decode, b64encode, decode, decrypt, pick, unpackb};
+    use super::codec::{b64decode, b64encode, decode, decrypt, pick};
     #[pymodule_export]
     use super::dedup::DedupCache;
     #[pymodule_export]
@@ -21,6 +24,10 @@ mod _core {
     use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
     use super::pack::packb;
+    #[pymodule_export]
+    use super::unpack::unpackb;
+    #[pymodule_export]
+    use super::unpacker::Unpacker;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -1,18 +1,50 @@
 """MessagePack, base64 and the payloads of the 闲鱼 web IM.
 
-`packb` and `unpackb` do what the functions of the same name in ``msgpack`` do, so
-``import xyfast.codec as msgpack`` serves programs written for it.
+``import xyfast.codec as msgpack`` serves programs that are written for msgpack: the names
+and options are those of its version `version`. docs/msgpack.md tells the differences.
 """
 
 from __future__ import annotations
 
-from xyfast._core import b64decode, b64encode, decode, decrypt, packb, pick, unpackb
+from xyfast._core import (
+    Unpacker,
+    b64decode,
+    b64encode,
+    decode,
+    decrypt,
+    packb,
+    pick,
+    unpackb,
+)
+from xyfast.codec.exceptions import (
+    BufferFull,
+    ExtraData,
+    FormatError,
+    OutOfData,
+    PackException,
+    PackOverflowError,
+    PackValueError,
+    StackError,
+    UnpackException,
+    UnpackValueError,
+)
 from xyfast.codec.ext import ExtType, Timestamp
 from xyfast.codec.files import pack, unpack
 
 __all__ = [
+    "BufferFull",
     "ExtType",
+    "ExtraData",
+    "FormatError",
+    "OutOfData",
+    "PackException",
+    "PackOverflowError",
+    "PackValueError",
+    "StackError",
     "Timestamp",
+    "UnpackException",
+    "UnpackValueError",
+    "Unpacker",
     "b64decode",
     "b64encode",
     "decode",
@@ -26,9 +58,13 @@ __all__ = [
     "pick",
     "unpack",
     "unpackb",
+    "version",
 ]
 
 dump = pack
 dumps = packb
 load = unpack
 loads = unpackb
+
+version = (1, 2, 4)
+"""The version of msgpack whose interface this is."""

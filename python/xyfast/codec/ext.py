@@ -53,6 +53,11 @@ class Timestamp:
         if not 0 <= self.nanoseconds < _NANO:
             raise ValueError("nanoseconds must be within 0 and 999999999")
 
+    def __hash__(self) -> int:
+        # The hash of a str has a secret, so that no data can be made of moments that collide
+        # in a dict. The hash of a tuple of numbers has none.
+        return hash(f"{self.seconds:d}.{self.nanoseconds:d}")
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Timestamp:
         """Read the data of extension type -1: 4, 8 or 12 bytes."""
