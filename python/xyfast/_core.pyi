@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, Protocol, final, type_check_only
 
-from typing_extensions import Buffer, Self  # only read by type checkers
+from typing_extensions import Buffer, Self, disjoint_base  # only read by type checkers
 
 from xyfast.errors import DecodeError
 
@@ -83,6 +83,7 @@ def unpackb(
     {(1, 2): None}
     """
 
+@disjoint_base
 class Unpacker:
     r"""Decodes values that come in pieces, as ``msgpack.Unpacker`` does.
 

@@ -180,7 +180,7 @@ impl Choices {
             } else {
                 Keys::Any
             };
-            return Ok(read(data, options, &mut Objects::new(py, keys))?);
+            return read(data, options, &mut Objects::new(py, keys));
         }
         let options = Options {
             container_keys: true,

@@ -9,6 +9,7 @@ mod limits;
 mod naive;
 mod pick;
 mod properties;
+mod scan;
 #[cfg(feature = "net")]
 mod transport;
 mod vectors;
