@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 MATURIN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin
 RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 
-.PHONY: help demo test dev rust-test types lint bench wheel check format clean
+.PHONY: help demo test dev rust-test msgpack-suite types lint bench wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -20,6 +20,9 @@ dev: $(VENV)/.debug ## build the module into .venv, with the test tools
 
 rust-test:
 	cargo test --quiet
+
+msgpack-suite: dev ## download the tests of msgpack and run them on the codec
+	$(BIN)/python tests/conformance/run_msgpack_suite.py
 
 types: dev ## mypy (strict), and the stub of the Rust module against the module
 	$(BIN)/mypy

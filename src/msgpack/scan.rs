@@ -28,19 +28,18 @@ impl Limits {
         ext: usize::MAX,
     };
 
-    fn check(&self, head: Head, at: usize) -> Result<(), DecodeError> {
+    /// Returns the name of the limit that is below a length, if one is.
+    #[inline(always)]
+    fn exceeded(&self, head: Head) -> Option<&'static str> {
         let (limit, name) = match head.kind {
-            Kind::Plain => return Ok(()),
+            Kind::Plain => return None,
             Kind::Str => (self.str, "max_str_len"),
             Kind::Bin => (self.bin, "max_bin_len"),
             Kind::Holds(Container::List) => (self.array, "max_array_len"),
             Kind::Holds(Container::Map) => (self.map, "max_map_len"),
             Kind::Ext => (self.ext, "max_ext_len"),
         };
-        if head.len > limit {
-            return Err(DecodeError::new(Reason::Length(name), at));
-        }
-        Ok(())
+        (head.len > limit).then_some(name)
     }
 }
 
@@ -53,8 +52,10 @@ impl Limits {
 pub struct Scan {
     /// The offset of the first byte that was not looked at; it may lie behind the data.
     at: usize,
-    /// Values that are still to come, for the data and every open container in it.
-    left: Vec<u64>,
+    /// Values that are still to come, in the innermost open container.
+    left: u64,
+    /// The same for the containers around it.
+    outer: Vec<u64>,
     max_depth: usize,
 }
 
@@ -63,7 +64,8 @@ impl Scan {
     pub fn new(max_depth: usize) -> Self {
         Self {
             at: 0,
-            left: vec![1],
+            left: 1,
+            outer: Vec::new(),
             max_depth,
         }
     }
@@ -71,37 +73,51 @@ impl Scan {
     /// Starts before the next value.
     pub fn restart(&mut self) {
         self.at = 0;
-        self.left.clear();
-        self.left.push(1);
+        self.left = 1;
+        self.outer.clear();
+    }
+
+    /// Returns whether nothing was looked at yet.
+    pub fn is_new(&self) -> bool {
+        self.at == 0
     }
 
     /// Goes on, in data that begins where it began before and may have grown at its end.
     ///
     /// Returns the size of the value once all of it is there.
     pub fn advance(&mut self, data: &[u8], limits: &Limits) -> Result<Option<usize>, DecodeError> {
-        while let Some(left) = self.left.last_mut() {
-            if *left == 0 {
-                self.left.pop();
-                continue;
-            }
-            let head = Head::read(data.get(self.at..).unwrap_or_default());
-            let Some(head) = head.map_err(|reason| DecodeError::new(reason, self.at))? else {
-                return Ok(None);
-            };
-            *left -= 1;
-            if let Kind::Holds(_) = head.kind {
-                if self.left.len() > self.max_depth {
-                    return Err(DecodeError::new(Reason::Depth, self.at));
+        loop {
+            while self.left > 0 {
+                let Some((&first, rest)) = data.get(self.at..).and_then(<[u8]>::split_first) else {
+                    return Ok(None);
+                };
+                let Some(head) = Head::new(first, rest).map_err(|reason| self.error(reason))?
+                else {
+                    return Ok(None);
+                };
+                self.left -= 1;
+                if let Kind::Holds(_) = head.kind {
+                    if self.outer.len() >= self.max_depth {
+                        return Err(self.error(Reason::Depth));
+                    }
+                    self.outer.push(self.left);
+                    self.left = head.values();
                 }
-                self.left.push(head.values());
+                if let Some(name) = limits.exceeded(head) {
+                    return Err(self.error(Reason::Length(name)));
+                }
+                self.at = self.at.saturating_add(head.size + head.body());
             }
-            limits.check(head, self.at)?;
-            self.at = self
-                .at
-                .saturating_add(head.size)
-                .saturating_add(head.body());
+            match self.outer.pop() {
+                Some(left) => self.left = left,
+                None => return Ok((self.at <= data.len()).then_some(self.at)),
+            }
         }
-        Ok((self.at <= data.len()).then_some(self.at))
+    }
+
+    #[cold]
+    fn error(&self, reason: Reason) -> DecodeError {
+        DecodeError::new(reason, self.at)
     }
 
     /// Forgets the bytes that were looked at, and returns how many of `len` those are.
@@ -141,41 +157,33 @@ pub struct Head {
 
 impl Head {
     /// Reads the head that data starts with; nothing if the data ends inside it.
+    #[inline]
     pub fn read(data: &[u8]) -> Result<Option<Self>, Reason> {
-        const LIST: Kind = Kind::Holds(Container::List);
-        const MAP: Kind = Kind::Holds(Container::Map);
-        let Some((&first, rest)) = data.split_first() else {
-            return Ok(None);
+        match data.split_first() {
+            Some((&first, rest)) => Self::new(first, rest),
+            None => Ok(None),
+        }
+    }
+
+    #[inline(always)]
+    fn new(first: u8, rest: &[u8]) -> Result<Option<Self>, Reason> {
+        let Some(form) = FORMS[usize::from(first)] else {
+            return Err(Reason::Format(first));
         };
-        let fixed = |kind, len| (kind, 0, len);
-        let counted = |kind, width: u8| (kind, 1 << width, 0);
-        let (kind, width, len) = match first {
-            0..=FIXINT_MAX | NEGATIVE_FIXINT.. | NIL | FALSE | TRUE => fixed(Kind::Plain, 0),
-            UINT8 | INT8 => fixed(Kind::Plain, 1),
-            UINT16 | INT16 => fixed(Kind::Plain, 2),
-            UINT32 | INT32 | FLOAT32 => fixed(Kind::Plain, 4),
-            UINT64 | INT64 | FLOAT64 => fixed(Kind::Plain, 8),
-            FIXMAP..=FIXMAP_MAX => fixed(MAP, first - FIXMAP),
-            FIXARRAY..=FIXARRAY_MAX => fixed(LIST, first - FIXARRAY),
-            FIXSTR..=FIXSTR_MAX => fixed(Kind::Str, first - FIXSTR),
-            FIXEXT1..=FIXEXT16 => fixed(Kind::Ext, 1 << (first - FIXEXT1)),
-            BIN8..=BIN32 => counted(Kind::Bin, first - BIN8),
-            EXT8..=EXT32 => counted(Kind::Ext, first - EXT8),
-            STR8..=STR32 => counted(Kind::Str, first - STR8),
-            ARRAY16 | ARRAY32 => counted(LIST, first - ARRAY16 + 1),
-            MAP16 | MAP32 => counted(MAP, first - MAP16 + 1),
-            _ => return Err(Reason::Format(first)),
+        let count = match form.width {
+            0 => Some(usize::from(form.len)),
+            1 => rest.first().map(|count| usize::from(*count)),
+            2 => rest
+                .first_chunk()
+                .map(|count| u16::from_be_bytes(*count).into()),
+            _ => rest
+                .first_chunk()
+                .map(|count| u32::from_be_bytes(*count) as usize),
         };
-        let Some(count) = rest.get(..width) else {
-            return Ok(None);
-        };
-        let counted = count
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-        Ok(Some(Self {
-            kind,
-            len: counted + usize::from(len),
-            size: 1 + width,
+        Ok(count.map(|len| Self {
+            kind: form.kind,
+            len,
+            size: 1 + usize::from(form.width),
         }))
     }
 
@@ -196,4 +204,47 @@ impl Head {
             _ => 0,
         }
     }
+}
+
+/// What the first byte of a value says.
+#[derive(Clone, Copy)]
+struct Form {
+    kind: Kind,
+    /// The bytes behind it that hold the length.
+    width: u8,
+    /// The length, if no bytes hold it.
+    len: u8,
+}
+
+static FORMS: [Option<Form>; 256] = {
+    let mut forms = [None; 256];
+    let mut first = 0;
+    while first < 256 {
+        forms[first] = form(first as u8);
+        first += 1;
+    }
+    forms
+};
+
+const fn form(first: u8) -> Option<Form> {
+    const LIST: Kind = Kind::Holds(Container::List);
+    const MAP: Kind = Kind::Holds(Container::Map);
+    let (kind, width, len) = match first {
+        0..=FIXINT_MAX | NEGATIVE_FIXINT.. | NIL | FALSE | TRUE => (Kind::Plain, 0, 0),
+        UINT8 | INT8 => (Kind::Plain, 0, 1),
+        UINT16 | INT16 => (Kind::Plain, 0, 2),
+        UINT32 | INT32 | FLOAT32 => (Kind::Plain, 0, 4),
+        UINT64 | INT64 | FLOAT64 => (Kind::Plain, 0, 8),
+        FIXMAP..=FIXMAP_MAX => (MAP, 0, first - FIXMAP),
+        FIXARRAY..=FIXARRAY_MAX => (LIST, 0, first - FIXARRAY),
+        FIXSTR..=FIXSTR_MAX => (Kind::Str, 0, first - FIXSTR),
+        FIXEXT1..=FIXEXT16 => (Kind::Ext, 0, 1 << (first - FIXEXT1)),
+        STR8..=STR32 => (Kind::Str, 1 << (first - STR8), 0),
+        BIN8..=BIN32 => (Kind::Bin, 1 << (first - BIN8), 0),
+        EXT8..=EXT32 => (Kind::Ext, 1 << (first - EXT8), 0),
+        ARRAY16 | ARRAY32 => (LIST, 2 << (first - ARRAY16), 0),
+        MAP16 | MAP32 => (MAP, 2 << (first - MAP16), 0),
+        _ => return None,
+    };
+    Some(Form { kind, width, len })
 }

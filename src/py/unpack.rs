@@ -190,6 +190,11 @@ impl Choices {
     }
 
     /// Returns whether nothing is chosen but what keys may be.
+    pub(crate) fn is_default(&self) -> bool {
+        self.is_plain() && self.lengths == Lengths::default()
+    }
+
+    /// Returns whether objects are built as by default, but for what keys may be.
     fn is_plain(&self) -> bool {
         self.use_list
             && !self.raw

@@ -277,6 +277,14 @@ impl Stream {
 
     fn value<'py>(&mut self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>, Failure> {
         let data = &self.buffer[self.head..];
+        if self.scan.is_new() && self.choices.is_default() {
+            // Mostly the value is whole, and if not, nobody sees that it was tried. Whatever
+            // fits into the buffer is within its limits.
+            if let Ok((value, end)) = self.choices.read(py, data) {
+                self.finish(end);
+                return Ok(Some(value));
+            }
+        }
         let Some(end) = self.scan.advance(data, &self.limits)? else {
             return Ok(None);
         };
