@@ -128,7 +128,7 @@ class Unpacker:
         max_map_len: int = -1,
         max_ext_len: int = -1,
     ) -> None: ...
-    def feed(self, next_bytes: Buffer, /) -> None:
+    def feed(self, next_bytes: Buffer) -> None:
         """Take more bytes. Raises `BufferFull`, and takes none, if those are too many."""
 
     def unpack(self) -> Any:
@@ -149,7 +149,7 @@ class Unpacker:
         Any other value is a ValueError, and stays the next one.
         """
 
-    def read_bytes(self, nbytes: int, /) -> bytes:
+    def read_bytes(self, nbytes: int) -> bytes:
         """Return so many bytes as they are; fewer if there are no more."""
 
     def tell(self) -> int:

@@ -72,7 +72,6 @@ max_array_len=-1, max_map_len=-1, max_ext_len=-1)"
         })
     }
 
-    #[pyo3(signature = (next_bytes, /))]
     fn feed(&self, next_bytes: &Bound<'_, PyAny>) -> PyResult<()> {
         self.work(|stream| {
             if stream.read.is_some() {
@@ -103,7 +102,6 @@ max_array_len=-1, max_map_len=-1, max_ext_len=-1)"
         self.next(py, task)?.ok_or_else(out_of_data)
     }
 
-    #[pyo3(signature = (nbytes, /))]
     fn read_bytes<'py>(&self, py: Python<'py>, nbytes: usize) -> PyResult<Bound<'py, PyBytes>> {
         self.work(|stream| stream.read_bytes(py, nbytes))
     }
