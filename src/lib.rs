@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`error`] | says what is wrong with input, and where |
+//! | [`simd`] | vector kernels for base64, text and JSON, chosen at run time |
 //! | [`base64`] | strict and forgiving decoding, encoding |
 //! | [`msgpack`] | one reader with many sinks, and a writer |
 //! | [`decrypt`] | base64, MessagePack and JSON text with the habits that bots rely on |
@@ -21,6 +22,7 @@ pub mod error;
 pub mod msgpack;
 #[cfg(feature = "python")]
 mod py;
+pub mod simd;
 #[cfg(feature = "net")]
 pub mod transport;
 

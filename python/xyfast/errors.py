@@ -12,6 +12,9 @@
     │   │   ├── TextError             a string is not UTF-8 (UnicodeDecodeError)
     │   │   └── UnhashableKey         a list or map is a key (TypeError)
     │   └── EncodeError               an object has no MessagePack form
+    │       ├── UnsupportedType (TypeError)
+    │       ├── OutOfRange (OverflowError)
+    │       └── LoneSurrogate (UnicodeEncodeError)
     ├── UnpackException
     │   ├── BufferFull                an Unpacker would have to hold more than it may
     │   └── OutOfData                 an Unpacker has no whole value
@@ -41,8 +44,10 @@ __all__ = [
     "ExtraData",
     "FormatError",
     "LoginRequired",
+    "LoneSurrogate",
     "NotSent",
     "OutOfData",
+    "OutOfRange",
     "ProtocolError",
     "RequestError",
     "SendRefused",
@@ -54,6 +59,7 @@ __all__ = [
     "TokenError",
     "UnhashableKey",
     "UnpackException",
+    "UnsupportedType",
     "XyfastError",
 ]
 
@@ -148,7 +154,19 @@ class UnhashableKey(DecodeError, TypeError):
 
 
 class EncodeError(CodecError):
-    """An object has no MessagePack form; the message names its type."""
+    """An object has no MessagePack form, or is nested too deeply, or is too long."""
+
+
+class UnsupportedType(EncodeError, TypeError):
+    """An object is of a type that has no MessagePack form; the message names the type."""
+
+
+class OutOfRange(EncodeError, OverflowError):
+    """A number needs more bits than there is room for."""
+
+
+class LoneSurrogate(EncodeError, UnicodeEncodeError):
+    """A str holds surrogates. They are the ``object``, without the text around them."""
 
 
 class ConfigError(XyfastError, ValueError):

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::errors::Failure;
 use super::input::Input;
@@ -80,28 +80,4 @@ fn follow<'py>(tree: &Bound<'py, PyAny>, path: &str) -> PyResult<Option<Bound<'p
         }
     }
     Ok(Some(value))
-}
-
-/// Decode base64 text.
-#[pyfunction]
-#[pyo3(signature = (data, /, *, strict = true))]
-pub(crate) fn b64decode<'py>(
-    data: &Bound<'py, PyAny>,
-    strict: bool,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let text = Input::text(data)?;
-    let bytes = if strict {
-        base64::decode(text.as_bytes()?)
-    } else {
-        base64::decode_forgiving(text.as_bytes()?)
-    };
-    Ok(PyBytes::new(data.py(), &bytes?))
-}
-
-/// Encode bytes as base64 text.
-#[pyfunction]
-#[pyo3(signature = (data, /))]
-pub(crate) fn b64encode<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
-    let text = base64::encode(Input::buffer(data)?.as_bytes());
-    Ok(PyString::new(data.py(), &text))
 }

@@ -13,10 +13,13 @@ pub(crate) mod raised {
     pyo3::import_exception!(xyfast.errors, EncodeError);
     pyo3::import_exception!(xyfast.errors, ExtraData);
     pyo3::import_exception!(xyfast.errors, FormatError);
+    pyo3::import_exception!(xyfast.errors, LoneSurrogate);
     pyo3::import_exception!(xyfast.errors, OutOfData);
+    pyo3::import_exception!(xyfast.errors, OutOfRange);
     pyo3::import_exception!(xyfast.errors, StackError);
     pyo3::import_exception!(xyfast.errors, TextError);
     pyo3::import_exception!(xyfast.errors, UnhashableKey);
+    pyo3::import_exception!(xyfast.errors, UnsupportedType);
 }
 
 impl From<DecodeError> for PyErr {

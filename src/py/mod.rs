@@ -1,5 +1,6 @@
 //! The Python module `xyfast._core`.
 
+mod base64;
 mod codec;
 mod dedup;
 mod errors;
@@ -15,7 +16,9 @@ mod unpacker;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use super::codec::{b64decode, b64encode, decode, decrypt, pick};
+    use super::base64::{a2b_base64, b2a_base64, b64decode, b64encode};
+    #[pymodule_export]
+    use super::codec::{decode, decrypt, pick};
     #[pymodule_export]
     use super::dedup::DedupCache;
     #[pymodule_export]
@@ -23,7 +26,7 @@ mod _core {
     #[pymodule_export]
     use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
-    use super::pack::packb;
+    use super::pack::{packb, Packer};
     #[pymodule_export]
     use super::unpack::unpackb;
     #[pymodule_export]

@@ -10,6 +10,7 @@ mod naive;
 mod pick;
 mod properties;
 mod scan;
+mod simd;
 #[cfg(feature = "net")]
 mod transport;
 mod vectors;

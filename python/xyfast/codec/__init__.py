@@ -7,6 +7,7 @@ and options are those of its version `version`. docs/msgpack.md tells the differ
 from __future__ import annotations
 
 from xyfast._core import (
+    Packer,
     Unpacker,
     b64decode,
     b64encode,
@@ -40,6 +41,7 @@ __all__ = [
     "PackException",
     "PackOverflowError",
     "PackValueError",
+    "Packer",
     "StackError",
     "Timestamp",
     "UnpackException",

@@ -1,0 +1,96 @@
+//! Kernels for x86-64: SSSE3 with SSE4.1, and AVX2.
+#![allow(unsafe_code)]
+
+mod base64;
+mod json;
+mod text;
+
+use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
+
+use super::Widened;
+
+/// Proof that the machine has SSSE3 and SSE4.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sse41(());
+
+/// Proof that the machine has AVX2, BMI1 and BMI2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Avx2(());
+
+impl Sse41 {
+    pub(super) fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("ssse3") && is_x86_feature_detected!("sse4.1");
+        has.then_some(Self(()))
+    }
+}
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2");
+        has.then_some(Self(()))
+    }
+}
+
+/// Makes the kernels methods of the proof that they may be called.
+macro_rules! kernels {
+    ($proof:ty, $level:ident) => {
+        impl $proof {
+            kernels! { $level
+                base64::base64_decode(text: &[u8], out: &mut [MaybeUninit<u8>]) -> (usize, usize);
+                base64::base64_encode(data: &[u8], out: &mut [MaybeUninit<u8>]) -> (usize, usize);
+                text::widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened>;
+                text::widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened>;
+                text::narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
+                text::narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
+                text::narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
+                json::json_plain(bytes: &[u8]) -> usize;
+                json::json_escape(bytes: &[u8], out: &mut Vec<u8>) -> ();
+            }
+        }
+    };
+    ($level:ident $($theme:ident::$kernel:ident($($name:ident: $type:ty),*) -> $made:ty;)*) => {
+        $(
+            #[inline]
+            pub(super) fn $kernel(self, $($name: $type),*) -> $made {
+                // SAFETY: a value of this type exists only where the features do.
+                unsafe { $theme::$level::$kernel($($name),*) }
+            }
+        )*
+    };
+}
+
+kernels!(Sse41, sse41);
+kernels!(Avx2, avx2);
+
+/// Loads and stores at element `AT` of an array, as many bytes as the name says.
+macro_rules! access {
+    ($($feature:literal $size:literal $vector:ty: $load:ident $read:ident $store:ident $write:ident;)*) => {$(
+        #[inline]
+        #[target_feature(enable = $feature)]
+        fn $load<const AT: usize, T: Into<u32>, const N: usize>(from: &[T; N]) -> $vector {
+            const { assert!(AT * size_of::<T>() + $size <= size_of::<[T; N]>()) };
+            // SAFETY: the assertion keeps the bytes within the array. They are initialised,
+            // since numbers have no padding, and need not be aligned.
+            unsafe { $read(from.as_ptr().add(AT).cast()) }
+        }
+
+        #[inline]
+        #[target_feature(enable = $feature)]
+        fn $store<const AT: usize, T, const N: usize>(to: &mut [MaybeUninit<T>; N], vector: $vector) {
+            const { assert!(AT * size_of::<T>() + $size <= size_of::<[T; N]>()) };
+            // SAFETY: the assertion keeps the bytes within the array. They need not be
+            // aligned.
+            unsafe { $write(to.as_mut_ptr().add(AT).cast(), vector) }
+        }
+    )*};
+}
+
+access! {
+    "sse2" 4 __m128i: load4 _mm_loadu_si32 store4 _mm_storeu_si32;
+    "sse2" 8 __m128i: load8 _mm_loadl_epi64 store8 _mm_storel_epi64;
+    "sse2" 16 __m128i: load16 _mm_loadu_si128 store16 _mm_storeu_si128;
+    "avx" 32 __m256i: load32 _mm256_loadu_si256 store32 _mm256_storeu_si256;
+}

@@ -1,0 +1,327 @@
+//! UTF-8 from and to code units.
+//!
+//! A character of three bytes is put together in a lane of 32 bits. Whether it was one, and
+//! is one, is read off the lane afterwards.
+
+pub(super) mod sse41 {
+    use std::arch::x86_64::*;
+    use std::mem::MaybeUninit;
+
+    use super::super::super::walk::transcode;
+    use super::super::super::Widened;
+    use super::super::{load16, load8, store16, store8};
+
+    #[target_feature(enable = "ssse3,sse4.1")]
+    pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
+        transcode(
+            utf8,
+            out,
+            4,
+            |from, to| {
+                let bytes = load16::<0, _, _>(from);
+                store16::<0, _, _>(to, _mm_cvtepu8_epi16(bytes));
+                store16::<8, _, _>(to, _mm_cvtepu8_epi16(_mm_srli_si128(bytes, 8)));
+                ascii_run(bytes)
+            },
+            |from, to| {
+                let (points, count) = points(load16::<0, _, _>(from));
+                store8::<0, _, _>(to, _mm_packus_epi32(points, points));
+                count
+            },
+        )
+    }
+
+    #[target_feature(enable = "ssse3,sse4.1")]
+    pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
+        transcode(
+            utf8,
+            out,
+            4,
+            |from, to| {
+                let bytes = load16::<0, _, _>(from);
+                store16::<0, _, _>(to, _mm_cvtepu8_epi32(bytes));
+                store16::<4, _, _>(to, _mm_cvtepu8_epi32(_mm_srli_si128(bytes, 4)));
+                store16::<8, _, _>(to, _mm_cvtepu8_epi32(_mm_srli_si128(bytes, 8)));
+                store16::<12, _, _>(to, _mm_cvtepu8_epi32(_mm_srli_si128(bytes, 12)));
+                ascii_run(bytes)
+            },
+            |from, to| {
+                let (points, count) = points(load16::<0, _, _>(from));
+                store16::<0, _, _>(to, points);
+                count
+            },
+        )
+    }
+
+    #[target_feature(enable = "ssse3,sse4.1")]
+    pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        let made = transcode(
+            units,
+            out,
+            0,
+            |from, to| {
+                let bytes = load16::<0, _, _>(from);
+                store16::<0, _, _>(to, bytes);
+                ascii_run(bytes)
+            },
+            |_, _| 0,
+        );
+        Some(made?.len)
+    }
+
+    #[target_feature(enable = "ssse3,sse4.1")]
+    pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        let made = transcode(
+            units,
+            out,
+            4,
+            |from, to| {
+                let (low, high) = (load16::<0, _, _>(from), load16::<8, _, _>(from));
+                store16::<0, _, _>(to, _mm_packus_epi16(low, high));
+                let top = |units| _mm_min_epu16(units, _mm_set1_epi16(0x80));
+                ascii_run(_mm_packus_epi16(top(low), top(high)))
+            },
+            |from, to| {
+                let points = _mm_cvtepu16_epi32(load8::<0, _, _>(from));
+                let (bytes, count) = utf8(points);
+                store16::<0, _, _>(to, bytes);
+                count
+            },
+        );
+        Some(made?.len)
+    }
+
+    #[target_feature(enable = "ssse3,sse4.1")]
+    pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        let made = transcode(
+            units,
+            out,
+            4,
+            |from, to| {
+                let top = |units| _mm_min_epu32(units, _mm_set1_epi32(0x80));
+                let low =
+                    _mm_packus_epi32(top(load16::<0, _, _>(from)), top(load16::<4, _, _>(from)));
+                let high =
+                    _mm_packus_epi32(top(load16::<8, _, _>(from)), top(load16::<12, _, _>(from)));
+                let bytes = _mm_packus_epi16(low, high);
+                store16::<0, _, _>(to, bytes);
+                ascii_run(bytes)
+            },
+            |from, to| {
+                let (bytes, count) = utf8(load16::<0, _, _>(from));
+                store16::<0, _, _>(to, bytes);
+                count
+            },
+        );
+        Some(made?.len)
+    }
+
+    /// Counts the leading bytes of a vector that are ASCII.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    pub(super) fn ascii_run(bytes: __m128i) -> usize {
+        (_mm_movemask_epi8(bytes) | 0x1_0000).trailing_zeros() as usize
+    }
+
+    /// Puts four characters of three bytes together, and counts the leading ones that are
+    /// valid.
+    #[inline]
+    #[target_feature(enable = "ssse3,sse4.1")]
+    fn points(bytes: __m128i) -> (__m128i, usize) {
+        // Each lane holds the last byte, the middle one and the first.
+        let order = _mm_setr_epi8(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1);
+        let lanes = _mm_shuffle_epi8(bytes, order);
+        let shape = _mm_cmpeq_epi32(
+            _mm_and_si128(lanes, _mm_set1_epi32(0x00f0_c0c0)),
+            _mm_set1_epi32(0x00e0_8080),
+        );
+        let payload = _mm_and_si128(lanes, _mm_set1_epi32(0x000f_3f3f));
+        let pairs = _mm_maddubs_epi16(payload, _mm_set1_epi32(0x0001_4001));
+        let points = _mm_madd_epi16(pairs, _mm_set1_epi32(0x1000_0001));
+        (
+            points,
+            leading(_mm_andnot_si128(too_low_or_surrogate(points), shape)),
+        )
+    }
+
+    /// Spells four code points in three bytes each, and counts the leading ones of which that
+    /// is the spelling.
+    #[inline]
+    #[target_feature(enable = "ssse3,sse4.1")]
+    fn utf8(points: __m128i) -> (__m128i, usize) {
+        let last = _mm_and_si128(_mm_slli_epi32(points, 16), _mm_set1_epi32(0x003f_0000));
+        let middle = _mm_and_si128(_mm_slli_epi32(points, 2), _mm_set1_epi32(0x3f00));
+        let first = _mm_srli_epi32(points, 12);
+        let lanes = _mm_or_si128(
+            _mm_or_si128(first, middle),
+            _mm_or_si128(last, _mm_set1_epi32(0x0080_80e0)),
+        );
+        let order = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+        let small = _mm_cmpeq_epi32(_mm_srli_epi32(points, 16), _mm_setzero_si128());
+        let ok = _mm_andnot_si128(too_low_or_surrogate(points), small);
+        (_mm_shuffle_epi8(lanes, order), leading(ok))
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn too_low_or_surrogate(points: __m128i) -> __m128i {
+        let block = _mm_and_si128(points, _mm_set1_epi32(!0x7ff));
+        _mm_or_si128(
+            _mm_cmpeq_epi32(block, _mm_setzero_si128()),
+            _mm_cmpeq_epi32(block, _mm_set1_epi32(0xd800)),
+        )
+    }
+
+    /// Counts the leading lanes of 32 bits that are set.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn leading(lanes: __m128i) -> usize {
+        _mm_movemask_ps(_mm_castsi128_ps(lanes)).trailing_ones() as usize
+    }
+}
+
+pub(super) mod avx2 {
+    use std::arch::x86_64::*;
+    use std::mem::MaybeUninit;
+
+    use super::super::super::walk::transcode;
+    use super::super::super::Widened;
+    use super::super::{load16, load32, store16, store32};
+    use super::sse41::ascii_run;
+    pub(in super::super) use super::sse41::narrow1;
+
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
+        transcode(
+            utf8,
+            out,
+            8,
+            |from, to| {
+                let bytes = load16::<0, _, _>(from);
+                store32::<0, _, _>(to, _mm256_cvtepu8_epi16(bytes));
+                ascii_run(bytes)
+            },
+            |from, to| {
+                let (points, count) = points(from);
+                let high = _mm256_extracti128_si256(points, 1);
+                let units = _mm_packus_epi32(_mm256_castsi256_si128(points), high);
+                store16::<0, _, _>(to, units);
+                count
+            },
+        )
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
+        transcode(
+            utf8,
+            out,
+            8,
+            |from, to| {
+                let bytes = load16::<0, _, _>(from);
+                store32::<0, _, _>(to, _mm256_cvtepu8_epi32(bytes));
+                store32::<8, _, _>(to, _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)));
+                ascii_run(bytes)
+            },
+            |from, to| {
+                let (points, count) = points(from);
+                store32::<0, _, _>(to, points);
+                count
+            },
+        )
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        let made = transcode(
+            units,
+            out,
+            8,
+            |from, to| {
+                let (low, high) = (load16::<0, _, _>(from), load16::<8, _, _>(from));
+                store16::<0, _, _>(to, _mm_packus_epi16(low, high));
+                let top = |units| _mm_min_epu16(units, _mm_set1_epi16(0x80));
+                ascii_run(_mm_packus_epi16(top(low), top(high)))
+            },
+            |from, to| utf8(_mm256_cvtepu16_epi32(load16::<0, _, _>(from)), to),
+        );
+        Some(made?.len)
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        let made = transcode(
+            units,
+            out,
+            8,
+            |from, to| {
+                let top = |units| _mm256_min_epu32(units, _mm256_set1_epi32(0x80));
+                // Packing works on the halves apart, so that the words come out crossed.
+                let crossed =
+                    _mm256_packus_epi32(top(load32::<0, _, _>(from)), top(load32::<8, _, _>(from)));
+                let units = _mm256_permute4x64_epi64(crossed, 0b11_01_10_00);
+                let high = _mm256_extracti128_si256(units, 1);
+                let bytes = _mm_packus_epi16(_mm256_castsi256_si128(units), high);
+                store16::<0, _, _>(to, bytes);
+                ascii_run(bytes)
+            },
+            |from, to| utf8(load32::<0, _, _>(from), to),
+        );
+        Some(made?.len)
+    }
+
+    /// As at the lower level, for eight characters.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn points(bytes: &[u8; 32]) -> (__m256i, usize) {
+        let order = _mm_setr_epi8(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1);
+        let bytes = _mm256_set_m128i(load16::<12, _, _>(bytes), load16::<0, _, _>(bytes));
+        let lanes = _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(order));
+        let shape = _mm256_cmpeq_epi32(
+            _mm256_and_si256(lanes, _mm256_set1_epi32(0x00f0_c0c0)),
+            _mm256_set1_epi32(0x00e0_8080),
+        );
+        let payload = _mm256_and_si256(lanes, _mm256_set1_epi32(0x000f_3f3f));
+        let pairs = _mm256_maddubs_epi16(payload, _mm256_set1_epi32(0x0001_4001));
+        let points = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x1000_0001));
+        let ok = _mm256_andnot_si256(too_low_or_surrogate(points), shape);
+        (points, leading(ok))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn utf8(points: __m256i, to: &mut [MaybeUninit<u8>; 32]) -> usize {
+        let last = _mm256_and_si256(
+            _mm256_slli_epi32(points, 16),
+            _mm256_set1_epi32(0x003f_0000),
+        );
+        let middle = _mm256_and_si256(_mm256_slli_epi32(points, 2), _mm256_set1_epi32(0x3f00));
+        let first = _mm256_srli_epi32(points, 12);
+        let lanes = _mm256_or_si256(
+            _mm256_or_si256(first, middle),
+            _mm256_or_si256(last, _mm256_set1_epi32(0x0080_80e0)),
+        );
+        let order = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+        let bytes = _mm256_shuffle_epi8(lanes, _mm256_broadcastsi128_si256(order));
+        store16::<0, _, _>(to, _mm256_castsi256_si128(bytes));
+        store16::<12, _, _>(to, _mm256_extracti128_si256(bytes, 1));
+        let small = _mm256_cmpeq_epi32(_mm256_srli_epi32(points, 16), _mm256_setzero_si256());
+        leading(_mm256_andnot_si256(too_low_or_surrogate(points), small))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn too_low_or_surrogate(points: __m256i) -> __m256i {
+        let block = _mm256_and_si256(points, _mm256_set1_epi32(!0x7ff));
+        _mm256_or_si256(
+            _mm256_cmpeq_epi32(block, _mm256_setzero_si256()),
+            _mm256_cmpeq_epi32(block, _mm256_set1_epi32(0xd800)),
+        )
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn leading(lanes: __m256i) -> usize {
+        _mm256_movemask_ps(_mm256_castsi256_ps(lanes)).trailing_ones() as usize
+    }
+}
