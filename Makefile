@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MATURIN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin
-RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
+RUST := Cargo.toml Cargo.lock build.rs pyproject.toml $(shell find src -name '*.rs')
 
 .PHONY: help demo test dev rust-test msgpack-suite types lint bench wheel check format clean
 

@@ -77,7 +77,11 @@ impl<'s, 'py> Output<'s, 'py> {
 
     /// Writes a head whose size depends on the body, which `fill` writes first and measures;
     /// returns whether it could.
-    pub(super) fn measured(
+    ///
+    /// # Safety
+    ///
+    /// `fill` has written as many bytes as it says.
+    pub(super) unsafe fn measured(
         &mut self,
         most: usize,
         head: impl Fn(usize) -> Result<Head, Raised>,
@@ -112,10 +116,12 @@ impl<'s, 'py> Output<'s, 'py> {
     #[cold]
     #[inline(never)]
     fn grow(&mut self, more: usize) -> Result<(), Raised> {
-        let cap = self.len.saturating_add(more).saturating_add(self.cap);
-        let cap = cap
-            .max(LAST.load(Ordering::Relaxed))
-            .min(isize::MAX as usize);
+        let need = self.len.saturating_add(more).saturating_add(self.cap);
+        // The next result is often as large as the last one, which is believed step by step.
+        let like_last = LAST
+            .load(Ordering::Relaxed)
+            .min(self.cap.saturating_mul(64));
+        let cap = need.max(like_last).min(isize::MAX as usize);
         // SAFETY: the thread is attached. What was written is copied to a place that has
         // room for it, before its owner goes away.
         unsafe {
