@@ -10,6 +10,7 @@ mod input;
 mod links;
 mod object;
 mod pack;
+mod stream;
 mod unpack;
 mod unpacker;
 
