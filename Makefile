@@ -9,7 +9,7 @@ RUST := Cargo.toml Cargo.lock build.rs pyproject.toml $(shell find src -name '*.
 BENCH_VENV := .venv-bench-$(notdir $(PYTHON))
 RUN := $(VENV)/bench.json
 
-.PHONY: help demo test dev rust-test types lint bench bench-run bench-rust wheel check format clean
+.PHONY: help demo test dev rust-test msgpack-suite types lint bench bench-run bench-rust wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -24,6 +24,9 @@ dev: $(VENV)/.debug ## build the module into .venv, with the test tools
 
 rust-test:
 	cargo test --quiet
+
+msgpack-suite: dev ## download the tests of msgpack and run them on the codec
+	$(BIN)/python tests/conformance/run_msgpack_suite.py
 
 types: dev ## mypy (strict), and the stub of the Rust module against the module
 	$(BIN)/mypy

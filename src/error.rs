@@ -28,8 +28,14 @@ pub enum Reason {
     KeyType(&'static str),
     /// A key is of type `bytes`, which JSON text has no name for.
     BytesKey,
+    /// Too many of a map's keys have one hash.
+    SameHash,
     /// Lists and maps are nested more deeply than allowed.
     Depth,
+    /// A length is above the option of this name.
+    Length(&'static str),
+    /// The next value is no such container.
+    Other(Container),
     /// An extension type that is reserved or not taken here.
     Extension(i8),
     /// A timestamp has a wrong length or a second or more of nanoseconds.
@@ -106,8 +112,10 @@ impl Reason {
             Self::Truncated => "truncated",
             Self::Format(_) => "format",
             Self::Utf8(_) => "utf8",
-            Self::Unhashable(_) | Self::KeyType(_) | Self::BytesKey => "key",
+            Self::Unhashable(_) | Self::KeyType(_) | Self::BytesKey | Self::SameHash => "key",
             Self::Depth => "depth",
+            Self::Length(_) => "length",
+            Self::Other(_) => "type",
             Self::Extension(_) => "extension",
             Self::Timestamp => "timestamp",
             Self::TopLevel => "top-level",
@@ -172,7 +180,10 @@ impl fmt::Display for Reason {
                 "a map key is of type {name}; strict_map_key=True takes str and bytes only"
             ),
             Self::BytesKey => f.write_str("a map key is of type bytes and has no name in JSON"),
+            Self::SameHash => f.write_str("too many keys of a map have the same hash"),
             Self::Depth => f.write_str("lists and maps are nested too deeply"),
+            Self::Length(name) => write!(f, "a length exceeds {name}"),
+            Self::Other(kind) => write!(f, "the next value is no {}", kind.type_name()),
             Self::Extension(code) => write!(f, "extension type {code} is not taken here"),
             Self::Timestamp => f.write_str("a timestamp is malformed"),
             Self::TopLevel => f.write_str("the payload is not a map"),

@@ -1,4 +1,4 @@
-"""The examples of both READMEs run as they stand."""
+"""The examples of both READMEs and of the pages run as they stand."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from xyfast.testing import FakeServer
 
 ROOT = Path(__file__).parent.parent
 READMES = ["README.md", "README.zh-CN.md"]
+PAGES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -65,6 +66,12 @@ def test_the_codec_and_fake_server_examples_run(name: str, tmp_path: Path) -> No
         runpy.run_path(write(tmp_path, code), run_name="__main__")
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_the_examples_of_the_pages_run(name: str, tmp_path: Path) -> None:
+    for code in blocks(name, "python"):
+        runpy.run_path(write(tmp_path, code), run_name="__main__")
+
+
 def test_both_readmes_show_the_same_code() -> None:
     def code(name: str) -> list[str]:
         found = blocks(name, "python") + blocks(name, "sh") + blocks(name, "toml")
@@ -74,11 +81,13 @@ def test_both_readmes_show_the_same_code() -> None:
     assert code("README.md") == code("README.zh-CN.md")
 
 
-@pytest.mark.parametrize("name", [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
+@pytest.mark.parametrize(
+    "name", [*READMES, *PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
+)
 def test_links_to_files_lead_somewhere(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (ROOT / target).exists(), target
+        assert (ROOT / name).parent.joinpath(target).exists(), target
 
 
 def test_every_file_of_the_layout_exists() -> None:

@@ -3,14 +3,18 @@
 import builtins
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Literal, final
+from typing import Any, Final, Literal, Protocol, final, type_check_only
 
-from typing_extensions import Buffer, disjoint_base  # only read by type checkers
+from typing_extensions import Buffer, Self, disjoint_base  # only read by type checkers
 
 from xyfast.errors import DecodeError
 
 build_profile: Final[str]
 """``"release"`` or ``"debug"``; timings of a debug build mean nothing."""
+
+@type_check_only
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 def decrypt(payload: object, /) -> str:
     """Return the text that the pure-Python ``decrypt`` of existing bots returns.
@@ -40,18 +44,124 @@ def decode(payload: str | Buffer, /, *, max_depth: int = 512) -> dict[str, Any]:
     {'1': 'a'}
     """
 
-def unpackb(data: Buffer, /, *, strict_map_key: bool = True, max_depth: int = 512) -> Any:
+def unpackb(
+    packed: Buffer,
+    *,
+    object_hook: Callable[[dict[Any, Any]], Any] | None = None,
+    list_hook: Callable[[Any], Any] | None = None,
+    use_list: bool = True,
+    raw: bool = False,
+    timestamp: Literal[0, 1, 2, 3] = 0,
+    strict_map_key: bool = True,
+    unicode_errors: str | None = None,
+    object_pairs_hook: Callable[[list[tuple[Any, Any]]], Any] | None = None,
+    ext_hook: Callable[[int, bytes], Any] | None = None,
+    max_str_len: int = -1,
+    max_bin_len: int = -1,
+    max_array_len: int = -1,
+    max_map_len: int = -1,
+    max_ext_len: int = -1,
+) -> Any:
     r"""Return the one value that MessagePack data holds, as ``msgpack.unpackb`` does.
 
-    Arrays become lists, extension types `ExtType`, timestamps `Timestamp`. Map keys must
-    be str or bytes unless ``strict_map_key`` is False; lists and dicts are never keys.
+    Arrays become lists, or tuples with ``use_list=False``. Strings become str, or bytes
+    with ``raw``; ``unicode_errors`` says what becomes of those that are not UTF-8, as the
+    errors of ``bytes.decode``. Map keys must be str or bytes unless ``strict_map_key`` is
+    False; then they may be whatever has a hash. Timestamps become `Timestamp`, float
+    seconds, int nanoseconds or datetime, for a ``timestamp`` of 0, 1, 2 or 3.
 
-    Raises `ExtraData` if more data follows the value, else `DecodeError`. No length is
-    believed that the data cannot hold.
+    What a hook returns takes the place of a value: ``object_hook`` is called with every
+    dict, ``object_pairs_hook`` with the list of key and value pairs of every map,
+    ``list_hook`` with every list or tuple, ``ext_hook`` with code and data of every
+    extension type but timestamps (without a hook, it becomes `ExtType`).
+
+    Raises `ExtraData` if more data follows the value, else `DecodeError` or a subclass. No
+    length is believed that the data cannot hold, none above ``max_..._len`` is taken, and
+    nothing is nested in more than 1024 lists and maps.
 
     >>> unpackb(b"\x82\xa1a\x01\xa1b\x90")
     {'a': 1, 'b': []}
+    >>> unpackb(b"\x81\x92\x01\x02\xc0", use_list=False, strict_map_key=False)
+    {(1, 2): None}
     """
+
+@disjoint_base
+class Unpacker:
+    r"""Decodes values that come in pieces, as ``msgpack.Unpacker`` does.
+
+    Bytes are fed, or read from ``file_like`` in portions of ``read_size``; 0 means 1 MiB or
+    ``max_buffer_size``, whichever is less. An iteration ends where no whole value is left
+    and may go on after more bytes were fed. At most ``max_buffer_size`` bytes are held, so
+    no value may be larger; 0 means 2**31 - 1. The other options are those of `unpackb`.
+
+    Raises `BufferFull`, `OutOfData`, and what `unpackb` raises; ``offset`` then counts from
+    the start of the stream. Once the data was wrong, every further call raises the same
+    error, since nobody knows where the next value starts. What a hook or the file raises
+    leaves the stream as it is, behind or before the value. A hook, or another thread, that
+    calls an Unpacker at work gets a RuntimeError.
+
+    >>> unpacker = Unpacker()
+    >>> unpacker.feed(b"\x01\xa2h")
+    >>> list(unpacker)
+    [1]
+    >>> unpacker.feed(b"i")
+    >>> unpacker.unpack()
+    'hi'
+    """
+
+    def __init__(
+        self,
+        file_like: _Readable | None = None,
+        *,
+        read_size: int = 0,
+        use_list: bool = True,
+        raw: bool = False,
+        timestamp: Literal[0, 1, 2, 3] = 0,
+        strict_map_key: bool = True,
+        object_hook: Callable[[dict[Any, Any]], Any] | None = None,
+        object_pairs_hook: Callable[[list[tuple[Any, Any]]], Any] | None = None,
+        list_hook: Callable[[Any], Any] | None = None,
+        unicode_errors: str | None = None,
+        max_buffer_size: int = 104857600,
+        ext_hook: Callable[[int, bytes], Any] | None = None,
+        max_str_len: int = -1,
+        max_bin_len: int = -1,
+        max_array_len: int = -1,
+        max_map_len: int = -1,
+        max_ext_len: int = -1,
+    ) -> None: ...
+    def feed(self, next_bytes: Buffer) -> None:
+        """Take more bytes. Raises `BufferFull`, and takes none, if those are too many."""
+
+    def unpack(self) -> Any:
+        """Return the next value. Raises `OutOfData` if it is not whole yet."""
+
+    def skip(self) -> None:
+        """Pass over the next value. Raises `OutOfData` if it is not whole yet."""
+
+    def read_array_header(self) -> int:
+        """Return the length of the next value, a list, whose items are then the next values.
+
+        Any other value is a ValueError, and stays the next one.
+        """
+
+    def read_map_header(self) -> int:
+        """Return the length of the next value, a map, whose keys and values follow by turns.
+
+        Any other value is a ValueError, and stays the next one.
+        """
+
+    def read_bytes(self, nbytes: int) -> bytes:
+        """Return so many bytes as they are; fewer if there are no more."""
+
+    def tell(self) -> int:
+        """Return how many bytes stand before the next value."""
+
+    def __iter__(self) -> Self:
+        """Return the Unpacker."""
+
+    def __next__(self) -> Any:
+        """Return the next value."""
 
 def packb(
     o: object,

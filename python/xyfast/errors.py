@@ -6,11 +6,18 @@
     ├── CodecError (ValueError)
     │   ├── DecodeError               bytes are not what they should be; says where
     │   │   ├── DecryptError          the same from decrypt(), with the text users know
-    │   │   └── ExtraData             one value was read, bytes are left
+    │   │   ├── ExtraData             one value was read, bytes are left
+    │   │   ├── FormatError           a byte that starts no value (UnpackException)
+    │   │   ├── StackError            lists and maps nested too deeply (UnpackException)
+    │   │   ├── TextError             a string is not UTF-8 (UnicodeDecodeError)
+    │   │   └── UnhashableKey         a list or map is a key (TypeError)
     │   └── EncodeError               an object has no MessagePack form
     │       ├── UnsupportedType (TypeError)
     │       ├── OutOfRange (OverflowError)
     │       └── LoneSurrogate (UnicodeEncodeError)
+    ├── UnpackException
+    │   ├── BufferFull                an Unpacker would have to hold more than it may
+    │   └── OutOfData                 an Unpacker has no whole value
     ├── ConfigError (ValueError)      an account, option or file is wrong; says which
     ├── StateError (RuntimeError)     our caller did something out of turn
     ├── ProtocolError                 the server did something out of turn
@@ -28,23 +35,30 @@ Cookies, tokens and message texts are never part of a message or attribute here.
 from __future__ import annotations
 
 __all__ = [
+    "BufferFull",
     "CodecError",
     "ConfigError",
     "DecodeError",
     "DecryptError",
     "EncodeError",
     "ExtraData",
+    "FormatError",
     "LoginRequired",
     "LoneSurrogate",
     "NotSent",
+    "OutOfData",
     "OutOfRange",
     "ProtocolError",
     "RequestError",
     "SendRefused",
     "SendUnknown",
+    "StackError",
     "StateError",
     "StoreError",
+    "TextError",
     "TokenError",
+    "UnhashableKey",
+    "UnpackException",
     "UnsupportedType",
     "XyfastError",
 ]
@@ -92,6 +106,51 @@ class ExtraData(DecodeError):
 
     def __reduce__(self) -> tuple[type[ExtraData], tuple[object, bytes, int]]:  # type: ignore[override]
         return type(self), (self.unpacked, self.extra, self.offset)
+
+
+class UnpackException(XyfastError):
+    """Base of the exceptions of unpacking, beside ValueError."""
+
+
+class BufferFull(UnpackException):
+    """An `Unpacker` would have to hold more than ``max_buffer_size`` bytes."""
+
+
+class OutOfData(UnpackException):
+    """An `Unpacker` holds no whole value; feed it and call again."""
+
+
+class FormatError(DecodeError, UnpackException):
+    """A byte stands where a value should start, and no value starts with it."""
+
+
+class StackError(DecodeError, UnpackException):
+    """Lists and maps are nested more deeply than allowed."""
+
+
+class TextError(DecodeError, UnicodeDecodeError):
+    """A string is not UTF-8.
+
+    ``start`` and ``end`` are places in the string. ``object`` is empty, since errors hold
+    no texts.
+    """
+
+    def __init__(
+        self, message: str, reason: str = "utf8", offset: int = 0, start: int = 0, end: int = 0
+    ) -> None:
+        UnicodeDecodeError.__init__(self, "utf-8", b"", start, end, reason)
+        self._message = message
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return self._message
+
+    def __reduce__(self) -> tuple[type[TextError], tuple[str, str, int, int, int]]:  # type: ignore[override]
+        return type(self), (self._message, self.reason, self.offset, self.start, self.end)
+
+
+class UnhashableKey(DecodeError, TypeError):
+    """A list or map is the key of a map."""
 
 
 class EncodeError(CodecError):

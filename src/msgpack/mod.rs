@@ -2,12 +2,14 @@
 //!
 //! [`read`] walks the bytes and tells a [`Sink`] what it finds; the sink builds something:
 //! a [`Value`] tree, JSON text ([`json`]), picked fields ([`pick`]) or Python objects.
-//! All sinks share the walk, so they refuse the same inputs.
+//! All sinks share the walk, so they refuse the same inputs. A [`scan`] finds the end of a
+//! value that comes in pieces.
 
 pub mod json;
 pub(crate) mod marker;
 pub mod pick;
 mod reader;
+pub mod scan;
 mod sink;
 mod value;
 mod writer;

@@ -18,6 +18,10 @@ pub struct Options {
     pub max_depth: usize,
     /// Whether extension types and timestamps are read; if not, their formats are unknown.
     pub ext: bool,
+    /// Whether extension types below -1 are read, which MessagePack reserves.
+    pub reserved: bool,
+    /// Whether strings must be UTF-8; if not, the sink takes others too.
+    pub utf8: bool,
 }
 
 impl Options {
@@ -25,11 +29,13 @@ impl Options {
     pub const STANDARD: Self = Self {
         max_depth: DEFAULT_DEPTH,
         ext: true,
+        reserved: false,
+        utf8: true,
     };
     /// The part of MessagePack that payloads use: no extension types.
     pub const PAYLOAD: Self = Self {
-        max_depth: DEFAULT_DEPTH,
         ext: false,
+        ..Self::STANDARD
     };
 }
 
@@ -72,16 +78,38 @@ pub fn read<'a, S: Sink<'a>>(
                     }
                     sink.end_seq(seq)?
                 }
-                Open::Map(mut map, _, mut left) => {
-                    while left > 0 {
-                        left -= 1;
-                        let key = reader.key(sink, &mut map)?;
+                Open::Map(mut map, waiting, mut left) => {
+                    let mut made = waiting.value();
+                    while left > 0 || made.is_some() {
+                        let key = match made.take() {
+                            Some(key) => key,
+                            None => {
+                                left -= 1;
+                                let at = reader.offset();
+                                match reader.head(Key(sink, &mut map))? {
+                                    Head::Scalar(key) => key,
+                                    Head::Container(kind, len) if S::CONTAINER_KEYS => {
+                                        owed += values(Container::Map, left) + 1;
+                                        outer.extend(iter::once_with(|| {
+                                            Open::Map(map, Waiting::Key(at), left)
+                                        }));
+                                        break 'inner ((kind, len), at);
+                                    }
+                                    Head::Container(kind, _) => {
+                                        let known = Reason::Unhashable(kind);
+                                        return Err(reader.first_error::<S>(known, at));
+                                    }
+                                }
+                            }
+                        };
                         let at = reader.offset();
                         match reader.head(Value(sink))? {
                             Head::Scalar(value) => sink.entry(&mut map, key, value)?,
                             Head::Container(kind, len) => {
                                 owed += values(Container::Map, left);
-                                outer.extend(iter::once_with(|| Open::Map(map, Some(key), left)));
+                                outer.extend(iter::once_with(|| {
+                                    Open::Map(map, Waiting::Value(key), left)
+                                }));
                                 break 'inner ((kind, len), at);
                             }
                         }
@@ -96,12 +124,20 @@ pub fn read<'a, S: Sink<'a>>(
                     sink.item(&mut seq, value)?;
                     Open::Seq(seq, left)
                 }
-                Some(Open::Map(mut map, key, left)) => {
+                Some(Open::Map(mut map, waiting, left)) => {
                     owed -= values(Container::Map, left);
-                    if let Some(key) = key {
-                        sink.entry(&mut map, key, value)?;
-                    }
-                    Open::Map(map, None, left)
+                    let waiting = match waiting {
+                        Waiting::Not => Waiting::Not,
+                        Waiting::Value(key) => {
+                            sink.entry(&mut map, key, value)?;
+                            Waiting::Not
+                        }
+                        Waiting::Key(at) => {
+                            owed -= 1;
+                            Waiting::Value(sink.container_key(&mut map, value, at)?)
+                        }
+                    };
+                    Open::Map(map, waiting, left)
                 }
             };
             continue 'containers;
@@ -117,8 +153,28 @@ const INLINE: usize = 8;
 /// not counting the one that is being read.
 enum Open<'a, S: Sink<'a>> {
     Seq(S::Seq, usize),
-    /// The key is that of the container that is being read.
-    Map(S::Map, Option<S::Key>, usize),
+    Map(S::Map, Waiting<S::Key>, usize),
+}
+
+/// What a map does while a container inside it is being read.
+enum Waiting<K> {
+    /// It does not wait.
+    Not,
+    /// It waits for the value of this key.
+    Value(K),
+    /// It waits for a key, which starts here.
+    Key(usize),
+}
+
+impl<K> Waiting<K> {
+    /// Returns the key whose value comes next.
+    #[inline(always)]
+    fn value(self) -> Option<K> {
+        match self {
+            Self::Value(key) => Some(key),
+            Self::Not | Self::Key(_) => None,
+        }
+    }
 }
 
 /// What the first bytes of a value say: a value that holds no others, or the length of one
@@ -222,24 +278,19 @@ impl<'a> Reader<'a> {
             return Err(DecodeError::new(Reason::Depth, at).into());
         }
         if owed.saturating_add(values(kind, len)) > self.rest.len() {
-            return Err(first_error(self.data, self.options, Reason::Truncated, at).into());
+            return Err(self.first_error::<S>(Reason::Truncated, at));
         }
         Ok(match kind {
-            Container::Map => Open::Map(sink.map(len)?, None, len),
+            Container::Map => Open::Map(sink.map(len)?, Waiting::Not, len),
             Container::List => Open::Seq(sink.seq(len)?, len),
         })
     }
 
-    /// Reads a key and shows it to the sink.
-    #[inline(always)]
-    fn key<S: Sink<'a>>(&mut self, sink: &mut S, map: &mut S::Map) -> Result<S::Key, S::Error> {
-        let at = self.offset();
-        match self.head(Key(sink, map))? {
-            Head::Scalar(key) => Ok(key),
-            Head::Container(kind, _) => {
-                Err(first_error(self.data, self.options, Reason::Unhashable(kind), at).into())
-            }
-        }
+    /// Returns the first error of the data, of which one is known.
+    #[cold]
+    #[inline(never)]
+    fn first_error<S: Sink<'a>>(&self, known: Reason, at: usize) -> S::Error {
+        first_error(self.data, self.options, S::CONTAINER_KEYS, known, at).into()
     }
 
     /// Reads a scalar, or the head of a container.
@@ -334,6 +385,7 @@ impl<'a> Reader<'a> {
         match code {
             0.. => Ok(Scalar::Ext(code, data)),
             TIMESTAMP => timestamp(data).ok_or(DecodeError::new(Reason::Timestamp, at)),
+            _ if self.options.reserved => Ok(Scalar::Ext(code, data)),
             _ => Err(DecodeError::new(Reason::Extension(code), at)),
         }
     }
@@ -405,7 +457,13 @@ fn timestamp(data: &[u8]) -> Option<Scalar<'_>> {
 /// that order and allocates nothing but its list of open containers.
 #[cold]
 #[inline(never)]
-fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) -> DecodeError {
+fn first_error(
+    data: &[u8],
+    options: Options,
+    container_keys: bool,
+    known: Reason,
+    known_at: usize,
+) -> DecodeError {
     struct Open {
         kind: Container,
         at: usize,
@@ -418,7 +476,7 @@ fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) ->
     loop {
         let at = reader.offset();
         let container = match reader.head(Look) {
-            Ok(Head::Scalar(Scalar::Str(text))) => match text.check() {
+            Ok(Head::Scalar(Scalar::Str(text))) if options.utf8 => match text.check() {
                 Ok(_) => None,
                 Err(error) => return error,
             },
@@ -446,7 +504,7 @@ fn first_error(data: &[u8], options: Options, known: Reason, known_at: usize) ->
                 return DecodeError::new(known, known_at);
             };
             let is_key = parent.kind == Container::Map && parent.left % 2 == 0;
-            if let (true, (Some(kind), at)) = (is_key, done) {
+            if let (true, (Some(kind), at)) = (is_key && !container_keys, done) {
                 parent.bad_key = Some(DecodeError::new(Reason::Unhashable(kind), at));
             } else if let Some(error) = parent.bad_key {
                 return error;

@@ -1,6 +1,6 @@
 //! What the reader finds, and who is told.
 
-use crate::error::{DecodeError, Reason, Utf8Fault};
+use crate::error::{Container, DecodeError, Reason, Utf8Fault};
 
 /// A value that holds no others.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +88,9 @@ pub trait Sink<'a> {
     /// What stops the reader.
     type Error: From<DecodeError>;
 
+    /// Whether lists and maps may be keys, as far as `container_key` takes them.
+    const CONTAINER_KEYS: bool = false;
+
     /// Takes a value that holds no others.
     fn scalar(&mut self, scalar: Scalar<'a>, at: usize) -> Result<Self::Out, Self::Error>;
     /// Opens a list of `len` values.
@@ -105,6 +108,16 @@ pub trait Sink<'a> {
         key: Scalar<'a>,
         at: usize,
     ) -> Result<Self::Key, Self::Error>;
+    /// Takes a list or map that is a key; its value comes next.
+    fn container_key(
+        &mut self,
+        map: &mut Self::Map,
+        key: Self::Out,
+        at: usize,
+    ) -> Result<Self::Key, Self::Error> {
+        let _ = (map, key);
+        Err(DecodeError::new(Reason::Unhashable(Container::List), at).into())
+    }
     /// Takes the value of a key.
     fn entry(
         &mut self,

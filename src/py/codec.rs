@@ -1,11 +1,10 @@
 //! Decoding: take the argument, call, map the error.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
-use super::errors::{raised, Failure};
+use super::errors::Failure;
 use super::input::Input;
 use super::object::{named, Keys, Objects};
 use crate::error::Reason;
@@ -95,68 +94,4 @@ fn follow<'py>(tree: &Bound<'py, PyAny>, path: &str) -> PyResult<Option<Bound<'p
         }
     }
     Ok(Some(value))
-}
-
-/// Decode one MessagePack value.
-#[pyfunction]
-#[pyo3(signature = (data, /, *, strict_map_key = true, max_depth = 512))]
-pub(crate) fn unpackb<'py>(
-    data: &Bound<'py, PyAny>,
-    strict_map_key: bool,
-    max_depth: usize,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = data.py();
-    let buffer = Input::buffer(data)?;
-    let options = Options {
-        max_depth,
-        ..Options::STANDARD
-    };
-    unpacked(py, buffer.as_bytes(), options, strict_map_key)
-}
-
-#[inline(always)]
-fn unpacked<'py>(
-    py: Python<'py>,
-    data: &[u8],
-    options: Options,
-    strict_map_key: bool,
-) -> PyResult<Bound<'py, PyAny>> {
-    let keys = if strict_map_key {
-        Keys::Strict
-    } else {
-        Keys::Any
-    };
-    let (value, end) = read(data, options, &mut Objects::new(py, keys))?;
-    match data.get(end..) {
-        Some(extra) if !extra.is_empty() => Err(extra_data(value, extra, end)),
-        _ => Ok(value),
-    }
-}
-
-#[cold]
-fn extra_data(value: Bound<'_, PyAny>, extra: &[u8], end: usize) -> PyErr {
-    let extra = PyBytes::new(value.py(), extra).unbind();
-    raised::ExtraData::new_err((value.unbind(), extra, end))
-}
-
-#[inline(always)]
-pub(crate) fn unpackb_plain<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    match data.cast_exact::<PyBytes>() {
-        Ok(bytes) => unpacked(data.py(), bytes.as_bytes(), Options::STANDARD, true),
-        Err(_) => unpackb(data, true, DEFAULT_DEPTH),
-    }
-}
-
-/// Knows the option that programs with whole numbers as keys must set.
-pub(crate) fn unpackb_optional<'py>(
-    data: &Bound<'py, PyAny>,
-    names: &Bound<'py, PyTuple>,
-    values: &[Borrowed<'_, 'py, PyAny>],
-) -> Option<PyResult<Bound<'py, PyAny>>> {
-    let py = data.py();
-    let [value] = values else { return None };
-    let name = names.get_borrowed_item(0).ok()?;
-    let strict = value.cast::<PyBool>().ok()?.is_true();
-    name.is(intern!(py, "strict_map_key"))
-        .then(|| unpackb(data, strict, DEFAULT_DEPTH))
 }

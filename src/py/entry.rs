@@ -14,7 +14,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyTuple};
 
-use super::{codec, pack};
+use super::{codec, pack, unpack};
 
 /// A function of the module that takes one argument; without options it is `Plain`.
 type Plain = for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>;
@@ -53,7 +53,7 @@ pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     front(
         module,
         "unpackb",
-        entry!(codec::unpackb_plain, codec::unpackb_optional),
+        entry!(unpack::unpackb_plain, unpack::unpackb_optional),
     )
 }
 

@@ -7,18 +7,33 @@ use crate::decrypt;
 use crate::error::{DecodeError, Reason};
 
 pub(crate) mod raised {
+    pyo3::import_exception!(xyfast.errors, BufferFull);
     pyo3::import_exception!(xyfast.errors, DecodeError);
     pyo3::import_exception!(xyfast.errors, DecryptError);
     pyo3::import_exception!(xyfast.errors, EncodeError);
     pyo3::import_exception!(xyfast.errors, ExtraData);
+    pyo3::import_exception!(xyfast.errors, FormatError);
     pyo3::import_exception!(xyfast.errors, LoneSurrogate);
+    pyo3::import_exception!(xyfast.errors, OutOfData);
     pyo3::import_exception!(xyfast.errors, OutOfRange);
+    pyo3::import_exception!(xyfast.errors, StackError);
+    pyo3::import_exception!(xyfast.errors, TextError);
+    pyo3::import_exception!(xyfast.errors, UnhashableKey);
     pyo3::import_exception!(xyfast.errors, UnsupportedType);
 }
 
 impl From<DecodeError> for PyErr {
     fn from(error: DecodeError) -> Self {
-        raised::DecodeError::new_err((error.to_string(), error.reason.word(), error.offset))
+        let (message, word, offset) = (error.to_string(), error.reason.word(), error.offset);
+        match error.reason {
+            Reason::Format(_) => raised::FormatError::new_err((message, word, offset)),
+            Reason::Depth => raised::StackError::new_err((message, word, offset)),
+            Reason::Utf8(fault) => {
+                raised::TextError::new_err((message, word, offset, fault.start, fault.end))
+            }
+            Reason::Unhashable(_) => raised::UnhashableKey::new_err((message, word, offset)),
+            _ => raised::DecodeError::new_err((message, word, offset)),
+        }
     }
 }
 

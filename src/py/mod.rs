@@ -6,6 +6,7 @@ mod dedup;
 mod entry;
 mod errors;
 mod frame;
+mod hooks;
 mod input;
 mod keys;
 mod links;
@@ -13,13 +14,16 @@ mod make;
 mod object;
 mod pack;
 mod shapes;
+mod stream;
+mod unpack;
+mod unpacker;
 
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
     use super::base64::{a2b_base64, b2a_base64, b64decode, b64encode};
     #[pymodule_export]
-    use super::codec::{decode, decrypt, pick, unpackb};
+    use super::codec::{decode, decrypt, pick};
     #[pymodule_export]
     use super::dedup::DedupCache;
     #[pymodule_export]
@@ -28,6 +32,10 @@ mod _core {
     use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
     use super::pack::{packb, Packer};
+    #[pymodule_export]
+    use super::unpack::unpackb;
+    #[pymodule_export]
+    use super::unpacker::Unpacker;
 
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {

@@ -9,6 +9,7 @@ mod limits;
 mod naive;
 mod pick;
 mod properties;
+mod scan;
 mod simd;
 #[cfg(feature = "net")]
 mod transport;

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from typing_extensions import assert_type
 
 import xyfast
+import xyfast.codec as msgpack
 from xyfast import (
     Account,
     ChatMessage,
@@ -30,6 +32,10 @@ assert_type(xyfast.decode(b"ggGhYQ=="), dict[str, Any])
 assert_type(xyfast.pick("ggGhYQ==", ["1.10.reminderContent"]), tuple[Any, ...])
 assert_type(xyfast.packb({"a": [1, None]}), bytes)
 assert_type(xyfast.b64encode(memoryview(b"a")), str)
+assert_type(msgpack.unpackb(b"\x80", object_hook=dict, timestamp=3), Any)
+unpacker = msgpack.Unpacker(io.BytesIO(), use_list=False, ext_hook=msgpack.ExtType)
+assert_type(list(unpacker), list[Any])
+assert_type(unpacker.read_bytes(unpacker.tell()), bytes)
 assert_type(DedupCache(maxsize=10, ttl=1.0).seen("id"), bool)
 
 store: Store = SqliteStore("xyfast.db")

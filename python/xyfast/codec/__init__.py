@@ -1,0 +1,72 @@
+"""MessagePack, base64 and the payloads of the 闲鱼 web IM.
+
+``import xyfast.codec as msgpack`` serves programs that are written for msgpack: the names
+and options are those of its version `version`. docs/msgpack.md tells the differences.
+"""
+
+from __future__ import annotations
+
+from xyfast._core import (
+    Packer,
+    Unpacker,
+    b64decode,
+    b64encode,
+    decode,
+    decrypt,
+    packb,
+    pick,
+    unpackb,
+)
+from xyfast.codec.exceptions import (
+    BufferFull,
+    ExtraData,
+    FormatError,
+    OutOfData,
+    PackException,
+    PackOverflowError,
+    PackValueError,
+    StackError,
+    UnpackException,
+    UnpackValueError,
+)
+from xyfast.codec.ext import ExtType, Timestamp
+from xyfast.codec.files import pack, unpack
+
+__all__ = [
+    "BufferFull",
+    "ExtType",
+    "ExtraData",
+    "FormatError",
+    "OutOfData",
+    "PackException",
+    "PackOverflowError",
+    "PackValueError",
+    "Packer",
+    "StackError",
+    "Timestamp",
+    "UnpackException",
+    "UnpackValueError",
+    "Unpacker",
+    "b64decode",
+    "b64encode",
+    "decode",
+    "decrypt",
+    "dump",
+    "dumps",
+    "load",
+    "loads",
+    "pack",
+    "packb",
+    "pick",
+    "unpack",
+    "unpackb",
+    "version",
+]
+
+dump = pack
+dumps = packb
+load = unpack
+loads = unpackb
+
+version = (1, 2, 4)
+"""The version of msgpack whose interface this is."""

@@ -1,0 +1,250 @@
+//! The way to the end of a value, without looking into it.
+
+use super::marker::*;
+use crate::error::{Container, DecodeError, Reason};
+
+/// The longest values of each kind that a [`Scan`] passes over.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a string.
+    pub str: usize,
+    /// Bytes of a value of type bin.
+    pub bin: usize,
+    /// Items of a list.
+    pub array: usize,
+    /// Entries of a map.
+    pub map: usize,
+    /// Bytes of the data of an extension type.
+    pub ext: usize,
+}
+
+impl Limits {
+    /// Whatever a head can say.
+    pub const NONE: Self = Self {
+        str: usize::MAX,
+        bin: usize::MAX,
+        array: usize::MAX,
+        map: usize::MAX,
+        ext: usize::MAX,
+    };
+
+    /// Returns the name of the limit that is below a length, if one is.
+    #[inline(always)]
+    fn exceeded(&self, head: Head) -> Option<&'static str> {
+        let (limit, name) = match head.kind {
+            Kind::Plain => return None,
+            Kind::Str => (self.str, "max_str_len"),
+            Kind::Bin => (self.bin, "max_bin_len"),
+            Kind::Holds(Container::List) => (self.array, "max_array_len"),
+            Kind::Holds(Container::Map) => (self.map, "max_map_len"),
+            Kind::Ext => (self.ext, "max_ext_len"),
+        };
+        (head.len > limit).then_some(name)
+    }
+}
+
+/// A walk to the end of one value that stops where the data ends and goes on once there is
+/// more.
+///
+/// It remembers how many values each open container still lacks, and nothing else, so that
+/// a large value may come in small pieces.
+#[derive(Debug)]
+pub struct Scan {
+    /// The offset of the first byte that was not looked at; it may lie behind the data.
+    at: usize,
+    /// Values that are still to come, in the innermost open container.
+    left: u64,
+    /// The same for the containers around it.
+    outer: Vec<u64>,
+    max_depth: usize,
+}
+
+impl Scan {
+    /// Starts before a value whose lists and maps are nested at most so deeply.
+    pub fn new(max_depth: usize) -> Self {
+        Self {
+            at: 0,
+            left: 1,
+            outer: Vec::new(),
+            max_depth,
+        }
+    }
+
+    /// Starts before the next value.
+    pub fn restart(&mut self) {
+        self.at = 0;
+        self.left = 1;
+        self.outer.clear();
+    }
+
+    /// Returns whether nothing was looked at yet.
+    pub fn is_new(&self) -> bool {
+        self.at == 0
+    }
+
+    /// Goes on, in data that begins where it began before and may have grown at its end.
+    ///
+    /// Returns the size of the value once all of it is there.
+    pub fn advance(&mut self, data: &[u8], limits: &Limits) -> Result<Option<usize>, DecodeError> {
+        loop {
+            while self.left > 0 {
+                let Some((&first, rest)) = data.get(self.at..).and_then(<[u8]>::split_first) else {
+                    return Ok(None);
+                };
+                let Some(head) = Head::new(first, rest).map_err(|reason| self.error(reason))?
+                else {
+                    return Ok(None);
+                };
+                self.left -= 1;
+                if let Kind::Holds(_) = head.kind {
+                    if self.outer.len() >= self.max_depth {
+                        return Err(self.error(Reason::Depth));
+                    }
+                    self.outer.push(self.left);
+                    self.left = head.values();
+                }
+                if let Some(name) = limits.exceeded(head) {
+                    return Err(self.error(Reason::Length(name)));
+                }
+                self.at = self.at.saturating_add(head.size + head.body());
+            }
+            match self.outer.pop() {
+                Some(left) => self.left = left,
+                None => return Ok((self.at <= data.len()).then_some(self.at)),
+            }
+        }
+    }
+
+    #[cold]
+    fn error(&self, reason: Reason) -> DecodeError {
+        DecodeError::new(reason, self.at)
+    }
+
+    /// Forgets the bytes that were looked at, and returns how many of `len` those are.
+    pub fn forget(&mut self, len: usize) -> usize {
+        let seen = self.at.min(len);
+        self.at -= seen;
+        seen
+    }
+}
+
+/// What a value is, as far as that decides where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A value whose size its first byte says.
+    Plain,
+    /// A string.
+    Str,
+    /// Bytes.
+    Bin,
+    /// An extension type.
+    Ext,
+    /// A list or map.
+    Holds(Container),
+}
+
+/// What the first bytes of a value say.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// What the value is.
+    pub kind: Kind,
+    /// Its length: bytes behind the head, without the code of an extension type; items;
+    /// entries.
+    pub len: usize,
+    /// The bytes of the head.
+    pub size: usize,
+}
+
+impl Head {
+    /// Reads the head that data starts with; nothing if the data ends inside it.
+    #[inline]
+    pub fn read(data: &[u8]) -> Result<Option<Self>, Reason> {
+        match data.split_first() {
+            Some((&first, rest)) => Self::new(first, rest),
+            None => Ok(None),
+        }
+    }
+
+    #[inline(always)]
+    fn new(first: u8, rest: &[u8]) -> Result<Option<Self>, Reason> {
+        let Some(form) = FORMS[usize::from(first)] else {
+            return Err(Reason::Format(first));
+        };
+        let count = match form.width {
+            0 => Some(usize::from(form.len)),
+            1 => rest.first().map(|count| usize::from(*count)),
+            2 => rest
+                .first_chunk()
+                .map(|count| u16::from_be_bytes(*count).into()),
+            _ => rest
+                .first_chunk()
+                .map(|count| u32::from_be_bytes(*count) as usize),
+        };
+        Ok(count.map(|len| Self {
+            kind: form.kind,
+            len,
+            size: 1 + usize::from(form.width),
+        }))
+    }
+
+    /// Returns the bytes behind the head that belong to no other value.
+    fn body(&self) -> usize {
+        match self.kind {
+            Kind::Plain | Kind::Str | Kind::Bin => self.len,
+            Kind::Ext => self.len.saturating_add(1),
+            Kind::Holds(_) => 0,
+        }
+    }
+
+    /// Returns the number of values inside.
+    fn values(&self) -> u64 {
+        match self.kind {
+            Kind::Holds(Container::List) => self.len as u64,
+            Kind::Holds(Container::Map) => 2 * self.len as u64,
+            _ => 0,
+        }
+    }
+}
+
+/// What the first byte of a value says.
+#[derive(Clone, Copy)]
+struct Form {
+    kind: Kind,
+    /// The bytes behind it that hold the length.
+    width: u8,
+    /// The length, if no bytes hold it.
+    len: u8,
+}
+
+static FORMS: [Option<Form>; 256] = {
+    let mut forms = [None; 256];
+    let mut first = 0;
+    while first < 256 {
+        forms[first] = form(first as u8);
+        first += 1;
+    }
+    forms
+};
+
+const fn form(first: u8) -> Option<Form> {
+    const LIST: Kind = Kind::Holds(Container::List);
+    const MAP: Kind = Kind::Holds(Container::Map);
+    let (kind, width, len) = match first {
+        0..=FIXINT_MAX | NEGATIVE_FIXINT.. | NIL | FALSE | TRUE => (Kind::Plain, 0, 0),
+        UINT8 | INT8 => (Kind::Plain, 0, 1),
+        UINT16 | INT16 => (Kind::Plain, 0, 2),
+        UINT32 | INT32 | FLOAT32 => (Kind::Plain, 0, 4),
+        UINT64 | INT64 | FLOAT64 => (Kind::Plain, 0, 8),
+        FIXMAP..=FIXMAP_MAX => (MAP, 0, first - FIXMAP),
+        FIXARRAY..=FIXARRAY_MAX => (LIST, 0, first - FIXARRAY),
+        FIXSTR..=FIXSTR_MAX => (Kind::Str, 0, first - FIXSTR),
+        FIXEXT1..=FIXEXT16 => (Kind::Ext, 0, 1 << (first - FIXEXT1)),
+        STR8..=STR32 => (Kind::Str, 1 << (first - STR8), 0),
+        BIN8..=BIN32 => (Kind::Bin, 1 << (first - BIN8), 0),
+        EXT8..=EXT32 => (Kind::Ext, 1 << (first - EXT8), 0),
+        ARRAY16 | ARRAY32 => (LIST, 2 << (first - ARRAY16), 0),
+        MAP16 | MAP32 => (MAP, 2 << (first - MAP16), 0),
+        _ => return None,
+    };
+    Some(Form { kind, width, len })
+}
