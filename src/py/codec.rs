@@ -7,10 +7,11 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyString, PyTuple};
 
 use super::errors::{raised, Failure};
 use super::input::Input;
+use super::make;
 use super::object::{named, Keys, Objects};
 use crate::error::Reason;
 use crate::msgpack::pick::{Paths, Pick};
-use crate::msgpack::{read, starts_map, Options, DEFAULT_DEPTH};
+use crate::msgpack::{json, read, starts_map, Options, DEFAULT_DEPTH};
 use crate::{base64, decrypt as upstream};
 
 /// Return what the pure-Python `decrypt` of existing bots returns.
@@ -30,6 +31,14 @@ pub(crate) fn decrypt_plain<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<
 }
 
 fn decrypted<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyAny>, Failure> {
+    if starts_map(data) {
+        if let Some(text) = json::quick(data, Options::PAYLOAD) {
+            match make::text(py, &text) {
+                Some(text) => return Ok(text),
+                None => drop(PyErr::take(py)),
+            }
+        }
+    }
     match upstream::to_json(data, Options::PAYLOAD) {
         Ok(text) => Ok(PyString::new(py, &text).into_any()),
         Err(error) if error.reason == Reason::TopLevel => {
