@@ -20,24 +20,36 @@ use float::push_float;
 /// entry that keeps the first spelling and place and the last value. Bytes are text without
 /// the bytes that are not UTF-8. Extension types have no JSON form.
 pub fn to_json(data: &[u8], options: Options) -> Result<String, DecodeError> {
-    let text = quick(data, options).and_then(|text| String::from_utf8(text).ok());
-    text.map_or_else(|| careful::to_json(data, options), Ok)
+    let mut text = Vec::new();
+    if quick(data, options, &mut text) {
+        if let Ok(text) = String::from_utf8(text) {
+            return Ok(text);
+        }
+    }
+    careful::to_json(data, options)
 }
 
-/// Returns the text that [`to_json`] returns, if nothing about the data is unusual.
+/// Appends the text that [`to_json`] returns and returns true, if nothing about the data is
+/// unusual.
 ///
 /// Strings are not checked: the text is UTF-8 if all of them are, since no ASCII character
 /// can complete a broken one.
-pub fn quick(data: &[u8], options: Options) -> Option<Vec<u8>> {
+pub fn quick(data: &[u8], options: Options, text: &mut Vec<u8>) -> bool {
+    let start = text.len();
+    text.reserve(2 * data.len() + ROOM);
     let mut sink = Quick {
         level: Level::detect(),
         data,
-        text: Vec::with_capacity(2 * data.len() + ROOM),
+        text: std::mem::take(text),
         prints: SmallVec::new(),
     };
-    read(data, options, &mut sink).ok()?;
+    let is_read = read(data, options, &mut sink).is_ok();
     sink.cut_separator();
-    Some(sink.text)
+    *text = sink.text;
+    if !is_read {
+        text.truncate(start);
+    }
+    is_read
 }
 
 /// Room for the escapes of short data.
