@@ -11,7 +11,17 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from xyfast._core import b64decode, b64encode, decode, decrypt, packb, pick, unpackb
+from xyfast._core import (
+    b64decode,
+    b64encode,
+    decode,
+    decode_many,
+    decrypt,
+    decrypt_many,
+    packb,
+    pick,
+    unpackb,
+)
 
 __all__ = [
     "ExtType",
@@ -19,7 +29,9 @@ __all__ = [
     "b64decode",
     "b64encode",
     "decode",
+    "decode_many",
     "decrypt",
+    "decrypt_many",
     "dumps",
     "loads",
     "packb",

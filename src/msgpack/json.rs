@@ -44,11 +44,12 @@ pub fn quick(data: &[u8], options: Options, text: &mut Vec<u8>) -> bool {
         prints: SmallVec::new(),
     };
     let is_read = read(data, options, &mut sink).is_ok();
-    sink.cut_separator();
-    *text = sink.text;
-    if !is_read {
-        text.truncate(start);
+    if is_read {
+        sink.cut_separator();
+    } else {
+        sink.text.truncate(start);
     }
+    *text = sink.text;
     is_read
 }
 
@@ -143,7 +144,7 @@ impl<'a> Sink<'a> for Quick<'a> {
             Scalar::Uint(value) => {
                 self.text.push(b'"');
                 self.number(value, "\": ");
-                number_print(value as i64)
+                print(&value.to_le_bytes())
             }
             Scalar::Nil => {
                 self.text.extend(*b"\"null\": ");
@@ -236,7 +237,12 @@ const fn numbers(open: &str, close: &str) -> [Short; 128] {
             i += 1;
         }
     }
-    let mut numbers = [const { Short { text: [0; 8], len: 0 } }; 128];
+    let mut numbers = [const {
+        Short {
+            text: [0; 8],
+            len: 0,
+        }
+    }; 128];
     let mut number = 0;
     while number < numbers.len() {
         let short = &mut numbers[number];
@@ -269,7 +275,9 @@ fn print(text: &[u8]) -> u64 {
     let len = text.len() as u64;
     let Some(last) = text.last_chunk() else {
         // Few bytes and their number fit in whole.
-        return text.iter().fold(len, |print, &byte| print << 8 | u64::from(byte));
+        return text
+            .iter()
+            .fold(len, |print, &byte| print << 8 | u64::from(byte));
     };
     let mix = |print: u64, word: &[u8; 8]| {
         let mixed = (print ^ u64::from_le_bytes(*word)).wrapping_mul(MIX);
@@ -292,7 +300,9 @@ fn differ(prints: &mut [u64]) -> bool {
     }
     let mut same = false;
     for (i, print) in prints.iter().enumerate() {
-        same = prints[..i].iter().fold(same, |same, known| same | (known == print));
+        same = prints[..i]
+            .iter()
+            .fold(same, |same, known| same | (known == print));
     }
     !same
 }
