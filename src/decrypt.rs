@@ -33,7 +33,7 @@ pub(crate) fn check_map(data: &[u8]) -> Result<(), DecodeError> {
 
 /// Appends what [`decrypt`] returns and returns true, if nothing about the payload is
 /// unusual. The text has yet to be checked, as that of [`json::quick`].
-pub(crate) fn quick(text: &[u8], out: &mut Vec<u8>) -> bool {
+pub fn quick(text: &[u8], out: &mut Vec<u8>) -> bool {
     let write = |data: &[u8]| starts_map(data) && json::quick(data, Options::PAYLOAD, out);
     base64::forgiving(text, write).unwrap_or(false)
 }
