@@ -186,6 +186,7 @@ impl<'a> Take<'a> for Look {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Reader<'a> {
     data: &'a [u8],
     rest: &'a [u8],
@@ -279,11 +280,21 @@ impl<'a> Reader<'a> {
                 wide => taker.take(Scalar::Uint(wide), at),
             },
             FLOAT64 => taker.take(Scalar::Float(f64::from_be_bytes(self.array(at)?)), at),
+            BIN8 => {
+                let len = self.u8(at)?;
+                taker.take(Scalar::Bin(self.take(len.into(), at)?), at)
+            }
             MAP16 => return Ok(Head::Container(Container::Map, self.u16(at)?.into())),
             MAP32 => return Ok(Head::Container(Container::Map, self.u32(at)? as usize)),
             ARRAY16 => return Ok(Head::Container(Container::List, self.u16(at)?.into())),
             ARRAY32 => return Ok(Head::Container(Container::List, self.u32(at)? as usize)),
-            _ => taker.take(self.rare(byte, at)?, at),
+            _ => {
+                // A copy, so that the reader itself stays in registers.
+                let mut reader = *self;
+                let scalar = reader.rare(byte, at)?;
+                *self = reader;
+                taker.take(scalar, at)
+            }
         };
         Ok(Head::Scalar(taken?))
     }
@@ -297,10 +308,6 @@ impl<'a> Reader<'a> {
             INT32 => Scalar::Int(i32::from_be_bytes(self.array(at)?).into()),
             INT64 => Scalar::Int(i64::from_be_bytes(self.array(at)?)),
             FLOAT32 => Scalar::Float(f32::from_be_bytes(self.array(at)?).into()),
-            BIN8 => {
-                let len = self.u8(at)?;
-                Scalar::Bin(self.take(len.into(), at)?)
-            }
             BIN16 => {
                 let len = self.u16(at)?;
                 Scalar::Bin(self.take(len.into(), at)?)

@@ -14,7 +14,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyTuple};
 
-use super::codec;
+use super::{codec, pack};
 
 /// A function of the module that takes one argument; without options it is `Plain`.
 type Plain = for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>;
@@ -49,11 +49,16 @@ macro_rules! entry {
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     front(module, "decrypt", entry!(codec::decrypt_plain))?;
     front(module, "decode", entry!(codec::decode_plain))?;
+    front(module, "packb", entry!(packed))?;
     front(
         module,
         "unpackb",
         entry!(codec::unpackb_plain, codec::unpackb_optional),
     )
+}
+
+fn packed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(pack::packb_plain(value)?.into_any())
 }
 
 /// Puts `entry` in front of a function of the module, with its name and documentation.

@@ -30,7 +30,7 @@ mod _core {
     #[pymodule_export]
     use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
-    use super::pack::packb;
+    use super::pack::{packb, Packer};
 
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
