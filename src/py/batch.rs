@@ -18,7 +18,7 @@ use crate::msgpack::DEFAULT_DEPTH;
 use crate::{base64, decrypt as upstream};
 
 /// A portion ends with the payload that makes it longer than this.
-const PORTION: usize = 1 << 20;
+const PORTION: usize = 1 << 18;
 /// A portion has no more payloads than this.
 const MOST: usize = 4096;
 
@@ -47,7 +47,7 @@ pub(crate) fn decode_many<'py>(
 ) -> PyResult<Bound<'py, PyList>> {
     let steps = Steps {
         take: Input::text,
-        prepare: |text, out| base64::forgiving(text, |data| out.extend_from_slice(data)).is_ok(),
+        prepare: |text, data| base64::append_forgiving(text, data).is_ok(),
         make: |py, data| named(py, data, DEFAULT_DEPTH).ok(),
         single: |py, text| decoded(py, text, DEFAULT_DEPTH),
     };
