@@ -70,11 +70,18 @@ pub fn decode(text: &[u8]) -> Result<Vec<u8>, DecodeError> {
 /// padded to a multiple of four characters, counting all its ASCII characters, and tried
 /// once more.
 pub fn decode_forgiving(text: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let mut bytes = Vec::with_capacity(decoded_room(text.len()));
-    let len = decode_forgiving_into(text, bytes.spare_capacity_mut())?;
-    // SAFETY: `decode_forgiving_into` has written `len` bytes.
-    unsafe { bytes.set_len(len) };
+    let mut bytes = Vec::new();
+    append_forgiving(text, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Decodes like [`decode_forgiving`] behind what `bytes` holds.
+pub fn append_forgiving(text: &[u8], bytes: &mut Vec<u8>) -> Result<(), DecodeError> {
+    bytes.reserve(decoded_room(text.len()));
+    let len = decode_forgiving_into(text, bytes.spare_capacity_mut())?;
+    // SAFETY: `decode_forgiving_into` has written `len` bytes behind those that were there.
+    unsafe { bytes.set_len(bytes.len() + len) };
+    Ok(())
 }
 
 /// Decodes like [`decode_forgiving`], but repairs nothing, as Python's `binascii` does.

@@ -17,11 +17,25 @@ pub fn decrypt(text: &[u8]) -> Result<String, DecodeError> {
 
 /// Returns the map that `data` starts with as JSON text.
 pub fn to_json(data: &[u8], options: Options) -> Result<String, DecodeError> {
+    check_map(data)?;
+    json::to_json(data, options)
+}
+
+/// Fails if `data` starts with something else than a map; if it is empty, that is no answer
+/// yet.
+pub(crate) fn check_map(data: &[u8]) -> Result<(), DecodeError> {
     if data.is_empty() || starts_map(data) {
-        json::to_json(data, options)
+        Ok(())
     } else {
         Err(DecodeError::new(Reason::TopLevel, 0))
     }
+}
+
+/// Appends what [`decrypt`] returns and returns true, if nothing about the payload is
+/// unusual. The text has yet to be checked, as that of [`json::quick`].
+pub fn quick(text: &[u8], out: &mut Vec<u8>) -> bool {
+    let write = |data: &[u8]| starts_map(data) && json::quick(data, Options::PAYLOAD, out);
+    base64::forgiving(text, write).unwrap_or(false)
 }
 
 /// Words an error as the pure-Python `decrypt` does.

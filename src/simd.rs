@@ -166,10 +166,19 @@ pub fn json_plain(level: Level, bytes: &[u8]) -> usize {
     at!(level, json_plain(bytes))
 }
 
-/// Appends bytes with the escapes that JSON demands, spelled as Python's `json` does, and
-/// no others.
-pub fn json_escape(level: Level, bytes: &[u8], out: &mut Vec<u8>) {
-    at!(level, json_escape(bytes, out));
+/// Appends the first `len` bytes of `text` with the escapes that JSON demands, spelled as
+/// Python's `json` does, and no others.
+///
+/// What stands behind these bytes does not count, but lets a short string be read in one
+/// piece.
+///
+/// # Panics
+///
+/// If `text` is shorter than `len`.
+#[inline]
+pub fn json_escape(level: Level, text: &[u8], len: usize, out: &mut Vec<u8>) {
+    assert!(len <= text.len());
+    at!(level, json_escape(text, len, out));
 }
 
 /// Returns whether all bytes are below 0x80.

@@ -3,7 +3,7 @@
 import builtins
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Literal, Protocol, final, type_check_only
+from typing import Any, Final, Literal, Protocol, final, overload, type_check_only
 
 from typing_extensions import Buffer, Self, disjoint_base  # only read by type checkers
 
@@ -44,6 +44,44 @@ def decode(payload: str | Buffer, /, *, max_depth: int = 512) -> dict[str, Any]:
     {'1': 'a'}
     """
 
+@overload
+def decrypt_many(
+    payloads: Iterable[object], /, *, return_exceptions: Literal[False] = False
+) -> list[str]:
+    """Return what `decrypt` returns for each of many payloads, in their order.
+
+    Other threads run while the texts are written. Payloads are taken as they are needed,
+    so an iterator never stands in memory as a whole.
+
+    The first payload that cannot be decoded ends the call with its exception, whose
+    ``index`` says which one it was. With ``return_exceptions=True`` exceptions stand in
+    the list instead, in the places of their payloads.
+
+    >>> decrypt_many(["gQGhYQ==", "gQGhYg=="])
+    ['{"1": "a"}', '{"1": "b"}']
+    """
+
+@overload
+def decrypt_many(
+    payloads: Iterable[object], /, *, return_exceptions: bool
+) -> list[str | Exception]: ...
+@overload
+def decode_many(
+    payloads: Iterable[str | Buffer], /, *, return_exceptions: Literal[False] = False
+) -> list[dict[str, Any]]:
+    """Return what `decode` returns for each of many payloads, in their order.
+
+    Other threads get their turns in between. Payloads are taken, and exceptions treated,
+    as by `decrypt_many`.
+
+    >>> decode_many(["gQGhYQ==", "gQGhYg=="])
+    [{'1': 'a'}, {'1': 'b'}]
+    """
+
+@overload
+def decode_many(
+    payloads: Iterable[str | Buffer], /, *, return_exceptions: bool
+) -> list[dict[str, Any] | Exception]: ...
 def unpackb(
     packed: Buffer,
     *,

@@ -78,15 +78,18 @@ class DecodeError(CodecError):
     ``reason`` is a short stable word (``"truncated"``, ``"format"``, ``"utf8"``,
     ``"key"``, ``"depth"``, ``"base64"``, ``"json"``, ...), ``offset`` the place in
     the decoded bytes (in the text for ``"base64"`` and ``"json"``), counted from 0.
+    ``index`` is the place of the payload in a batch, None outside of one.
     """
+
+    index: int | None = None
 
     def __init__(self, message: str, reason: str = "format", offset: int = 0) -> None:
         super().__init__(message)
         self.reason = reason
         self.offset = offset
 
-    def __reduce__(self) -> tuple[type[DecodeError], tuple[str, str, int]]:
-        return type(self), (str(self), self.reason, self.offset)
+    def __reduce__(self) -> tuple[type[DecodeError], tuple[str, str, int], dict[str, int | None]]:
+        return type(self), (str(self), self.reason, self.offset), {"index": self.index}
 
 
 class DecryptError(DecodeError):

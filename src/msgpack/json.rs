@@ -1,16 +1,18 @@
 //! JSON text as Python's `json.dumps(value, ensure_ascii=False)` writes it.
+//!
+//! [`quick`] writes ordinary data as fast as it can and gives up at anything else;
+//! [`careful`] then says what the text is, or what is wrong.
 
-use std::collections::HashMap;
-use std::fmt::Write;
-use std::ops::Range;
+pub mod careful;
+mod float;
 
-use super::marker;
+use smallvec::SmallVec;
+
 use super::reader::{read, Options};
-use super::sink::{Scalar, Sink};
-use crate::error::{DecodeError, Reason};
-
-/// Maps with more entries than this find repeated keys by hash.
-const SCANNED: usize = 16;
+use super::sink::{Scalar, Sink, Text};
+use crate::error::DecodeError;
+use crate::simd::{json_escape, Level};
+use float::push_float;
 
 /// Reads the first value of `data` and returns its JSON text.
 ///
@@ -18,324 +20,289 @@ const SCANNED: usize = 16;
 /// entry that keeps the first spelling and place and the last value. Bytes are text without
 /// the bytes that are not UTF-8. Extension types have no JSON form.
 pub fn to_json(data: &[u8], options: Options) -> Result<String, DecodeError> {
-    let mut sink = Json {
-        text: String::with_capacity(data.len() + data.len() / 2),
-        entries: Vec::new(),
+    let mut text = Vec::new();
+    if quick(data, options, &mut text) {
+        if let Ok(text) = String::from_utf8(text) {
+            return Ok(text);
+        }
+    }
+    careful::to_json(data, options)
+}
+
+/// Appends the text that [`to_json`] returns and returns true, if nothing about the data is
+/// unusual.
+///
+/// Strings are not checked: the text is UTF-8 if all of them are, since no ASCII character
+/// can complete a broken one.
+pub fn quick(data: &[u8], options: Options, text: &mut Vec<u8>) -> bool {
+    let start = text.len();
+    text.reserve(2 * data.len() + ROOM);
+    let mut sink = Quick {
+        level: Level::detect(),
+        data,
+        text: std::mem::take(text),
+        prints: SmallVec::new(),
     };
-    let (bytes_key, _) = read(data, options, &mut sink)?;
-    match bytes_key {
-        Some(at) => Err(DecodeError::new(Reason::BytesKey, at)),
-        None => Ok(sink.text),
-    }
-}
-
-/// The sink that writes JSON.
-///
-/// A value's output is the offset of the first key of type `bytes` inside it. Python refuses
-/// such a key only when it writes the whole tree, so it is no error if another value takes
-/// its place or something else is wrong further on.
-struct Json<'a> {
-    text: String,
-    /// The entries of all open maps, innermost last.
-    entries: Vec<Entry<'a>>,
-}
-
-struct Entry<'a> {
-    key: Same<'a>,
-    /// The key and the colon in the text.
-    name: Range<usize>,
-    value: Range<usize>,
-    bytes_key: Option<usize>,
-}
-
-struct Seq {
-    left: usize,
-    bytes_key: Option<usize>,
-}
-
-struct Map<'a> {
-    start: usize,
-    first_entry: usize,
-    /// Whether a key came again, so that the text must be put together anew.
-    repeated: bool,
-    index: Option<HashMap<Same<'a>, usize>>,
-}
-
-impl<'a> Sink<'a> for Json<'a> {
-    type Out = Option<usize>;
-    type Seq = Seq;
-    type Map = Map<'a>;
-    /// The place of the entry and the start of the value in the text.
-    type Key = (usize, usize);
-    type Error = DecodeError;
-
-    fn scalar(&mut self, scalar: Scalar<'a>, at: usize) -> Result<Option<usize>, DecodeError> {
-        push_scalar(&mut self.text, scalar, at)?;
-        Ok(None)
-    }
-
-    fn seq(&mut self, len: usize) -> Result<Seq, DecodeError> {
-        self.text.push('[');
-        Ok(Seq {
-            left: len,
-            bytes_key: None,
-        })
-    }
-
-    fn item(&mut self, seq: &mut Seq, value: Option<usize>) -> Result<(), DecodeError> {
-        seq.bytes_key = seq.bytes_key.or(value);
-        seq.left -= 1;
-        if seq.left > 0 {
-            self.text.push_str(", ");
-        }
-        Ok(())
-    }
-
-    fn end_seq(&mut self, seq: Seq) -> Result<Option<usize>, DecodeError> {
-        self.text.push(']');
-        Ok(seq.bytes_key)
-    }
-
-    fn map(&mut self, _len: usize) -> Result<Map<'a>, DecodeError> {
-        let start = self.text.len();
-        self.text.push('{');
-        Ok(Map {
-            start,
-            first_entry: self.entries.len(),
-            repeated: false,
-            index: None,
-        })
-    }
-
-    fn key(
-        &mut self,
-        map: &mut Map<'a>,
-        key: Scalar<'a>,
-        at: usize,
-    ) -> Result<(usize, usize), DecodeError> {
-        let same = Same::new(key, at)?;
-        if let Some(place) = self.find(map, same) {
-            map.repeated = true;
-            return Ok((place, self.text.len()));
-        }
-        if self.entries.len() > map.first_entry {
-            self.text.push_str(", ");
-        }
-        let start = self.text.len();
-        match key {
-            Scalar::Str(_) => push_scalar(&mut self.text, key, at)?,
-            Scalar::Bin(_) => {}
-            _ => {
-                self.text.push('"');
-                push_scalar(&mut self.text, key, at)?;
-                self.text.push('"');
-            }
-        }
-        self.text.push_str(": ");
-        let end = self.text.len();
-        self.entries.push(Entry {
-            key: same,
-            name: start..end,
-            value: end..end,
-            bytes_key: matches!(key, Scalar::Bin(_)).then_some(at),
-        });
-        Ok((self.entries.len() - 1, end))
-    }
-
-    fn entry(
-        &mut self,
-        _map: &mut Map<'a>,
-        (place, start): (usize, usize),
-        value: Option<usize>,
-    ) -> Result<(), DecodeError> {
-        let entry = &mut self.entries[place];
-        entry.value = start..self.text.len();
-        if !matches!(entry.key, Same::Bin(_)) {
-            entry.bytes_key = value;
-        }
-        Ok(())
-    }
-
-    fn end_map(&mut self, map: Map<'a>) -> Result<Option<usize>, DecodeError> {
-        let entries = &self.entries[map.first_entry..];
-        let bytes_key = entries.iter().find_map(|entry| entry.bytes_key);
-        if map.repeated {
-            let mut text = String::with_capacity(self.text.len() - map.start);
-            for entry in entries {
-                text.push_str(if text.is_empty() { "{" } else { ", " });
-                text.push_str(&self.text[entry.name.clone()]);
-                text.push_str(&self.text[entry.value.clone()]);
-            }
-            self.text.truncate(map.start);
-            self.text.push_str(&text);
-        }
-        self.text.push('}');
-        self.entries.truncate(map.first_entry);
-        Ok(bytes_key)
-    }
-}
-
-impl<'a> Json<'a> {
-    /// Finds the entry of the innermost map that has this key, or remembers that the next
-    /// one will have it.
-    fn find(&self, map: &mut Map<'a>, key: Same<'a>) -> Option<usize> {
-        let first = map.first_entry;
-        let entries = &self.entries[first..];
-        if entries.len() < SCANNED {
-            return entries.iter().position(|e| e.key == key).map(|i| first + i);
-        }
-        let index = map.index.get_or_insert_with(|| {
-            let keys = entries.iter().map(|entry| entry.key);
-            keys.zip(first..).collect()
-        });
-        let next = first + entries.len();
-        let place = *index.entry(key).or_insert(next);
-        (place < next).then_some(place)
-    }
-}
-
-/// A key under Python's equality: 1, 1.0 and true are the same, a NaN equals nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Same<'a> {
-    Nil,
-    Int(i64),
-    Uint(u64),
-    /// The bits of a float that is no whole number of 64 bits.
-    Float(u64),
-    /// Known by its offset.
-    Nan(usize),
-    Str(&'a str),
-    Bin(&'a [u8]),
-}
-
-impl<'a> Same<'a> {
-    fn new(key: Scalar<'a>, at: usize) -> Result<Self, DecodeError> {
-        const TWO_63: f64 = 9_223_372_036_854_775_808.0;
-        Ok(match key {
-            Scalar::Nil => Self::Nil,
-            Scalar::Bool(value) => Self::Int(value.into()),
-            Scalar::Int(value) => Self::Int(value),
-            Scalar::Uint(value) => Self::Uint(value),
-            Scalar::Float(value) if value.is_nan() => Self::Nan(at),
-            Scalar::Float(value) if value.trunc() != value => Self::Float(value.to_bits()),
-            Scalar::Float(value) if (-TWO_63..TWO_63).contains(&value) => Self::Int(value as i64),
-            Scalar::Float(value) if (TWO_63..TWO_63 * 2.0).contains(&value) => {
-                Self::Uint(value as u64)
-            }
-            Scalar::Float(value) => Self::Float(value.to_bits()),
-            Scalar::Str(text) => Self::Str(text.check()?),
-            Scalar::Bin(data) => Self::Bin(data),
-            Scalar::Ext(code, _) => return Err(DecodeError::new(Reason::Extension(code), at)),
-            Scalar::Timestamp(..) => {
-                return Err(DecodeError::new(Reason::Extension(marker::TIMESTAMP), at))
-            }
-        })
-    }
-}
-
-/// Writes a value that holds no others.
-fn push_scalar(text: &mut String, scalar: Scalar<'_>, at: usize) -> Result<(), DecodeError> {
-    match scalar {
-        Scalar::Nil => text.push_str("null"),
-        Scalar::Bool(true) => text.push_str("true"),
-        Scalar::Bool(false) => text.push_str("false"),
-        Scalar::Int(value) => push_int(text, value),
-        Scalar::Uint(value) => push_int(text, value),
-        Scalar::Float(value) => push_float(text, value),
-        Scalar::Str(string) => push_string(text, string.check()?),
-        Scalar::Bin(data) => {
-            let valid: String = data.utf8_chunks().map(|chunk| chunk.valid()).collect();
-            push_string(text, &valid);
-        }
-        Scalar::Ext(code, _) => return Err(DecodeError::new(Reason::Extension(code), at)),
-        Scalar::Timestamp(..) => {
-            return Err(DecodeError::new(Reason::Extension(marker::TIMESTAMP), at))
-        }
-    }
-    Ok(())
-}
-
-fn push_int(text: &mut String, value: impl std::fmt::Display) {
-    // Writing to a string cannot fail.
-    let _ = write!(text, "{value}");
-}
-
-/// Writes the shortest digits that read back as the same float, laid out as Python does.
-fn push_float(text: &mut String, value: f64) {
-    if value.is_nan() {
-        return text.push_str("NaN");
-    }
-    if value.is_sign_negative() {
-        text.push('-');
-    }
-    if value.is_infinite() {
-        return text.push_str("Infinity");
-    }
-    let scientific = shortest(value.abs());
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits = mantissa.replace('.', "");
-    match exponent {
-        -4..0 => {
-            let _ = write!(
-                text,
-                "0.{:0<1$}{digits}",
-                "",
-                exponent.unsigned_abs() as usize - 1
-            );
-        }
-        0..16 => {
-            let whole = exponent as usize + 1;
-            let fraction = digits.get(whole..).filter(|part| !part.is_empty());
-            let whole_digits = digits.get(..whole).unwrap_or(&digits);
-            let _ = write!(text, "{whole_digits:0<whole$}.{}", fraction.unwrap_or("0"));
-        }
-        _ => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            let _ = write!(text, "{mantissa}e{sign}{:02}", exponent.unsigned_abs());
-        }
-    }
-}
-
-/// Returns the shortest spelling of a float with an exponent.
-///
-/// Where two are equally near, Python takes the one that ends evenly. Rounding to that many
-/// digits does so too, but at powers of two may miss the float.
-fn shortest(value: f64) -> String {
-    let any = format!("{value:e}");
-    let fraction = any.split_once('.').map_or("", |(_, rest)| rest);
-    let decimals = fraction.bytes().take_while(u8::is_ascii_digit).count();
-    let even = format!("{value:.decimals$e}");
-    if even.parse() == Ok(value) {
-        even
+    let is_read = read(data, options, &mut sink).is_ok();
+    if is_read {
+        sink.cut_separator();
     } else {
-        any
+        sink.text.truncate(start);
+    }
+    *text = sink.text;
+    is_read
+}
+
+/// Room for the escapes of short data.
+const ROOM: usize = 256;
+
+/// What stands behind every value until it turns out to be the last one.
+const SEPARATOR: &[u8] = b", ";
+
+/// The sink that writes JSON as long as keys are strings, whole numbers or nil, and differ.
+struct Quick<'a> {
+    level: Level,
+    data: &'a [u8],
+    text: Vec<u8>,
+    /// The prints of the keys of all open maps, innermost last.
+    prints: SmallVec<[u64; 32]>,
+}
+
+/// The data is wrong or needs care.
+struct Unusual;
+
+impl From<DecodeError> for Unusual {
+    fn from(_: DecodeError) -> Self {
+        Self
     }
 }
 
-/// Writes a string in quotes.
-fn push_string(text: &mut String, string: &str) {
-    text.push('"');
-    let mut copied = 0;
-    for (i, byte) in string.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..0x20 => "\\u",
-            _ => continue,
-        };
-        text.push_str(&string[copied..i]);
-        text.push_str(escape);
-        if escape == "\\u" {
-            let _ = write!(text, "{byte:04x}");
+impl<'a> Sink<'a> for Quick<'a> {
+    type Out = ();
+    type Seq = ();
+    /// The place of the first print.
+    type Map = usize;
+    type Key = ();
+    type Error = Unusual;
+
+    #[inline(always)]
+    fn scalar(&mut self, scalar: Scalar<'a>, _at: usize) -> Result<(), Unusual> {
+        match scalar {
+            Scalar::Str(text) => self.string(text, *b"\", "),
+            Scalar::Int(value @ 0..=127) => self.short(&VALUES[value as usize]),
+            Scalar::Int(value) => self.number(value, ", "),
+            Scalar::Uint(value) => self.number(value, ", "),
+            Scalar::Nil => self.text.extend(*b"null, "),
+            Scalar::Bool(true) => self.text.extend(*b"true, "),
+            Scalar::Bool(false) => self.text.extend(*b"false, "),
+            Scalar::Float(value) => self.float(value),
+            Scalar::Bin(_) | Scalar::Ext(..) | Scalar::Timestamp(..) => return Err(Unusual),
         }
-        copied = i + 1;
+        Ok(())
     }
-    text.push_str(&string[copied..]);
-    text.push('"');
+
+    #[inline(always)]
+    fn seq(&mut self, _len: usize) -> Result<(), Unusual> {
+        self.text.push(b'[');
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn item(&mut self, _seq: &mut (), _value: ()) -> Result<(), Unusual> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn end_seq(&mut self, _seq: ()) -> Result<(), Unusual> {
+        self.cut_separator();
+        self.text.extend(*b"], ");
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn map(&mut self, _len: usize) -> Result<usize, Unusual> {
+        self.text.push(b'{');
+        Ok(self.prints.len())
+    }
+
+    #[inline(always)]
+    fn key(&mut self, _map: &mut usize, key: Scalar<'a>, _at: usize) -> Result<(), Unusual> {
+        let print = match key {
+            Scalar::Str(text) => {
+                self.string(text, *b"\": ");
+                print(text.as_bytes())
+            }
+            Scalar::Int(value @ 0..=127) => {
+                self.short(&KEYS[value as usize]);
+                number_print(value)
+            }
+            Scalar::Int(value) => {
+                self.text.push(b'"');
+                self.number(value, "\": ");
+                number_print(value)
+            }
+            Scalar::Uint(value) => {
+                self.text.push(b'"');
+                self.number(value, "\": ");
+                print(&value.to_le_bytes())
+            }
+            Scalar::Nil => {
+                self.text.extend(*b"\"null\": ");
+                NIL_PRINT
+            }
+            _ => return Err(Unusual),
+        };
+        self.prints.push(print);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn entry(&mut self, _map: &mut usize, _key: (), _value: ()) -> Result<(), Unusual> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn end_map(&mut self, first: usize) -> Result<(), Unusual> {
+        if !differ(&mut self.prints[first..]) {
+            return Err(Unusual);
+        }
+        self.prints.truncate(first);
+        self.cut_separator();
+        self.text.extend(*b"}, ");
+        Ok(())
+    }
+}
+
+impl Quick<'_> {
+    /// Writes a string, the quote before it, and what stands behind it.
+    #[inline(never)]
+    fn string(&mut self, text: Text<'_>, close: [u8; 3]) {
+        self.text.push(b'"');
+        let from = self.data.get(text.offset()..).unwrap_or_default();
+        json_escape(self.level, from, text.as_bytes().len(), &mut self.text);
+        self.text.extend(close);
+    }
+
+    #[inline(always)]
+    fn short(&mut self, short: &Short) {
+        let end = self.text.len() + usize::from(short.len);
+        self.text.extend(short.text);
+        self.text.truncate(end);
+    }
+
+    fn number(&mut self, value: impl itoa::Integer, close: &str) {
+        let mut digits = itoa::Buffer::new();
+        self.text.extend_from_slice(digits.format(value).as_bytes());
+        self.text.extend_from_slice(close.as_bytes());
+    }
+
+    #[cold]
+    fn float(&mut self, value: f64) {
+        let mut text = String::new();
+        push_float(&mut text, value);
+        self.text.extend_from_slice(text.as_bytes());
+        self.text.extend_from_slice(SEPARATOR);
+    }
+
+    /// Takes the separator back that stands behind the last value of a container.
+    #[inline(always)]
+    fn cut_separator(&mut self) {
+        if self.text.ends_with(SEPARATOR) {
+            self.text.truncate(self.text.len() - SEPARATOR.len());
+        }
+    }
+}
+
+/// Text that is copied as one word.
+struct Short {
+    /// The first `len` bytes of this.
+    text: [u8; 8],
+    len: u8,
+}
+
+/// The numbers that fit into one byte of MessagePack, as values.
+static VALUES: [Short; 128] = numbers("", ", ");
+/// The same as keys.
+static KEYS: [Short; 128] = numbers("\"", "\": ");
+
+const fn numbers(open: &str, close: &str) -> [Short; 128] {
+    const fn push(short: &mut Short, byte: u8) {
+        short.text[short.len as usize] = byte;
+        short.len += 1;
+    }
+    const fn push_all(short: &mut Short, text: &[u8]) {
+        let mut i = 0;
+        while i < text.len() {
+            push(short, text[i]);
+            i += 1;
+        }
+    }
+    let mut numbers = [const {
+        Short {
+            text: [0; 8],
+            len: 0,
+        }
+    }; 128];
+    let mut number = 0;
+    while number < numbers.len() {
+        let short = &mut numbers[number];
+        push_all(short, open.as_bytes());
+        let mut unit = 100;
+        while unit > 0 {
+            if number >= unit || unit == 1 {
+                push(short, b'0' + (number / unit % 10) as u8);
+            }
+            unit /= 10;
+        }
+        push_all(short, close.as_bytes());
+        number += 1;
+    }
+    numbers
+}
+
+const NIL_PRINT: u64 = 0;
+
+fn number_print(value: i64) -> u64 {
+    // Strings of few bytes have small prints, numbers near zero large ones.
+    value as u64 ^ 1 << 63
+}
+
+/// Returns a number that is the same for equal strings, and hardly ever for others.
+#[inline(always)]
+fn print(text: &[u8]) -> u64 {
+    /// The golden ratio, odd and without a pattern.
+    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+    let len = text.len() as u64;
+    let Some(last) = text.last_chunk() else {
+        // Few bytes and their number fit in whole.
+        return text
+            .iter()
+            .fold(len, |print, &byte| print << 8 | u64::from(byte));
+    };
+    let mix = |print: u64, word: &[u8; 8]| {
+        let mixed = (print ^ u64::from_le_bytes(*word)).wrapping_mul(MIX);
+        mixed ^ mixed >> 32
+    };
+    mix(text.as_chunks().0.iter().fold(len, mix), last)
+}
+
+/// Returns whether no print stands there twice; may leave them in another order.
+fn differ(prints: &mut [u64]) -> bool {
+    /// So many are compared each with each other.
+    const FEW: usize = 32;
+    let ascend = |prints: &[u64]| prints.is_sorted_by(|a, b| a < b);
+    if ascend(prints) {
+        return true;
+    }
+    if prints.len() > FEW {
+        prints.sort_unstable();
+        return ascend(prints);
+    }
+    let mut same = false;
+    for (i, print) in prints.iter().enumerate() {
+        same = prints[..i]
+            .iter()
+            .fold(same, |same, known| same | (known == print));
+    }
+    !same
 }

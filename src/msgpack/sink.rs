@@ -62,6 +62,12 @@ impl<'a> Text<'a> {
         self.bytes
     }
 
+    /// Returns where in the data the string starts.
+    #[inline]
+    pub(crate) const fn offset(&self) -> usize {
+        self.offset
+    }
+
     /// Returns the string if it is UTF-8.
     pub fn check(self) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.bytes).map_err(|error| {

@@ -6,10 +6,10 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::errors::Failure;
 use super::input::Input;
+use super::make;
 use super::object::{named, Keys, Objects};
-use crate::error::Reason;
 use crate::msgpack::pick::{Paths, Pick};
-use crate::msgpack::{read, starts_map, Options, DEFAULT_DEPTH};
+use crate::msgpack::{json, read, starts_map, Options, DEFAULT_DEPTH};
 use crate::{base64, decrypt as upstream};
 
 /// Return what the pure-Python `decrypt` of existing bots returns.
@@ -20,25 +20,41 @@ pub(crate) fn decrypt<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, P
 }
 
 pub(crate) fn decrypt_plain<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let py = payload.py();
-    let input = Input::payload(payload)?;
-    let text = base64::forgiving(input.as_bytes()?, |data| decrypted(py, data));
-    text.map_err(Failure::from)
-        .and_then(|text| text)
+    decrypted(payload.py(), Input::payload(payload)?.as_bytes()?)
+}
+
+/// Does what [`decrypt`] does for a text.
+pub(crate) fn decrypted<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let made = base64::forgiving(text, |data| to_text(py, data));
+    made.map_err(Failure::from)
+        .and_then(|made| made)
         .map_err(Failure::into_decrypt_error)
 }
 
-fn decrypted<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyAny>, Failure> {
-    match upstream::to_json(data, Options::PAYLOAD) {
-        Ok(text) => Ok(PyString::new(py, &text).into_any()),
-        Err(error) if error.reason == Reason::TopLevel => {
-            let mut objects = Objects::new(py, Keys::Any);
-            let (value, _) = read(data, Options::PAYLOAD, &mut objects)?;
-            let text = value.str().map_err(|error| Failure::of_depth(py, error))?;
-            Ok(text.into_any())
-        }
-        Err(error) => Err(error.into()),
+fn to_text<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyAny>, Failure> {
+    if upstream::check_map(data).is_err() {
+        let mut objects = Objects::new(py, Keys::Any);
+        let (value, _) = read(data, Options::PAYLOAD, &mut objects)?;
+        let text = value.str().map_err(|error| Failure::of_depth(py, error))?;
+        return Ok(text.into_any());
     }
+    let mut text = Vec::new();
+    if json::quick(data, Options::PAYLOAD, &mut text) {
+        if let Some(text) = checked(py, &text) {
+            return Ok(text);
+        }
+    }
+    let text = json::careful::to_json(data, Options::PAYLOAD)?;
+    Ok(PyString::new(py, &text).into_any())
+}
+
+/// Makes a str of text that has yet to be checked, if it is UTF-8.
+pub(crate) fn checked<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
+    let made = make::text(py, text);
+    if made.is_none() {
+        drop(PyErr::take(py));
+    }
+    made
 }
 
 /// Decode a payload into a dict with str keys.
@@ -48,11 +64,16 @@ pub(crate) fn decode<'py>(
     payload: &Bound<'py, PyAny>,
     max_depth: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let input = Input::text(payload)?;
-    let py = payload.py();
-    Ok(base64::forgiving(input.as_bytes()?, |data| {
-        named(py, data, max_depth)
-    })??)
+    decoded(payload.py(), Input::text(payload)?.as_bytes()?, max_depth)
+}
+
+/// Does what [`decode`] does for a text.
+pub(crate) fn decoded<'py>(
+    py: Python<'py>,
+    text: &[u8],
+    max_depth: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    Ok(base64::forgiving(text, |data| named(py, data, max_depth))??)
 }
 
 pub(crate) fn decode_plain<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

@@ -37,15 +37,19 @@ impl<'py> Input<'py> {
 
     /// Takes what `decrypt` takes: text as above, and of everything else its `str()`.
     pub(crate) fn payload(object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let is_text = object.is_instance_of::<PyString>()
-            || object.is_instance_of::<PyBytes>()
-            || object.is_instance_of::<PyByteArray>()
-            || object.is_instance_of::<PyMemoryView>();
-        if is_text {
+        if Self::is_text(object) {
             Self::text(object)
         } else {
             Self::from_str(&object.str()?)
         }
+    }
+
+    /// Returns whether an object is text as a whole, and no several things.
+    pub(crate) fn is_text(object: &Bound<'_, PyAny>) -> bool {
+        object.is_instance_of::<PyString>()
+            || object.is_instance_of::<PyBytes>()
+            || object.is_instance_of::<PyByteArray>()
+            || object.is_instance_of::<PyMemoryView>()
     }
 
     pub(crate) fn as_bytes(&self) -> PyResult<&[u8]> {

@@ -1,6 +1,7 @@
 //! The Python module `xyfast._core`.
 
 mod base64;
+mod batch;
 mod codec;
 mod dedup;
 mod entry;
@@ -22,6 +23,8 @@ mod unpacker;
 mod _core {
     #[pymodule_export]
     use super::base64::{a2b_base64, b2a_base64, b64decode, b64encode};
+    #[pymodule_export]
+    use super::batch::{decode_many, decrypt_many};
     #[pymodule_export]
     use super::codec::{decode, decrypt, pick};
     #[pymodule_export]

@@ -13,7 +13,7 @@ macro_rules! kernels {
             narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
             narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
             json_plain(bytes: &[u8]) -> usize;
-            json_escape(bytes: &[u8], out: &mut Vec<u8>) -> ();
+            json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) -> ();
         }
     };
     (

@@ -191,8 +191,8 @@ pub(super) fn json_plain(bytes: &[u8]) -> usize {
     bytes.iter().position(special).unwrap_or(bytes.len())
 }
 
-pub(super) fn json_escape(bytes: &[u8], out: &mut Vec<u8>) {
-    let mut rest = bytes;
+pub(super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
+    let mut rest = &text[..len];
     while let (plain, [special, behind @ ..]) = rest.split_at(json_plain(rest)) {
         let escape = escape(*special);
         out.extend_from_slice(plain);

@@ -131,26 +131,27 @@ pub(super) const fn json_room(len: usize) -> usize {
     len + LONGEST * BLOCK + BLOCK
 }
 
-/// Escapes bytes as far as there is room; returns how much was read and written.
+/// Escapes the first `len` bytes of `text` as far as there is room; returns how much was
+/// read and written.
 ///
 /// A block is stored as it is. At every hit the escape is stored over it, and the rest of
 /// the block once more behind the escape.
 #[inline(always)]
 pub(super) fn json_escape(
-    bytes: &[u8],
+    text: &[u8],
+    len: usize,
     out: &mut [MaybeUninit<u8>],
     special: impl Fn(&[u8; BLOCK]) -> u32,
     store: impl Fn(&[u8; BLOCK], &mut [MaybeUninit<u8>; BLOCK]),
 ) -> (usize, usize) {
     let mut padded = [b' '; 2 * BLOCK];
     let (mut read, mut written) = (0, 0);
-    while read < bytes.len() && out.len() - written >= json_room(0) {
-        let rest = &bytes[read..];
-        let window = rest.first_chunk::<{ 2 * BLOCK }>().unwrap_or_else(|| {
-            copy_short(&rest[..rest.len().min(2 * BLOCK)], &mut padded);
+    while read < len && out.len() - written >= json_room(0) {
+        let window = text[read..].first_chunk().unwrap_or_else(|| {
+            copy_short(&text[read..], &mut padded);
             &padded
         });
-        let count = rest.len().min(BLOCK);
+        let count = (len - read).min(BLOCK);
         let mut hits = window.first_chunk().map_or(0, &special);
         if count < BLOCK {
             hits &= (1 << count) - 1;
@@ -169,12 +170,18 @@ pub(super) fn json_escape(
             let hit = hits.trailing_zeros() as usize;
             hits &= hits - 1;
             written += hit - start;
+            if window[hit] >= b' ' {
+                // It stands for itself behind a backslash, so how far to go is known before
+                // it is looked at.
+                out[written].write(b'\\');
+                (written, start) = (written + 1, hit);
+                continue;
+            }
             let escape = escape(window[hit]);
             if let Some(to) = out[written..].first_chunk_mut() {
                 *to = escape.text.map(MaybeUninit::new);
             }
-            written += usize::from(escape.len);
-            start = hit + 1;
+            (written, start) = (written + usize::from(escape.len), hit + 1);
         }
         written += count - start;
         read += count;

@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 use xyfast::error::{DecodeError, Reason};
-use xyfast::msgpack::json::to_json;
+use xyfast::msgpack::json::{careful, quick, to_json};
 use xyfast::msgpack::{Options, Value, Writer};
 
-use crate::generate::plain_map;
+use crate::generate::{payload, plain_map, wild};
 
 fn json(value: &Value<'_>) -> Result<String, DecodeError> {
     let mut writer = Writer::new();
@@ -108,7 +108,94 @@ fn many_repeats_cost_no_more_than_their_size() {
     assert!(text.starts_with(r#"{"0": 199999, "1": "xxx"#));
 }
 
+/// Returns the quick answer, and checks that it leaves alone what stands before it.
+fn quickly(data: &[u8]) -> Option<Vec<u8>> {
+    let mut text = b"before, ".to_vec();
+    let is_written = quick(data, Options::PAYLOAD, &mut text);
+    let answer = text.split_off(8);
+    assert_eq!(text, b"before, ");
+    assert!(is_written || answer.is_empty());
+    is_written.then_some(answer)
+}
+
+fn packed(entries: Vec<(Value<'_>, Value<'_>)>) -> Vec<u8> {
+    let mut writer = Writer::new();
+    Value::Map(entries).pack(&mut writer).unwrap();
+    writer.into_bytes()
+}
+
+#[test]
+fn ordinary_maps_of_any_length_are_written_quickly() {
+    for len in [0, 1, 7, 32, 33, 300] {
+        let long: Vec<_> = (0..len)
+            .map(|i| format!("item_{i:04}_description"))
+            .collect();
+        let short: Vec<_> = (0..len).map(|i| format!("{i}")).collect();
+        let mut entries = vec![
+            (Value::Nil, Value::Float(0.5)),
+            (Value::Uint(u64::MAX), Value::Nil),
+        ];
+        for i in 0..len {
+            entries.push((Value::Int(200 - i as i64), Value::Bool(i == 0)));
+            entries.push((
+                Value::Str(&short[i]),
+                Value::List(vec![Value::Str("\"闲\"\n"); i % 3]),
+            ));
+            entries.push((
+                Value::Str(&long[i]),
+                Value::Map(vec![(Value::Int(1), Value::Int(-1))]),
+            ));
+        }
+        let data = packed(entries);
+        let text = String::from_utf8(quickly(&data).unwrap()).unwrap();
+        assert_eq!(Ok(text), careful::to_json(&data, Options::PAYLOAD));
+    }
+}
+
+#[test]
+fn whatever_is_unusual_is_not_written_quickly() {
+    let twice = [
+        Value::Int(5),
+        Value::Int(-5),
+        Value::Str("k"),
+        Value::Str("a longer key"),
+        Value::Nil,
+    ];
+    for key in twice {
+        for len in [0, 30, 31, 300] {
+            let mut entries = vec![(key.clone(), Value::Nil)];
+            entries.extend((0..len).map(|i| (Value::Int(1000 - i), Value::Nil)));
+            assert!(quickly(&packed(entries.clone())).is_some());
+            entries.push((key.clone(), Value::Nil));
+            assert_eq!(quickly(&packed(entries)), None);
+        }
+    }
+    for key in [Value::Bool(true), Value::Float(1.0), Value::Bin(b"k")] {
+        assert_eq!(quickly(&packed(vec![(key, Value::Nil)])), None);
+    }
+    assert_eq!(quickly(b"\x81\x01"), None);
+}
+
 proptest! {
+    #[test]
+    fn the_quick_and_the_careful_text_agree_on_any_bytes(data in wild()) {
+        let exact = careful::to_json(&data, Options::PAYLOAD);
+        match quickly(&data).map(String::from_utf8) {
+            Some(Ok(text)) => prop_assert_eq!(Ok(text), exact),
+            Some(Err(_)) => prop_assert_eq!(exact.unwrap_err().reason.word(), "utf8"),
+            None => {}
+        }
+    }
+
+    #[test]
+    fn the_quick_and_the_careful_text_agree_on_payloads(tree in payload()) {
+        let data = tree.pack();
+        if let Some(text) = quickly(&data) {
+            let text = String::from_utf8(text).unwrap();
+            prop_assert_eq!(Ok(text), careful::to_json(&data, Options::PAYLOAD));
+        }
+    }
+
     #[test]
     fn serde_reads_the_same_tree(tree in plain_map()) {
         let data = tree.pack();

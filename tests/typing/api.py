@@ -24,11 +24,17 @@ from xyfast import (
     Store,
     Token,
     TokenProvider,
+    codec,
 )
 from xyfast.testing import FakeServer
 
 assert_type(xyfast.decrypt("ggGhYQ=="), str)
 assert_type(xyfast.decode(b"ggGhYQ=="), dict[str, Any])
+assert_type(codec.decrypt_many(["ggGhYQ=="]), list[str])
+assert_type(
+    codec.decode_many(iter([b"ggGhYQ=="]), return_exceptions=True),
+    list[dict[str, Any] | Exception],
+)
 assert_type(xyfast.pick("ggGhYQ==", ["1.10.reminderContent"]), tuple[Any, ...])
 assert_type(xyfast.packb({"a": [1, None]}), bytes)
 assert_type(xyfast.b64encode(memoryview(b"a")), str)

@@ -11,12 +11,13 @@ pub(in super::super) fn json_plain(bytes: &[u8]) -> usize {
 }
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn json_escape(bytes: &[u8], out: &mut Vec<u8>) {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        out.reserve(json_room(rest.len()));
+pub(in super::super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
+    let mut at = 0;
+    while at < len {
+        out.reserve(json_room(len - at));
         let (read, written) = walk::json_escape(
-            rest,
+            &text[at..],
+            len - at,
             out.spare_capacity_mut(),
             |block| special(block),
             |from, to| {
@@ -26,7 +27,7 @@ pub(in super::super) fn json_escape(bytes: &[u8], out: &mut Vec<u8>) {
         );
         // SAFETY: so many bytes have been written behind those that were there.
         unsafe { out.set_len(out.len() + written) };
-        rest = &rest[read..];
+        at += read;
     }
 }
 

@@ -12,12 +12,13 @@ pub(super) mod sse41 {
     }
 
     #[target_feature(enable = "ssse3,sse4.1")]
-    pub(in super::super) fn json_escape(bytes: &[u8], out: &mut Vec<u8>) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            out.reserve(json_room(rest.len()));
+    pub(in super::super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
+        let mut at = 0;
+        while at < len {
+            out.reserve(json_room(len - at));
             let (read, written) = walk::json_escape(
-                rest,
+                &text[at..],
+                len - at,
                 out.spare_capacity_mut(),
                 |block| special(block),
                 |from, to| {
@@ -27,7 +28,7 @@ pub(super) mod sse41 {
             );
             // SAFETY: so many bytes have been written behind those that were there.
             unsafe { out.set_len(out.len() + written) };
-            rest = &rest[read..];
+            at += read;
         }
     }
 
@@ -56,19 +57,20 @@ pub(super) mod avx2 {
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(in super::super) fn json_escape(bytes: &[u8], out: &mut Vec<u8>) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            out.reserve(json_room(rest.len()));
+    pub(in super::super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
+        let mut at = 0;
+        while at < len {
+            out.reserve(json_room(len - at));
             let (read, written) = walk::json_escape(
-                rest,
+                &text[at..],
+                len - at,
                 out.spare_capacity_mut(),
                 |block| special(block),
                 |from, to| store32::<0, _, _>(to, load32::<0, _, _>(from)),
             );
             // SAFETY: so many bytes have been written behind those that were there.
             unsafe { out.set_len(out.len() + written) };
-            rest = &rest[read..];
+            at += read;
         }
     }
 

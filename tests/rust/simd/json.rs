@@ -30,10 +30,13 @@ fn check(bytes: &[u8]) {
             "{} {bytes:?}",
             level.name()
         );
-        let mut out = b"before".to_vec();
-        json_escape(level, bytes, &mut out);
-        assert_eq!(out[..6], *b"before");
-        assert_eq!(out[6..], escaped, "{} {bytes:?}", level.name());
+        for behind in [0, 10, 100] {
+            let text = [bytes, &vec![b'"'; behind]].concat();
+            let mut out = b"before".to_vec();
+            json_escape(level, &text, bytes.len(), &mut out);
+            assert_eq!(out[..6], *b"before");
+            assert_eq!(out[6..], escaped, "{} {bytes:?}", level.name());
+        }
     }
 }
 
@@ -67,9 +70,9 @@ fn bytes_that_all_need_an_escape_are_spelled_right() {
 fn memory_stays_a_small_multiple_of_the_longest_answer() {
     for level in Level::available() {
         let mut out = Vec::new();
-        json_escape(level, &[b'a'; 100_000], &mut out);
+        json_escape(level, &[b'a'; 100_000], 100_000, &mut out);
         assert!(out.capacity() < 110_000, "{}", level.name());
-        json_escape(level, &[1; 100_000], &mut out);
+        json_escape(level, &[1; 100_000], 100_000, &mut out);
         assert!(out.capacity() < 2 * 700_000 + 110_000, "{}", level.name());
     }
 }
