@@ -5,10 +5,16 @@
 //! into memory that need not be initialised and say how much of it they filled; what lies
 //! behind that in `out` may be overwritten.
 
-#[cfg(target_arch = "aarch64")]
+#[macro_use]
+mod proof;
+
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 mod scalar;
-#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+#[cfg(any(
+    all(target_arch = "aarch64", target_endian = "little"),
+    target_arch = "x86_64"
+))]
 mod walk;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -33,8 +39,8 @@ enum Kind {
     Sse41(x86::Sse41),
     #[cfg(target_arch = "x86_64")]
     Avx2(x86::Avx2),
-    #[cfg(target_arch = "aarch64")]
-    Neon,
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    Neon(neon::Neon),
 }
 
 impl Level {
@@ -58,8 +64,8 @@ impl Level {
             x86::Sse41::detect().map(Kind::Sse41),
             #[cfg(target_arch = "x86_64")]
             x86::Avx2::detect().map(Kind::Avx2),
-            #[cfg(target_arch = "aarch64")]
-            Some(Kind::Neon),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            neon::Neon::detect().map(Kind::Neon),
         ];
         kinds.into_iter().flatten().map(Self).collect()
     }
@@ -72,8 +78,8 @@ impl Level {
             Kind::Sse41(_) => "sse4.1",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(_) => "avx2",
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => "neon",
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Kind::Neon(_) => "neon",
         }
     }
 }
@@ -87,8 +93,8 @@ macro_rules! at {
             Kind::Sse41(has) => has.$kernel($($argument),*),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(has) => has.$kernel($($argument),*),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => neon::$kernel($($argument),*),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Kind::Neon(has) => has.$kernel($($argument),*),
         }
     };
 }
@@ -104,7 +110,7 @@ pub struct Widened {
 }
 
 /// So many units more than the text has bytes (or units) are room to run vectors to its end.
-pub const SLACK: usize = 48;
+pub const SLACK: usize = 32;
 
 /// Decodes base64 text, standard alphabet, as far as it consists of whole groups of four
 /// data characters and `out` has room; returns how much was read and written.

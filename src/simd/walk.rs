@@ -9,8 +9,10 @@ use std::mem::MaybeUninit;
 use super::scalar::{self, escape, Transcode};
 use super::Widened;
 
-/// How many elements a step of a transcoding walk may look at, and may write.
-pub(super) const WINDOW: usize = 48;
+/// The most elements that a step of a transcoding walk looks at.
+const WINDOW: usize = 24;
+/// The most that it writes.
+const PLACE: usize = 32;
 /// The block in which JSON is looked through.
 pub(super) const BLOCK: usize = 32;
 /// The longest escape of a byte.
@@ -54,16 +56,18 @@ pub(super) fn base64<const READ: usize, const WRITE: usize>(
 /// Transcodes text.
 ///
 /// `ascii` turns 16 elements as if they were ASCII and says how many of the first ones are.
-/// `three` turns `most` characters as if each had three bytes of UTF-8 and says how many of
-/// the first ones are valid and do. What neither takes is turned by plain code.
+/// `three` turns `most` characters, `IN` elements, as if each had three bytes of UTF-8 and
+/// says how many of the first ones are valid and do. What neither takes is turned by plain
+/// code.
 #[inline(always)]
-pub(super) fn transcode<S: Transcode<D>, D>(
+pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
     source: &[S],
     out: &mut [MaybeUninit<D>],
     most: usize,
     ascii: impl Fn(&[S; 16], &mut [MaybeUninit<D>; 16]) -> usize,
-    three: impl Fn(&[S; 32], &mut [MaybeUninit<D>; 32]) -> usize,
+    three: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> usize,
 ) -> Option<Widened> {
+    const { assert!(IN <= WINDOW) };
     let mut padded = [S::default(); 2 * WINDOW];
     let (mut is_last, mut end) = (false, source.len());
     let (mut at, mut len, mut bits) = (0, 0, 0);
@@ -74,7 +78,7 @@ pub(super) fn transcode<S: Transcode<D>, D>(
             (is_last, at, end) = (true, 0, end - at);
             continue;
         };
-        let Some(place) = out[len..].first_chunk_mut::<WINDOW>() else {
+        let Some(place) = out[len..].first_chunk_mut::<PLACE>() else {
             let last = scalar::transcode(&rest[at..end], &mut out[len..])?;
             (at, len, bits) = (end, len + last.len, bits | last.bits);
             break;

@@ -8,8 +8,6 @@ mod text;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::Widened;
-
 /// Proof that the machine has SSSE3 and SSE4.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sse41(());
@@ -34,36 +32,20 @@ impl Avx2 {
     }
 }
 
-/// Makes the kernels methods of the proof that they may be called.
-macro_rules! kernels {
-    ($proof:ty, $level:ident) => {
-        impl $proof {
-            kernels! { $level
-                base64::base64_decode(text: &[u8], out: &mut [MaybeUninit<u8>]) -> (usize, usize);
-                base64::base64_encode(data: &[u8], out: &mut [MaybeUninit<u8>]) -> (usize, usize);
-                text::widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened>;
-                text::widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened>;
-                text::narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
-                text::narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
-                text::narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
-                json::json_plain(bytes: &[u8]) -> usize;
-                json::json_escape(bytes: &[u8], out: &mut Vec<u8>) -> ();
-            }
-        }
-    };
-    ($level:ident $($theme:ident::$kernel:ident($($name:ident: $type:ty),*) -> $made:ty;)*) => {
-        $(
-            #[inline]
-            pub(super) fn $kernel(self, $($name: $type),*) -> $made {
-                // SAFETY: a value of this type exists only where the features do.
-                unsafe { $theme::$level::$kernel($($name),*) }
-            }
-        )*
-    };
-}
-
 kernels!(Sse41, sse41);
 kernels!(Avx2, avx2);
+
+mod sse41 {
+    pub(super) use super::base64::sse41::*;
+    pub(super) use super::json::sse41::*;
+    pub(super) use super::text::sse41::*;
+}
+
+mod avx2 {
+    pub(super) use super::base64::avx2::*;
+    pub(super) use super::json::avx2::*;
+    pub(super) use super::text::avx2::*;
+}
 
 /// Loads and stores at element `AT` of an array, as many bytes as the name says.
 macro_rules! access {

@@ -23,7 +23,7 @@ pub(super) mod sse41 {
                 store16::<8, _, _>(to, _mm_cvtepu8_epi16(_mm_srli_si128(bytes, 8)));
                 ascii_run(bytes)
             },
-            |from, to| {
+            |from: &[u8; 16], to| {
                 let (points, count) = points(load16::<0, _, _>(from));
                 store8::<0, _, _>(to, _mm_packus_epi32(points, points));
                 count
@@ -45,7 +45,7 @@ pub(super) mod sse41 {
                 store16::<12, _, _>(to, _mm_cvtepu8_epi32(_mm_srli_si128(bytes, 12)));
                 ascii_run(bytes)
             },
-            |from, to| {
+            |from: &[u8; 16], to| {
                 let (points, count) = points(load16::<0, _, _>(from));
                 store16::<0, _, _>(to, points);
                 count
@@ -64,7 +64,7 @@ pub(super) mod sse41 {
                 store16::<0, _, _>(to, bytes);
                 ascii_run(bytes)
             },
-            |_, _| 0,
+            |_: &[u8; 1], _| 0,
         );
         Some(made?.len)
     }
@@ -81,7 +81,7 @@ pub(super) mod sse41 {
                 let top = |units| _mm_min_epu16(units, _mm_set1_epi16(0x80));
                 ascii_run(_mm_packus_epi16(top(low), top(high)))
             },
-            |from, to| {
+            |from: &[u16; 4], to| {
                 let points = _mm_cvtepu16_epi32(load8::<0, _, _>(from));
                 let (bytes, count) = utf8(points);
                 store16::<0, _, _>(to, bytes);
@@ -107,7 +107,7 @@ pub(super) mod sse41 {
                 store16::<0, _, _>(to, bytes);
                 ascii_run(bytes)
             },
-            |from, to| {
+            |from: &[u32; 4], to| {
                 let (bytes, count) = utf8(load16::<0, _, _>(from));
                 store16::<0, _, _>(to, bytes);
                 count
@@ -243,7 +243,7 @@ pub(super) mod avx2 {
                 let top = |units| _mm_min_epu16(units, _mm_set1_epi16(0x80));
                 ascii_run(_mm_packus_epi16(top(low), top(high)))
             },
-            |from, to| utf8(_mm256_cvtepu16_epi32(load16::<0, _, _>(from)), to),
+            |from: &[u16; 8], to| utf8(_mm256_cvtepu16_epi32(load16::<0, _, _>(from)), to),
         );
         Some(made?.len)
     }
@@ -265,7 +265,7 @@ pub(super) mod avx2 {
                 store16::<0, _, _>(to, bytes);
                 ascii_run(bytes)
             },
-            |from, to| utf8(load32::<0, _, _>(from), to),
+            |from: &[u32; 8], to| utf8(load32::<0, _, _>(from), to),
         );
         Some(made?.len)
     }
@@ -273,10 +273,14 @@ pub(super) mod avx2 {
     /// As at the lower level, for eight characters.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn points(bytes: &[u8; 32]) -> (__m256i, usize) {
-        let order = _mm_setr_epi8(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1);
-        let bytes = _mm256_set_m128i(load16::<12, _, _>(bytes), load16::<0, _, _>(bytes));
-        let lanes = _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(order));
+    fn points(bytes: &[u8; 24]) -> (__m256i, usize) {
+        // The halves hold the bytes 0..16 and 8..24; the second wants those from 12.
+        let order = _mm256_setr_epi8(
+            2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1, 6, 5, 4, -1, 9, 8, 7, -1, 12, 11,
+            10, -1, 15, 14, 13, -1,
+        );
+        let bytes = _mm256_set_m128i(load16::<8, _, _>(bytes), load16::<0, _, _>(bytes));
+        let lanes = _mm256_shuffle_epi8(bytes, order);
         let shape = _mm256_cmpeq_epi32(
             _mm256_and_si256(lanes, _mm256_set1_epi32(0x00f0_c0c0)),
             _mm256_set1_epi32(0x00e0_8080),
