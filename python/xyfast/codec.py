@@ -11,10 +11,11 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from xyfast._core import b64decode, b64encode, decode, decrypt, packb, pick, unpackb
+from xyfast._core import Picker, b64decode, b64encode, decode, decrypt, packb, pick, unpackb
 
 __all__ = [
     "ExtType",
+    "Picker",
     "Timestamp",
     "b64decode",
     "b64encode",

@@ -111,7 +111,7 @@ pub fn read<'a, S: Sink<'a>>(
 }
 
 /// How many open containers need no heap.
-const INLINE: usize = 8;
+pub(super) const INLINE: usize = 8;
 
 /// A container that is being filled, with the number of values or entries that it lacks,
 /// not counting the one that is being read.
@@ -123,7 +123,7 @@ enum Open<'a, S: Sink<'a>> {
 
 /// What the first bytes of a value say: a value that holds no others, or the length of one
 /// that does.
-enum Head<T> {
+pub(super) enum Head<T> {
     Scalar(T),
     Container(Container, usize),
 }
@@ -141,7 +141,7 @@ const I64_MAX: u64 = i64::MAX as u64;
 
 /// What becomes of a scalar. Each is taken where its first byte was told from all others, so
 /// that no scalar is put together only to be looked at again.
-trait Take<'a> {
+pub(super) trait Take<'a> {
     type Out;
     type Error: From<DecodeError>;
 
@@ -186,14 +186,14 @@ impl<'a> Take<'a> for Look {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     data: &'a [u8],
     rest: &'a [u8],
     options: Options,
 }
 
 impl<'a> Reader<'a> {
-    fn new(data: &'a [u8], options: Options) -> Self {
+    pub(super) fn new(data: &'a [u8], options: Options) -> Self {
         Self {
             data,
             rest: data,
@@ -204,6 +204,16 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     fn offset(&self) -> usize {
         self.data.len() - self.rest.len()
+    }
+
+    /// Returns the data that was not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Passes over bytes.
+    pub(super) fn pass(&mut self, len: usize) {
+        self.rest = self.rest.get(len..).unwrap_or_default();
     }
 
     /// Opens the container with this head, if the rest of the data can fill it and what is
@@ -243,7 +253,7 @@ impl<'a> Reader<'a> {
 
     /// Reads a scalar, or the head of a container.
     #[inline(always)]
-    fn head<T: Take<'a>>(&mut self, taker: T) -> Result<Head<T::Out>, T::Error> {
+    pub(super) fn head<T: Take<'a>>(&mut self, taker: T) -> Result<Head<T::Out>, T::Error> {
         let at = self.offset();
         let byte = self.u8(at)?;
         let taken = match byte {

@@ -12,6 +12,7 @@ mod links;
 mod make;
 mod object;
 mod pack;
+mod picker;
 mod shapes;
 
 #[pyo3::pymodule]
@@ -19,7 +20,7 @@ mod _core {
     #[pymodule_export]
     use super::base64::{a2b_base64, b2a_base64, b64decode, b64encode};
     #[pymodule_export]
-    use super::codec::{decode, decrypt, pick, unpackb};
+    use super::codec::{decode, decrypt, unpackb};
     #[pymodule_export]
     use super::dedup::DedupCache;
     #[pymodule_export]
@@ -28,6 +29,8 @@ mod _core {
     use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
     use super::pack::packb;
+    #[pymodule_export]
+    use super::picker::{pick, Picker};
 
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
