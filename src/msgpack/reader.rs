@@ -186,6 +186,7 @@ impl<'a> Take<'a> for Look {
     }
 }
 
+#[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     data: &'a [u8],
     rest: &'a [u8],
@@ -293,7 +294,13 @@ impl<'a> Reader<'a> {
             MAP32 => return Ok(Head::Container(Container::Map, self.u32(at)? as usize)),
             ARRAY16 => return Ok(Head::Container(Container::List, self.u16(at)?.into())),
             ARRAY32 => return Ok(Head::Container(Container::List, self.u32(at)? as usize)),
-            _ => taker.take(self.rare(byte, at)?, at),
+            _ => {
+                // A copy, so that the reader itself stays in registers.
+                let mut reader = *self;
+                let scalar = reader.rare(byte, at)?;
+                *self = reader;
+                taker.take(scalar, at)
+            }
         };
         Ok(Head::Scalar(taken?))
     }
