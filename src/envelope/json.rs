@@ -4,22 +4,44 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{DecodeError, Reason};
+use crate::simd::{self, Level};
 
 /// Deepest nesting of arrays and objects.
 pub(super) const MAX_DEPTH: usize = 512;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
-/// Where a value stands in its text; half the size of a `Range<usize>`.
+/// Where a value stands in its text; smaller than a `Range<usize>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     start: u32,
     end: u32,
+    kind: Kind,
+}
+
+/// What a value is, as far as that decides how its text is had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A string that stands for itself.
+    Plain,
+    /// A string with escapes.
+    Escaped,
+    Other,
 }
 
 impl Span {
     pub(super) fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
+    }
+
+    /// The text of the value, if it is a string; lone surrogates become U+FFFD.
+    pub(super) fn string(self, text: &str) -> Option<Cow<'_, str>> {
+        let inside = || &text[self.start as usize + 1..self.end as usize - 1];
+        match self.kind {
+            Kind::Plain => Some(Cow::Borrowed(inside())),
+            Kind::Escaped => Some(unescape(inside()).into()),
+            Kind::Other => None,
+        }
     }
 }
 
@@ -66,9 +88,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The text of a value that was read.
-    pub(super) fn slice(&self, span: Span) -> &'a str {
-        &self.text[span.range()]
+    /// The text in which the values stand.
+    pub(super) fn text(&self) -> &'a str {
+        self.text
     }
 
     /// Reads any value.
@@ -91,7 +113,10 @@ impl<'a> Walk<'a> {
         mut member: impl FnMut(&mut Self, &str) -> Result<()>,
     ) -> Result<Span> {
         match self.peek() {
-            Some(b'{') => self.object(|walk, name| member(walk, &unescape(name))),
+            Some(b'{') => self.object(|walk, name| {
+                let name = name.string(walk.text).unwrap_or_default();
+                member(walk, &name)
+            }),
             _ => self.value(),
         }
     }
@@ -104,17 +129,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn object(&mut self, mut member: impl FnMut(&mut Self, &'a str) -> Result<()>) -> Result<Span> {
+    fn object(&mut self, mut member: impl FnMut(&mut Self, Span) -> Result<()>) -> Result<Span> {
         let start = self.open(b'{')?;
         if self.peek() == Some(b'}') {
             return Ok(self.close(start));
         }
         loop {
             self.peek();
-            let name = self.string()?.range();
+            let name = self.string()?;
             self.expect(b':')?;
             self.peek();
-            member(self, &self.text[name.start + 1..name.end - 1])?;
+            member(self, name)?;
             if self.peek() == Some(b'}') {
                 return Ok(self.close(start));
             }
@@ -145,11 +170,12 @@ impl<'a> Walk<'a> {
         Err(DecodeError::new(Reason::Json, self.at))
     }
 
-    fn since(&self, start: usize) -> Span {
+    fn since(&self, start: usize, kind: Kind) -> Span {
         // `new` refused texts whose positions do not fit.
         Span {
             start: start as u32,
             end: self.at as u32,
+            kind,
         }
     }
 
@@ -174,40 +200,27 @@ impl<'a> Walk<'a> {
     fn close(&mut self, start: usize) -> Span {
         self.at += 1;
         self.depth -= 1;
-        self.since(start)
+        self.since(start, Kind::Other)
     }
 
     fn string(&mut self) -> Result<Span> {
         let start = self.at;
         self.expect(b'"')?;
+        let mut kind = Kind::Plain;
         loop {
-            self.skip_plain();
+            self.at += plain(&self.text.as_bytes()[self.at..]);
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(self.since(start));
+                    return Ok(self.since(start, kind));
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    kind = Kind::Escaped;
+                    self.escape()?;
+                }
                 _ => return self.fail(),
             }
         }
-    }
-
-    /// Moves to the next quote, backslash or control character.
-    fn skip_plain(&mut self) {
-        // Whole blocks first: without an early exit inside, the compiler makes vector code of it.
-        let special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
-        let rest = &self.text.as_bytes()[self.at..];
-        let blocks = rest
-            .chunks_exact(32)
-            .take_while(|block| {
-                !block
-                    .iter()
-                    .fold(false, |found, byte| found | special(byte))
-            })
-            .count();
-        let rest = &rest[blocks * 32..];
-        self.at += blocks * 32 + rest.iter().position(special).unwrap_or(rest.len());
     }
 
     fn escape(&mut self) -> Result<()> {
@@ -236,7 +249,7 @@ impl<'a> Walk<'a> {
             }
             self.at += 1;
         }
-        Ok(self.since(start))
+        Ok(self.since(start, Kind::Other))
     }
 
     fn number(&mut self) -> Result<Span> {
@@ -259,7 +272,7 @@ impl<'a> Walk<'a> {
             }
             self.digits()?;
         }
-        Ok(self.since(start))
+        Ok(self.since(start, Kind::Other))
     }
 
     fn digits(&mut self) -> Result<()> {
@@ -274,11 +287,31 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The text between the quotes of a checked string; lone surrogates become U+FFFD.
-pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
-    if !raw.contains('\\') {
-        return Cow::Borrowed(raw);
+/// Returns how many leading bytes stand for themselves in a string.
+#[inline]
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    /// The high bit of each byte that is zero; those behind the first one are not exact.
+    const fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word & ONES << 7
     }
+    // Most strings end within two words.
+    for (i, word) in bytes.as_chunks::<8>().0.iter().take(2).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & ONES << 7;
+        let quote = zeros(word ^ ONES * u64::from(b'"'));
+        let backslash = zeros(word ^ ONES * u64::from(b'\\'));
+        let special = control | quote | backslash;
+        if special != 0 {
+            return 8 * i + special.trailing_zeros() as usize / 8;
+        }
+    }
+    simd::json_plain(Level::detect(), bytes)
+}
+
+/// The text of a checked string without its escapes.
+#[cold]
+fn unescape(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut units = Vec::new();
     let mut rest = raw;
@@ -287,7 +320,7 @@ pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
         let letter = rest.as_bytes()[at + 1];
         rest = &rest[at + 2..];
         if letter != b'u' {
-            text.push(plain(letter));
+            text.push(self::letter(letter));
             continue;
         }
         // A pair of surrogates is two escapes in a row, so a whole run is decoded at once.
@@ -298,10 +331,10 @@ pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
         }
     }
     text.push_str(rest);
-    Cow::Owned(text)
+    text
 }
 
-fn plain(letter: u8) -> char {
+fn letter(letter: u8) -> char {
     match letter {
         b'b' => '\u{8}',
         b'f' => '\u{c}',

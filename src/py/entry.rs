@@ -14,7 +14,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyTuple};
 
-use super::codec;
+use super::{codec, frame};
 
 /// A function of the module that takes one argument; without options it is `Plain`.
 type Plain = for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>;
@@ -49,6 +49,7 @@ macro_rules! entry {
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     front(module, "decrypt", entry!(codec::decrypt_plain))?;
     front(module, "decode", entry!(codec::decode_plain))?;
+    front(module, "decode_frame", entry!(frame::decode_frame))?;
     front(
         module,
         "unpackb",

@@ -24,7 +24,7 @@ mod _core {
     #[pymodule_export]
     use super::dedup::DedupCache;
     #[pymodule_export]
-    use super::frame::{parse_frame, read_payload, Frame, Payload};
+    use super::frame::{decode_frame, parse_frame, read_payload, Frame, Payload};
     #[pymodule_export]
     use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
