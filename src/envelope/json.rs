@@ -11,37 +11,31 @@ pub(super) const MAX_DEPTH: usize = 512;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
-/// Where a value stands in its text; smaller than a `Range<usize>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    start: u32,
-    end: u32,
-    kind: Kind,
-}
+/// Longest text: what a [`Span`] has room for.
+const MAX_LEN: usize = u32::MAX as usize >> 1;
 
-/// What a value is, as far as that decides how its text is had.
+/// Where a value stands in its text, and whether it is a string with escapes.
+///
+/// One word, because it is handed through many results, and in parts that would be slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// A string that stands for itself.
-    Plain,
-    /// A string with escapes.
-    Escaped,
-    Other,
-}
+pub(super) struct Span(u64);
 
 impl Span {
+    fn new(start: usize, end: usize, escaped: bool) -> Self {
+        Self((start as u64) << 32 | (end as u64) << 1 | u64::from(escaped))
+    }
+
     pub(super) fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
+        (self.0 >> 32) as usize..(self.0 as u32 >> 1) as usize
     }
 
     /// The text of the value, if it is a string; lone surrogates become U+FFFD.
     pub(super) fn string(self, text: &str) -> Option<Cow<'_, str>> {
-        let inside = || &text[self.start as usize + 1..self.end as usize - 1];
-        match self.kind {
-            Kind::Plain => Some(Cow::Borrowed(inside())),
-            Kind::Escaped => Some(unescape(inside()).into()),
-            Kind::Other => None,
-        }
+        let raw = text[self.range()].strip_prefix('"')?.strip_suffix('"')?;
+        Some(match self.0 & 1 {
+            0 => Cow::Borrowed(raw),
+            _ => unescape(raw).into(),
+        })
     }
 }
 
@@ -54,14 +48,14 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(text: &'a str) -> Result<Walk<'a>> {
-        match u32::try_from(text.len()) {
-            Ok(_) => Ok(Walk {
-                text,
-                at: 0,
-                depth: 0,
-            }),
-            Err(_) => Err(DecodeError::new(Reason::Json, u32::MAX as usize)),
+        if text.len() > MAX_LEN {
+            return Err(DecodeError::new(Reason::Json, MAX_LEN));
         }
+        Ok(Walk {
+            text,
+            at: 0,
+            depth: 0,
+        })
     }
 
     /// The next byte that is no white space.
@@ -170,13 +164,8 @@ impl<'a> Walk<'a> {
         Err(DecodeError::new(Reason::Json, self.at))
     }
 
-    fn since(&self, start: usize, kind: Kind) -> Span {
-        // `new` refused texts whose positions do not fit.
-        Span {
-            start: start as u32,
-            end: self.at as u32,
-            kind,
-        }
+    fn since(&self, start: usize) -> Span {
+        Span::new(start, self.at, false)
     }
 
     fn expect(&mut self, byte: u8) -> Result<()> {
@@ -200,22 +189,22 @@ impl<'a> Walk<'a> {
     fn close(&mut self, start: usize) -> Span {
         self.at += 1;
         self.depth -= 1;
-        self.since(start, Kind::Other)
+        self.since(start)
     }
 
     fn string(&mut self) -> Result<Span> {
         let start = self.at;
         self.expect(b'"')?;
-        let mut kind = Kind::Plain;
+        let mut escaped = false;
         loop {
             self.at += plain(&self.text.as_bytes()[self.at..]);
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(self.since(start, kind));
+                    return Ok(Span::new(start, self.at, escaped));
                 }
                 Some(b'\\') => {
-                    kind = Kind::Escaped;
+                    escaped = true;
                     self.escape()?;
                 }
                 _ => return self.fail(),
@@ -249,7 +238,7 @@ impl<'a> Walk<'a> {
             }
             self.at += 1;
         }
-        Ok(self.since(start, Kind::Other))
+        Ok(self.since(start))
     }
 
     fn number(&mut self) -> Result<Span> {
@@ -272,7 +261,7 @@ impl<'a> Walk<'a> {
             }
             self.digits()?;
         }
-        Ok(self.since(start, Kind::Other))
+        Ok(self.since(start))
     }
 
     fn digits(&mut self) -> Result<()> {
