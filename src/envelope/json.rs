@@ -44,6 +44,7 @@ pub(super) struct Walk<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    level: Level,
 }
 
 impl<'a> Walk<'a> {
@@ -55,6 +56,7 @@ impl<'a> Walk<'a> {
             text,
             at: 0,
             depth: 0,
+            level: Level::detect(),
         })
     }
 
@@ -197,7 +199,7 @@ impl<'a> Walk<'a> {
         self.expect(b'"')?;
         let mut escaped = false;
         loop {
-            self.at += plain(&self.text.as_bytes()[self.at..]);
+            self.at += simd::json_plain(self.level, &self.text.as_bytes()[self.at..]);
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
@@ -274,28 +276,6 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
-}
-
-/// Returns how many leading bytes stand for themselves in a string.
-#[inline]
-fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    /// The high bit of each byte that is zero; those behind the first one are not exact.
-    const fn zeros(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & ONES << 7
-    }
-    // Most strings end within two words.
-    for (i, word) in bytes.as_chunks::<8>().0.iter().take(2).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & ONES << 7;
-        let quote = zeros(word ^ ONES * u64::from(b'"'));
-        let backslash = zeros(word ^ ONES * u64::from(b'\\'));
-        let special = control | quote | backslash;
-        if special != 0 {
-            return 8 * i + special.trailing_zeros() as usize / 8;
-        }
-    }
-    simd::json_plain(Level::detect(), bytes)
 }
 
 /// The text of a checked string without its escapes.
