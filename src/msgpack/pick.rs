@@ -14,21 +14,21 @@ const OPTIONS: Options = Options::PAYLOAD;
 ///
 /// A path names the key on every level, with dots between them. A whole number is named by
 /// its digits and nil by `null`, as in the JSON text. Lists are not entered.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub struct Paths {
     /// A tree of names; the first node is the root.
     nodes: Vec<Node>,
     len: usize,
 }
 
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Default)]
 struct Node {
     children: Vec<Child>,
     /// The paths that end here.
     wanted: Vec<usize>,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Child {
     name: Box<str>,
     /// The key that has this name besides the string itself.
@@ -37,7 +37,7 @@ struct Child {
 }
 
 /// A key that is no string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Other {
     Nil,
     Int(i64),
@@ -52,7 +52,10 @@ impl Paths {
         for path in paths {
             let mut node = 0;
             for name in path.split('.') {
-                let known = nodes[node].children.iter().find(|child| *child.name == *name);
+                let known = nodes[node]
+                    .children
+                    .iter()
+                    .find(|child| *child.name == *name);
                 node = match known {
                     Some(child) => child.node,
                     None => {
@@ -87,6 +90,13 @@ impl Node {
         };
         let same = |child: &&Child| child.other == Some(other);
         Ok(self.children.iter().find(same).map(|child| child.node))
+    }
+}
+
+/// No paths.
+impl Default for Paths {
+    fn default() -> Self {
+        Self::new([])
     }
 }
 
@@ -177,7 +187,8 @@ where
                             max_depth: OPTIONS.max_depth - outer.len() - 1,
                             ..OPTIONS
                         };
-                        let (value, len) = read(reader.rest(), inside, sink).map_err(|_| Unclear)?;
+                        let (value, len) =
+                            read(reader.rest(), inside, sink).map_err(|_| Unclear)?;
                         for &other in others {
                             found[other] = Some(value.clone());
                         }

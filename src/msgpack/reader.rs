@@ -380,7 +380,10 @@ impl<'a> Reader<'a> {
     /// Takes `len` bytes of the value that starts at `at`.
     #[inline(always)]
     fn take(&mut self, len: usize, at: usize) -> Result<&'a [u8], DecodeError> {
-        let (bytes, rest) = self.rest.split_at_checked(len).ok_or_else(|| truncated(at))?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or_else(|| truncated(at))?;
         self.rest = rest;
         Ok(bytes)
     }

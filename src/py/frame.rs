@@ -76,10 +76,7 @@ fn tree<'py>(
 }
 
 /// The tree of a payload without its base64.
-fn decoded<'py>(
-    py: Python<'py>,
-    data: &[u8],
-) -> Result<Bound<'py, PyAny>, (&'static str, PyErr)> {
+fn decoded<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyAny>, (&'static str, PyErr)> {
     // No MessagePack map starts like this.
     if data.starts_with(b"{") {
         let text = str::from_utf8(data)
@@ -254,7 +251,8 @@ pub(super) fn decode_frame<'py>(frame: &Bound<'py, PyAny>) -> PyResult<Bound<'py
     let trees = (0..envelope.payloads()).map(|index| {
         let text = envelope.payload(index);
         let tree = tree(py, text.as_deref()).map_err(|(_, error)| error);
-        tree.and_then(only_dict).map_err(|error| of_payload(py, index, error))
+        tree.and_then(only_dict)
+            .map_err(|error| of_payload(py, index, error))
     });
     let trees: SmallVec<[_; 4]> = trees.collect::<PyResult<_>>()?;
     Ok(PyList::new(py, trees)?.into_any())

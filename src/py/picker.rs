@@ -1,8 +1,11 @@
 //! A few fields of a payload as Python sees them.
 
+use std::hash::{Hash, Hasher};
+
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use super::entry::Call;
 use super::input::Input;
 use super::object::{named, Keys, Objects};
 use crate::base64;
@@ -10,10 +13,23 @@ use crate::msgpack::pick::{pick as walk, Paths};
 use crate::msgpack::DEFAULT_DEPTH;
 
 #[pyclass(frozen, eq, hash, module = "xyfast._core")]
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Default)]
 pub(super) struct Picker {
     paths: Vec<String>,
     places: Paths,
+    pub(super) call: Call,
+}
+
+impl PartialEq for Picker {
+    fn eq(&self, other: &Self) -> bool {
+        self.paths == other.paths
+    }
+}
+
+impl Hash for Picker {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.paths.hash(state);
+    }
 }
 
 #[pymethods]
@@ -22,7 +38,12 @@ impl Picker {
     #[pyo3(signature = (*paths))]
     fn new(paths: Vec<String>) -> Self {
         let places = Paths::new(paths.iter().map(String::as_str));
-        Self { paths, places }
+        let call = Call::default();
+        Self {
+            paths,
+            places,
+            call,
+        }
     }
 
     #[getter]
@@ -32,14 +53,15 @@ impl Picker {
 
     #[pyo3(signature = (payload, /))]
     fn __call__<'py>(&self, payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
-        let input = Input::text(payload)?;
-        let py = payload.py();
-        base64::forgiving(input.as_bytes()?, |data| self.found(py, data))?
+        self.pick(payload)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let paths = self.paths(py)?.to_list().repr()?;
-        let paths = paths.to_str()?.trim_start_matches('[').trim_end_matches(']');
+        let paths = paths
+            .to_str()?
+            .trim_start_matches('[')
+            .trim_end_matches(']');
         Ok(format!("Picker({paths})"))
     }
 
@@ -52,6 +74,12 @@ impl Picker {
 }
 
 impl Picker {
+    pub(super) fn pick<'py>(&self, payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+        let input = Input::text(payload)?;
+        let py = payload.py();
+        base64::forgiving(input.as_bytes()?, |data| self.found(py, data))?
+    }
+
     fn found<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyTuple>> {
         let mut objects = Objects::new(py, Keys::Names);
         match walk(data, &self.places, &mut objects) {
@@ -88,5 +116,5 @@ pub(super) fn pick<'py>(
     payload: &Bound<'py, PyAny>,
     paths: Vec<String>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    Picker::new(paths).__call__(payload)
+    Picker::new(paths).pick(payload)
 }
