@@ -11,7 +11,17 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from xyfast._core import Picker, b64decode, b64encode, decode, decrypt, packb, pick, unpackb
+from xyfast._core import (
+    Picker,
+    b64decode,
+    b64encode,
+    decode,
+    decode_frame,
+    decrypt,
+    packb,
+    pick,
+    unpackb,
+)
 
 __all__ = [
     "ExtType",
@@ -20,6 +30,7 @@ __all__ = [
     "b64decode",
     "b64encode",
     "decode",
+    "decode_frame",
     "decrypt",
     "dumps",
     "loads",

@@ -266,19 +266,16 @@ fn only_dict(tree: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     }
 }
 
-/// Says in a DecodeError which payload is meant.
+/// Says in a `DecodeError` which payload is meant.
 fn of_payload(py: Python<'_>, index: usize, error: PyErr) -> PyErr {
     let value = error.value(py);
-    let parts = || {
-        let parts = (value.getattr("reason")?, value.getattr("offset")?);
-        Ok::<_, PyErr>((parts.0.unbind(), parts.1.unbind()))
-    };
-    match parts() {
-        Ok((reason, offset)) => {
+    let parts = (value.getattr("reason"), value.getattr("offset"));
+    match parts {
+        (Ok(reason), Ok(offset)) if value.is_instance_of::<raised::DecodeError>() => {
             let words = format!("payload {index}: {value}");
-            raised::DecodeError::new_err((words, reason, offset))
+            raised::DecodeError::new_err((words, reason.unbind(), offset.unbind()))
         }
-        Err(_) => error,
+        _ => error,
     }
 }
 

@@ -22,12 +22,16 @@ from xyfast import (
     Store,
     Token,
     TokenProvider,
+    codec,
 )
 from xyfast.testing import FakeServer
 
 assert_type(xyfast.decrypt("ggGhYQ=="), str)
 assert_type(xyfast.decode(b"ggGhYQ=="), dict[str, Any])
 assert_type(xyfast.pick("ggGhYQ==", ["1.10.reminderContent"]), tuple[Any, ...])
+assert_type(codec.Picker("1.2")(b"ggGhYQ=="), tuple[Any, ...])
+assert_type(codec.Picker("1.2").paths, tuple[str, ...])
+assert_type(codec.decode_frame('{"headers":{}}'), list[dict[str, Any]])
 assert_type(xyfast.packb({"a": [1, None]}), bytes)
 assert_type(xyfast.b64encode(memoryview(b"a")), str)
 assert_type(DedupCache(maxsize=10, ttl=1.0).seen("id"), bool)
