@@ -74,11 +74,11 @@ impl Default for Call {
 impl Call {
     /// Tells the class of a picker where its instances have their entry, this one for example.
     fn announce(picker: &Bound<'_, Picker>, entry: &Self) {
-        let offset = ptr::from_ref(entry).addr() - picker.as_ptr().addr();
         // SAFETY: the class is being made, nobody else has it. Its instances are alike, so
         // all of them have an entry there, which is a pointer to a function of the right kind.
         #[cfg(not(Py_GIL_DISABLED))]
         unsafe {
+            let offset = ptr::from_ref(entry).addr() - picker.as_ptr().addr();
             let class = ffi::Py_TYPE(picker.as_ptr());
             (*class).tp_vectorcall_offset = offset as ffi::Py_ssize_t;
             (*class).tp_flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL;
