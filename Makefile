@@ -3,9 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MATURIN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin
-RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
+RUST := Cargo.toml Cargo.lock build.rs pyproject.toml $(shell find src -name '*.rs')
 
-.PHONY: help demo test dev rust-test types lint bench wheel check format clean
+# The benchmarks have an environment of their own for every Python.
+BENCH_VENV := .venv-bench-$(notdir $(PYTHON))
+RUN := $(VENV)/bench.json
+
+.PHONY: help demo test dev rust-test types lint bench bench-run bench-rust wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -33,8 +37,16 @@ lint: $(VENV)/.tools ## ruff, rustfmt, clippy
 	cargo clippy --quiet --all-targets -- -D warnings
 	PYO3_PYTHON="$(CURDIR)/$(BIN)/python" cargo clippy --quiet --features python -- -D warnings
 
-bench: $(VENV)/.release $(VENV)/.tools ## run the benchmarks on a release build
-	$(BIN)/pytest benches --benchmark-enable --benchmark-only
+bench: ## benchmark a release build and write a record; BENCH="unpack and gf8k" runs a part
+	@$(MAKE) --no-print-directory bench-run VENV="$(BENCH_VENV)"
+
+bench-run: $(VENV)/.release $(VENV)/.rivals
+	$(BIN)/python -m pytest benches --quiet --timeout=600 -k "$(BENCH)" \
+		--benchmark-enable --benchmark-quiet --benchmark-json="$(RUN)"
+	$(BIN)/python benches/report.py "$(RUN)" $(if $(BENCH),,benches/record)
+
+bench-rust: ## benchmark the Rust half against other crates
+	cargo bench --quiet --no-default-features --bench codec
 
 wheel: $(VENV)/.maturin ## build a wheel for PYTHON (default python3) into dist/
 	rm -rf dist
@@ -48,7 +60,7 @@ format: $(VENV)/.tools ## format Python and Rust
 	cargo fmt
 
 clean: ## remove what was built
-	rm -rf $(VENV) target dist python/xyfast/*.so
+	rm -rf .venv* target dist python/xyfast/*.so
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -62,13 +74,17 @@ $(VENV)/.tools: pyproject.toml | $(VENV)/.maturin
 	$(BIN)/pip install --quiet --group tools
 	touch $@
 
-# The two builds share .venv: the last one made is the one that is imported.
+$(VENV)/.rivals: pyproject.toml | $(VENV)/.maturin
+	$(BIN)/pip install --quiet --group bench
+	touch $@
+
+# All builds for a Python share one file: the last one made is the one that is imported.
 $(VENV)/.release: $(RUST) | $(VENV)/.maturin
 	$(MATURIN) develop --quiet --release --extras testing
-	rm -f $(VENV)/.debug
+	rm -f .venv*/.debug
 	touch $@
 
 $(VENV)/.debug: $(RUST) $(VENV)/.tools
 	$(MATURIN) develop --quiet --extras testing
-	rm -f $(VENV)/.release
+	rm -f .venv*/.release
 	touch $@

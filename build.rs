@@ -1,4 +1,4 @@
-//! Tells the extension module which Python it is built for.
+//! Tells the bindings which Python they are built for.
 
 fn main() {
     #[cfg(feature = "python")]

@@ -130,6 +130,11 @@ def test_unsafe_code_is_opened_by_name_only() -> None:
     assert opened == {
         "base64.rs",
         "py/base64.rs",
+        "py/entry.rs",
+        "py/make.rs",
+        "py/pack/output.rs",
+        "py/pack/packer.rs",
+        "py/pack/walk.rs",
         "simd/neon.rs",
         "simd/neon/json.rs",
         "simd/proof.rs",

@@ -1,9 +1,11 @@
 """The Rust module: codec, dedup, frames and links."""
 
-from collections.abc import Callable, Sequence
+import builtins
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal, final
 
-from typing_extensions import Buffer  # only read by type checkers
+from typing_extensions import Buffer, disjoint_base  # only read by type checkers
 
 from xyfast.errors import DecodeError
 
@@ -51,18 +53,88 @@ def unpackb(data: Buffer, /, *, strict_map_key: bool = True, max_depth: int = 51
     {'a': 1, 'b': []}
     """
 
-def packb(value: object, /, *, max_depth: int = 512) -> bytes:
+def packb(
+    o: object,
+    *,
+    default: Callable[[Any], Any] | None = None,
+    use_single_float: bool = False,
+    autoreset: bool = True,
+    use_bin_type: bool = True,
+    strict_types: bool = False,
+    datetime: bool = False,
+    unicode_errors: str | None = None,
+    buf_size: int = 262144,
+) -> bytes:
     r"""Return a value as MessagePack, in the shortest form, as ``msgpack.packb`` does.
 
     Takes None, bool, int within 64 bits, float, str, bytes, bytearray, memoryview, list,
-    tuple, dict, `ExtType`, `Timestamp` and subclasses of these.
+    tuple, dict, `ExtType`, `Timestamp` and subclasses of these, nested up to 1024 deep.
+    The options are those of `Packer`; ``autoreset`` and ``buf_size`` change nothing here.
 
-    Raises `EncodeError` for anything else, and for values nested more deeply than
-    ``max_depth``.
+    Raises `UnsupportedType` (a TypeError), `OutOfRange` (an OverflowError), `LoneSurrogate`
+    (a UnicodeEncodeError) or their base `EncodeError` (a ValueError). A list or dict that
+    ``default`` changes while it is packed may give RuntimeError.
 
     >>> packb({"a": [1, None]})
     b'\x81\xa1a\x92\x01\xc0'
     """
+
+@disjoint_base
+class Packer:
+    r"""Pack values one by one, as ``msgpack.Packer`` does.
+
+    ``default`` is called with what has no form, and returns what is packed in its place.
+    ``use_single_float`` packs floats in 32 bits. Without ``use_bin_type`` bytes are packed
+    as str. With ``strict_types`` subclasses and tuples have no form. With ``datetime``
+    aware datetimes are packed as timestamps. ``unicode_errors`` names what is done about
+    surrogates. ``buf_size`` changes nothing: the buffer grows by itself.
+
+    Without ``autoreset`` results are gathered in a buffer, and None is returned. While a
+    memoryview of it exists, calls that would change it raise BufferError.
+
+    >>> packer = Packer(autoreset=False)
+    >>> packer.pack_array_header(2)
+    >>> packer.pack("a"), packer.pack(1)
+    (None, None)
+    >>> packer.bytes()
+    b'\x92\xa1a\x01'
+    """
+
+    def __init__(
+        self,
+        *,
+        default: Callable[[Any], Any] | None = None,
+        use_single_float: bool = False,
+        autoreset: bool = True,
+        use_bin_type: bool = True,
+        strict_types: bool = False,
+        datetime: bool = False,
+        unicode_errors: str | None = None,
+        buf_size: int = 262144,
+    ) -> None: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+        def __release_buffer__(self, view: memoryview, /) -> None: ...
+
+    def pack(self, obj: object, /) -> Any:
+        """Pack a value; the result is bytes with ``autoreset``, else None.
+
+        If that fails, what was gathered is dropped.
+        """
+    def pack_array_header(self, size: int, /) -> Any:
+        """Pack the head of a list; the caller packs as many values after it."""
+    def pack_map_header(self, size: int, /) -> Any:
+        """Pack the head of a map; the caller packs as many keys and values after it."""
+    def pack_map_pairs(self, pairs: Iterable[tuple[Any, Any]], /) -> Any:
+        """Pack pairs of keys and values as a map."""
+    def pack_ext_type(self, typecode: int, data: builtins.bytes | bytearray, /) -> Any:
+        """Pack the data of an extension type of any code from -128 to 127."""
+    def bytes(self) -> builtins.bytes:
+        """Return what was gathered."""
+    def reset(self) -> None:
+        """Forget what was gathered."""
+    def getbuffer(self) -> memoryview:
+        """Return a view of what was gathered."""
 
 def b64decode(data: str | Buffer, /, *, strict: bool = True) -> bytes:
     r"""Return the bytes of base64 text in the standard alphabet.

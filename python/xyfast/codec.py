@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from xyfast._core import (
+    Packer,
     Picker,
     b64decode,
     b64encode,
@@ -25,6 +26,7 @@ from xyfast._core import (
 
 __all__ = [
     "ExtType",
+    "Packer",
     "Picker",
     "Timestamp",
     "b64decode",

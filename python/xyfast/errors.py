@@ -8,6 +8,9 @@
     │   │   ├── DecryptError          the same from decrypt(), with the text users know
     │   │   └── ExtraData             one value was read, bytes are left
     │   └── EncodeError               an object has no MessagePack form
+    │       ├── UnsupportedType (TypeError)
+    │       ├── OutOfRange (OverflowError)
+    │       └── LoneSurrogate (UnicodeEncodeError)
     ├── ConfigError (ValueError)      an account, option or file is wrong; says which
     ├── StateError (RuntimeError)     our caller did something out of turn
     ├── ProtocolError                 the server did something out of turn
@@ -32,7 +35,9 @@ __all__ = [
     "EncodeError",
     "ExtraData",
     "LoginRequired",
+    "LoneSurrogate",
     "NotSent",
+    "OutOfRange",
     "ProtocolError",
     "RequestError",
     "SendRefused",
@@ -40,6 +45,7 @@ __all__ = [
     "StateError",
     "StoreError",
     "TokenError",
+    "UnsupportedType",
     "XyfastError",
 ]
 
@@ -89,7 +95,19 @@ class ExtraData(DecodeError):
 
 
 class EncodeError(CodecError):
-    """An object has no MessagePack form; the message names its type."""
+    """An object has no MessagePack form, or is nested too deeply, or is too long."""
+
+
+class UnsupportedType(EncodeError, TypeError):
+    """An object is of a type that has no MessagePack form; the message names the type."""
+
+
+class OutOfRange(EncodeError, OverflowError):
+    """A number needs more bits than there is room for."""
+
+
+class LoneSurrogate(EncodeError, UnicodeEncodeError):
+    """A str holds surrogates. They are the ``object``, without the text around them."""
 
 
 class ConfigError(XyfastError, ValueError):

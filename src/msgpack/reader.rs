@@ -290,6 +290,10 @@ impl<'a> Reader<'a> {
                 wide => taker.take(Scalar::Uint(wide), at),
             },
             FLOAT64 => taker.take(Scalar::Float(f64::from_be_bytes(self.array(at)?)), at),
+            BIN8 => {
+                let len = self.u8(at)?;
+                taker.take(Scalar::Bin(self.take(len.into(), at)?), at)
+            }
             MAP16 => return Ok(Head::Container(Container::Map, self.u16(at)?.into())),
             MAP32 => return Ok(Head::Container(Container::Map, self.u32(at)? as usize)),
             ARRAY16 => return Ok(Head::Container(Container::List, self.u16(at)?.into())),
@@ -314,10 +318,6 @@ impl<'a> Reader<'a> {
             INT32 => Scalar::Int(i32::from_be_bytes(self.array(at)?).into()),
             INT64 => Scalar::Int(i64::from_be_bytes(self.array(at)?)),
             FLOAT32 => Scalar::Float(f32::from_be_bytes(self.array(at)?).into()),
-            BIN8 => {
-                let len = self.u8(at)?;
-                Scalar::Bin(self.take(len.into(), at)?)
-            }
             BIN16 => {
                 let len = self.u16(at)?;
                 Scalar::Bin(self.take(len.into(), at)?)

@@ -68,28 +68,44 @@ pub(crate) fn unpackb<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = data.py();
     let buffer = Input::buffer(data)?;
-    let data = buffer.as_bytes();
+    let options = Options {
+        max_depth,
+        ..Options::STANDARD
+    };
+    unpacked(py, buffer.as_bytes(), options, strict_map_key)
+}
+
+#[inline(always)]
+fn unpacked<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    options: Options,
+    strict_map_key: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     let keys = if strict_map_key {
         Keys::Strict
     } else {
         Keys::Any
     };
-    let options = Options {
-        max_depth,
-        ..Options::STANDARD
-    };
     let (value, end) = read(data, options, &mut Objects::new(py, keys))?;
     match data.get(end..) {
-        Some(extra) if !extra.is_empty() => {
-            let extra = PyBytes::new(py, extra).unbind();
-            Err(raised::ExtraData::new_err((value.unbind(), extra, end)))
-        }
+        Some(extra) if !extra.is_empty() => Err(extra_data(value, extra, end)),
         _ => Ok(value),
     }
 }
 
+#[cold]
+fn extra_data(value: Bound<'_, PyAny>, extra: &[u8], end: usize) -> PyErr {
+    let extra = PyBytes::new(value.py(), extra).unbind();
+    raised::ExtraData::new_err((value.unbind(), extra, end))
+}
+
+#[inline(always)]
 pub(crate) fn unpackb_plain<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    unpackb(data, true, DEFAULT_DEPTH)
+    match data.cast_exact::<PyBytes>() {
+        Ok(bytes) => unpacked(data.py(), bytes.as_bytes(), Options::STANDARD, true),
+        Err(_) => unpackb(data, true, DEFAULT_DEPTH),
+    }
 }
 
 /// Knows the option that programs with whole numbers as keys must set.

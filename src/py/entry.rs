@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyTuple};
 
 use super::picker::Picker;
-use super::{codec, frame};
+use super::{codec, frame, pack};
 
 /// A function of the module that takes one argument; without options it is `Plain`.
 type Plain = for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>;
@@ -51,6 +51,7 @@ pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     front(module, "decrypt", entry!(codec::decrypt_plain))?;
     front(module, "decode", entry!(codec::decode_plain))?;
     front(module, "decode_frame", entry!(frame::decode_frame))?;
+    front(module, "packb", entry!(packed))?;
     front(
         module,
         "unpackb",
@@ -108,6 +109,10 @@ unsafe extern "C" fn call(
             Some(picker.get().pick(&payload).map(Bound::into_any))
         })
     }
+}
+
+fn packed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(pack::packb_plain(value)?.into_any())
 }
 
 /// Puts `entry` in front of a function of the module, with its name and documentation.

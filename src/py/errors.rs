@@ -11,6 +11,9 @@ pub(crate) mod raised {
     pyo3::import_exception!(xyfast.errors, DecryptError);
     pyo3::import_exception!(xyfast.errors, EncodeError);
     pyo3::import_exception!(xyfast.errors, ExtraData);
+    pyo3::import_exception!(xyfast.errors, LoneSurrogate);
+    pyo3::import_exception!(xyfast.errors, OutOfRange);
+    pyo3::import_exception!(xyfast.errors, UnsupportedType);
 }
 
 impl From<DecodeError> for PyErr {

@@ -54,9 +54,10 @@ impl Memory {
 }
 
 impl Drop for Memory {
+    #[inline(always)]
     fn drop(&mut self) {
-        if self.0.is_some() {
-            RECENT.set(self.0.take());
+        if let Some(recent) = self.0.take() {
+            recent.give_back();
         }
     }
 }
@@ -65,6 +66,11 @@ impl Recent {
     #[inline(never)]
     fn take() -> Box<Self> {
         RECENT.take().unwrap_or_else(Self::new)
+    }
+
+    #[inline(never)]
+    fn give_back(self: Box<Self>) {
+        RECENT.set(Some(self));
     }
 
     #[cold]

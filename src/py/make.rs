@@ -145,7 +145,7 @@ pub(crate) fn insert(dict: &Bound<'_, PyAny>, key: &Key<'_>, value: &Bound<'_, P
 }
 
 /// Makes a str, or nothing where the bytes are not UTF-8 or Python has raised.
-#[inline]
+#[inline(always)]
 pub(crate) fn text<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
     if simd::is_ascii(utf8) {
         ascii(py, utf8)
@@ -154,7 +154,7 @@ pub(crate) fn text<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn ascii<'py>(py: Python<'py>, text: &[u8]) -> Made<'py> {
     if let [only] = text {
         // SAFETY: returns a new reference, to a str that Python keeps.
@@ -175,40 +175,78 @@ fn ascii<'py>(py: Python<'py>, text: &[u8]) -> Made<'py> {
 
 /// Text of other than ASCII characters is widened on the stack up to this many bytes.
 const WIDE: usize = 8192;
+/// The same for text with characters beyond U+FFFF.
+const WIDEST: usize = 1024;
 
 #[inline(never)]
 fn wide<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
     if utf8.len() <= WIDE {
-        widened(py, utf8, &mut [MaybeUninit::uninit(); WIDE + SLACK])
+        two_bytes(py, utf8, &mut [MaybeUninit::uninit(); WIDE + SLACK])
     } else {
-        let mut units: Vec<u16> = Vec::with_capacity(utf8.len() + SLACK);
-        widened(py, utf8, units.spare_capacity_mut())
+        let mut units = Vec::with_capacity(utf8.len() + SLACK);
+        two_bytes(py, utf8, units.spare_capacity_mut())
     }
 }
 
 /// Makes a str; `units` has room for one unit per byte.
-fn widened<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) -> Made<'py> {
-    let Some(Widened { len, bits }) = simd::widen(Level::detect(), utf8, units) else {
-        let (start, len) = (utf8.as_ptr().cast(), utf8.len() as ffi::Py_ssize_t);
-        // SAFETY: Python reads so many bytes, and refuses what is not UTF-8.
-        return unsafe { made(py, ffi::PyUnicode_DecodeUTF8(start, len, std::ptr::null())) };
+fn two_bytes<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) -> Made<'py> {
+    match simd::widen(Level::detect(), utf8, units) {
+        Some(Widened { len, bits: ..=0xff }) => {
+            let narrow = units[..len].iter().map(|unit| {
+                // SAFETY: `widen` has written the units.
+                MaybeUninit::new(unsafe { unit.assume_init() } as u8)
+            });
+            // SAFETY: they are Latin-1, and not all are ASCII.
+            unsafe { units_of(py, len, 0xff, narrow) }
+        }
+        // SAFETY: `widen` has written the units, of which one is at least above Latin-1.
+        Some(Widened { len, .. }) => unsafe { units_of(py, len, 0xffff, units[..len].iter().copied()) },
+        None if utf8.len() <= WIDEST => four_bytes(py, utf8),
+        None => decoded(py, utf8),
+    }
+}
+
+#[inline(never)]
+fn four_bytes<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
+    let mut units = [MaybeUninit::uninit(); WIDEST + SLACK];
+    let widened = simd::widen4(Level::detect(), utf8, &mut units);
+    let Some(Widened { len, .. }) = widened else {
+        return None;
     };
-    let units = &units[..len];
-    // SAFETY: `widen` has written the units. Python gives a str of these characters one byte
-    // a character up to U+00FF and else two; they stand right behind its head, with room for
-    // all of them, and nobody else has seen it yet.
+    // SAFETY: `widen4` has written the units, of which one is above U+FFFF, since `widen` has
+    // refused the text.
+    unsafe { units_of(py, len, 0x10_ffff, units[..len].iter().copied()) }
+}
+
+/// Lets Python decode text, or say what is wrong with it.
+#[cold]
+fn decoded<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
+    let (start, len) = (utf8.as_ptr().cast(), utf8.len() as ffi::Py_ssize_t);
+    // SAFETY: Python reads so many bytes.
+    unsafe { made(py, ffi::PyUnicode_DecodeUTF8(start, len, std::ptr::null())) }
+}
+
+/// Makes a str of units that are as wide as Python has them for characters up to `most`.
+///
+/// # Safety
+///
+/// There are `len` units, they are initialised, and the highest one needs `most`.
+#[inline(always)]
+unsafe fn units_of<T>(
+    py: Python<'_>,
+    len: usize,
+    most: u32,
+    units: impl Iterator<Item = MaybeUninit<T>>,
+) -> Made<'_> {
+    // SAFETY: the units stand right behind the head of the str, which has room for all of
+    // them, and nobody else has seen it yet.
     unsafe {
-        let object = ffi::PyUnicode_New(len as ffi::Py_ssize_t, bits);
+        let object = ffi::PyUnicode_New(len as ffi::Py_ssize_t, most);
         if !object.is_null() {
             let start = object.cast::<ffi::PyCompactUnicodeObject>().add(1);
-            if bits <= 0xff {
-                let start = start.cast::<u8>();
-                for (i, unit) in units.iter().enumerate() {
-                    start.add(i).write(unit.assume_init() as u8);
-                }
-            } else {
-                let start = start.cast::<MaybeUninit<u16>>();
-                start.copy_from_nonoverlapping(units.as_ptr(), len);
+            let start = start.cast::<MaybeUninit<T>>();
+            for (i, unit) in units.take(len).enumerate() {
+                start.add(i).write(unit);
             }
         }
         made(py, object)
@@ -218,39 +256,38 @@ fn widened<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) ->
 /// A list that is being filled.
 pub(crate) struct List<'py> {
     list: Bound<'py, PyAny>,
-    left: ffi::Py_ssize_t,
-    len: ffi::Py_ssize_t,
+    filled: ffi::Py_ssize_t,
 }
 
 impl<'py> List<'py> {
     /// Makes a list for `len` values, or nothing where Python has raised.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(py: Python<'py>, len: usize) -> Option<Self> {
-        let len = ffi::Py_ssize_t::try_from(len).ok()?;
-        // SAFETY: returns a new reference or null.
-        let list = unsafe { made(py, ffi::PyList_New(len))? };
-        Some(Self {
-            list,
-            left: len,
-            len,
-        })
+        // SAFETY: returns a new reference or null; no list is longer than the input.
+        let list = unsafe { made(py, ffi::PyList_New(len as ffi::Py_ssize_t))? };
+        Some(Self { list, filled: 0 })
+    }
+
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        // SAFETY: a live list.
+        self.filled == unsafe { ffi::PyList_GET_SIZE(self.list.as_ptr()) }
     }
 
     /// Adds a value; one that has no room any more is dropped.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, value: Bound<'py, PyAny>) {
-        if self.left > 0 {
-            let index = self.len - self.left;
+        if !self.is_full() {
             // SAFETY: the index is within the list, and its place is still empty.
-            unsafe { ffi::PyList_SET_ITEM(self.list.as_ptr(), index, value.into_ptr()) };
-            self.left -= 1;
+            unsafe { ffi::PyList_SET_ITEM(self.list.as_ptr(), self.filled, value.into_ptr()) };
+            self.filled += 1;
         }
     }
 
     /// Returns the list; places that were not filled hold None.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(mut self) -> Bound<'py, PyAny> {
-        while self.left > 0 {
+        while !self.is_full() {
             self.push(self.list.py().None().into_bound(self.list.py()));
         }
         self.list

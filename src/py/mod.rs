@@ -28,7 +28,7 @@ mod _core {
     #[pymodule_export]
     use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
-    use super::pack::packb;
+    use super::pack::{packb, Packer};
     #[pymodule_export]
     use super::picker::{pick, Picker};
 

@@ -51,11 +51,13 @@ pub(super) fn base64_encode(data: &[u8], out: &mut [MaybeUninit<u8>]) -> (usize,
 /// Elements that stand for text, and can be turned into those of another encoding of it.
 ///
 /// Bytes are UTF-8 if they become wider units and Latin-1 if they become UTF-8.
-pub(super) trait Transcode<D>: Copy + Default {
+pub(super) trait Transcode<D>: Copy {
     /// How many elements a character from U+0800 to U+FFFF has here.
     const READ: usize;
     /// How many it becomes.
     const WRITE: usize;
+
+    fn is_ascii(self) -> bool;
 
     /// Turns the first character; returns how much was read and written, and its code point.
     /// None if it is invalid, has no form there or no room.
@@ -80,6 +82,11 @@ impl Transcode<u16> for u8 {
     const WRITE: usize = 1;
 
     #[inline(always)]
+    fn is_ascii(self) -> bool {
+        self < 0x80
+    }
+
+    #[inline(always)]
     fn one(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<(usize, usize, u32)> {
         let (point, len) = character(utf8)?;
         out.first_mut()?.write(u16::try_from(point).ok()?);
@@ -90,6 +97,11 @@ impl Transcode<u16> for u8 {
 impl Transcode<u32> for u8 {
     const READ: usize = 3;
     const WRITE: usize = 1;
+
+    #[inline(always)]
+    fn is_ascii(self) -> bool {
+        self < 0x80
+    }
 
     #[inline(always)]
     fn one(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<(usize, usize, u32)> {
@@ -105,6 +117,11 @@ macro_rules! narrowing {
         impl Transcode<u8> for $unit {
             const READ: usize = 1;
             const WRITE: usize = 3;
+
+            #[inline(always)]
+            fn is_ascii(self) -> bool {
+                self < 0x80
+            }
 
             #[inline(always)]
             fn one(units: &[$unit], out: &mut [MaybeUninit<u8>]) -> Option<(usize, usize, u32)> {

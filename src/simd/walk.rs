@@ -1,17 +1,15 @@
 //! The walks over text and JSON that are the same at every level; the vector steps are
 //! arguments.
 //!
-//! A step looks at a window of fixed size. The end of the input, where no window fits, is
-//! copied in front of padding first.
+//! A step looks at a window of fixed size. Where none fits any more, at the end of the input,
+//! text is turned by plain code and JSON is copied in front of padding.
 
 use std::mem::MaybeUninit;
 
 use super::scalar::{self, escape, Transcode};
 use super::Widened;
 
-/// The most elements that a step of a transcoding walk looks at.
-const WINDOW: usize = 24;
-/// The most that it writes.
+/// The most elements that a step of a transcoding walk writes.
 const PLACE: usize = 32;
 /// The block in which JSON is looked through.
 pub(super) const BLOCK: usize = 32;
@@ -56,9 +54,11 @@ pub(super) fn base64<const READ: usize, const WRITE: usize>(
 /// Transcodes text.
 ///
 /// `ascii` turns 16 elements as if they were ASCII and says how many of the first ones are.
-/// `three` turns `most` characters, `IN` elements, as if each had three bytes of UTF-8 and
-/// says how many of the first ones are valid and do. What neither takes is turned by plain
-/// code.
+/// `three` turns `IN` elements, `most` characters, as if each had three bytes of UTF-8 and
+/// says how many of the first ones are valid and do.
+///
+/// A step whose length is known beforehand need not be waited for: so the vector steps for
+/// long characters are whole or half ones, and plain code turns the few that remain.
 #[inline(always)]
 pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
     source: &[S],
@@ -67,54 +67,42 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
     ascii: impl Fn(&[S; 16], &mut [MaybeUninit<D>; 16]) -> usize,
     three: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> usize,
 ) -> Option<Widened> {
-    const { assert!(IN <= WINDOW) };
-    let mut padded = [S::default(); 2 * WINDOW];
-    let (mut is_last, mut end) = (false, source.len());
-    let (mut at, mut len, mut bits) = (0, 0, 0);
-    while at < end {
-        let rest = if is_last { &padded } else { source };
-        let Some(window) = rest[at..].first_chunk::<WINDOW>() else {
-            copy_short(&source[at..], &mut padded);
-            (is_last, at, end) = (true, 0, end - at);
-            continue;
-        };
-        let Some(place) = out[len..].first_chunk_mut::<PLACE>() else {
-            let last = scalar::transcode(&rest[at..end], &mut out[len..])?;
-            (at, len, bits) = (end, len + last.len, bits | last.bits);
-            break;
-        };
-        let (Some(from), Some(to)) = (window.first_chunk(), place.first_chunk_mut()) else {
-            break;
-        };
+    let room = out.len();
+    let (mut rest, mut out, mut bits) = (source, out, 0);
+    while let (Some(from), Some(to)) = (rest.first_chunk(), out.first_chunk_mut()) {
         let run = ascii(from, to);
-        // A whole step ends at a place that is known before it is made: the next one need
-        // not wait for it.
+        (rest, out) = (&rest[run..], &mut out[run..]);
         if run == 16 {
-            (at, len) = (at + 16, len + 16);
             continue;
         }
-        (at, len) = (at + run, len + run);
-        let mut taken = 0;
-        while let (Some(from), Some(to)) = (rest[at..].first_chunk(), out[len..].first_chunk_mut())
-        {
-            let count = three(from, to);
-            taken |= count;
-            if count < most || most == 0 {
-                (at, len) = (at + S::READ * count, len + S::WRITE * count);
+        while let (Some(from), Some(to)) = (rest.first_chunk::<IN>(), out.first_chunk_mut()) {
+            // A look at one element tells soon that there are hardly enough of them.
+            if most == 0 || from[S::READ * (most / 2) - 1].is_ascii() {
                 break;
             }
-            (at, len) = (at + S::READ * most, len + S::WRITE * most);
-        }
-        if taken > 0 {
+            let count = three(from, to);
+            if count < most / 2 {
+                break;
+            }
             bits |= 0xffff;
-        } else if run == 0 {
-            let (read, written, point) = S::one(&rest[at..], &mut out[len..])?;
-            (at, len, bits) = (at + read, len + written, bits | point);
+            if count < most {
+                (rest, out) = (&rest[S::READ * (most / 2)..], &mut out[S::WRITE * (most / 2)..]);
+                break;
+            }
+            (rest, out) = (&rest[S::READ * most..], &mut out[S::WRITE * most..]);
+        }
+        while rest.first().is_some_and(|element| !element.is_ascii()) {
+            let (read, written, point) = S::one(rest, out)?;
+            (rest, out) = (&rest[read..], &mut out[written..]);
+            bits |= point;
         }
     }
-    // The padding is taken for as much ASCII.
-    len -= at - end;
-    Some(Widened { len, bits })
+    let len = room - out.len();
+    let last = scalar::transcode(rest, out)?;
+    Some(Widened {
+        len: len + last.len,
+        bits: bits | last.bits,
+    })
 }
 
 /// Returns how many leading bytes are no `special` ones; `special` has a bit for every byte.

@@ -1,0 +1,520 @@
+//! The walk over a tree of Python objects.
+//!
+//! Exact objects of the common types are borrowed and written by [`Walk::quick`], which
+//! runs no Python code, so nothing can change under it. Everything else goes through
+//! [`Walk::other`], which may run code of users: what is needed afterwards is owned, and
+//! containers are looked at again.
+
+#![allow(unsafe_code)]
+
+use std::mem::MaybeUninit;
+use std::{ptr, slice};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+
+use super::output::{Output, SCRATCH};
+use super::{flat, out_of_range, refused, Options};
+use crate::msgpack::Head;
+use crate::simd::{self, Level};
+
+/// How many containers may stand around a value: msgpack's limit.
+const MAX_DEPTH: usize = 1024;
+
+/// How many of them are walked by recursion, which is fast; [`Walk::deep`] walks the rest.
+const SHALLOW: usize = 24;
+
+/// An exception, small enough to be returned from everywhere.
+pub(super) type Raised = Box<PyErr>;
+
+/// Packs a value.
+pub(super) fn pack<'py>(
+    value: &Bound<'py, PyAny>,
+    options: &Options,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut scratch = [MaybeUninit::uninit(); SCRATCH];
+    let mut walk = Walk::new(value.py(), options, &mut scratch);
+    walk.write(value).map_err(|error| *error)?;
+    walk.out.finish()
+}
+
+/// Packs a map from keys and values that follow each other.
+pub(super) fn pack_pairs<'py>(
+    flat: &Bound<'py, PyTuple>,
+    options: &Options,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut scratch = [MaybeUninit::uninit(); SCRATCH];
+    let mut walk = Walk::new(flat.py(), options, &mut scratch);
+    let head = Head::map(flat.len() / 2)?;
+    walk.out.head(head).map_err(|error| *error)?;
+    for value in flat {
+        walk.write(&value).map_err(|error| *error)?;
+    }
+    walk.out.finish()
+}
+
+/// What [`Walk::quick`] did, or what has to be done instead.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quick {
+    Written,
+    List,
+    Tuple,
+    Dict,
+    Other,
+}
+
+pub(super) struct Walk<'a, 'py> {
+    pub(super) py: Python<'py>,
+    pub(super) options: &'a Options,
+    pub(super) out: Output<'a, 'py>,
+    /// How many containers are around the next value.
+    depth: usize,
+}
+
+impl<'a, 'py> Walk<'a, 'py> {
+    fn new(
+        py: Python<'py>,
+        options: &'a Options,
+        scratch: &'a mut [MaybeUninit<u8>; SCRATCH],
+    ) -> Self {
+        Self {
+            py,
+            options,
+            out: Output::new(py, scratch),
+            depth: 0,
+        }
+    }
+
+    /// Writes a value and all that is in it.
+    fn write(&mut self, object: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        // SAFETY: the caller owns the object.
+        unsafe {
+            match self.quick(object.as_ptr())? {
+                Quick::Written => Ok(()),
+                quick => self.enter(quick, object.as_ptr()),
+            }
+        }
+    }
+
+    /// Does what [`Walk::quick`] said.
+    ///
+    /// # Safety
+    ///
+    /// `object` is alive, and `quick` what was said of it.
+    #[inline]
+    unsafe fn enter(&mut self, quick: Quick, object: *mut ffi::PyObject) -> Result<(), Raised> {
+        // SAFETY: as above. From here on the object is owned.
+        unsafe {
+            let object = Bound::from_borrowed_ptr(self.py, object);
+            match quick {
+                Quick::Written => Ok(()),
+                Quick::List => self.list(object.cast_unchecked()),
+                Quick::Tuple => {
+                    let items = self.open_tuple(object.cast_into_unchecked())?;
+                    self.items(items)
+                }
+                Quick::Dict => self.dict(object.cast_unchecked()),
+                Quick::Other => match self.other(object)? {
+                    Some(items) => self.items(items),
+                    None => Ok(()),
+                },
+            }
+        }
+    }
+
+    fn list(&mut self, list: &Bound<'py, PyList>) -> Result<(), Raised> {
+        // Other threads may change the list.
+        if cfg!(Py_GIL_DISABLED) || self.depth >= SHALLOW {
+            let items = self.open_tuple(list.to_tuple())?;
+            return self.items(items);
+        }
+        let (list, len) = (list.as_ptr(), list.len());
+        self.array_head(len)?;
+        self.depth += 1;
+        for index in 0..len {
+            // SAFETY: `list` is a list, owned by the caller. It has the item, and keeps it
+            // while no Python code runs.
+            unsafe {
+                if ffi::PyList_GET_SIZE(list) as usize != len {
+                    return Err(changed("list"));
+                }
+                let item = ffi::PyList_GET_ITEM(list, index as isize);
+                let quick = self.quick(item)?;
+                if quick != Quick::Written {
+                    self.enter(quick, item)?;
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Writes the items of a tuple, or the keys and values of a map that follow each other
+    /// in it; the head is written.
+    fn items(&mut self, items: Bound<'py, PyTuple>) -> Result<(), Raised> {
+        if self.depth >= SHALLOW {
+            return self.deep(items);
+        }
+        self.depth += 1;
+        for index in 0..items.len() {
+            // SAFETY: the tuple is owned, has the item and never changes.
+            unsafe {
+                let item = ffi::PyTuple_GET_ITEM(items.as_ptr(), index as isize);
+                let quick = self.quick(item)?;
+                if quick != Quick::Written {
+                    self.enter(quick, item)?;
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn dict(&mut self, dict: &Bound<'py, PyDict>) -> Result<(), Raised> {
+        if cfg!(Py_GIL_DISABLED) || self.depth >= SHALLOW {
+            // Other threads may change the dict.
+            let items = self.open_pairs(dict.items().into_any())?;
+            return self.items(items);
+        }
+        let len = dict.len();
+        self.map_head(len)?;
+        self.depth += 1;
+        let mut place = 0;
+        for _ in 0..len {
+            let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
+            // SAFETY: `dict` is a dict. It keeps key and value while no Python code runs; a
+            // value that has to wait longer for its key is owned.
+            unsafe {
+                if ffi::PyDict_Next(dict.as_ptr(), &mut place, &mut key, &mut value) == 0 {
+                    return Err(changed("dict"));
+                }
+                let quick = self.quick(key)?;
+                if quick == Quick::Written {
+                    let quick = self.quick(value)?;
+                    if quick == Quick::Written {
+                        continue;
+                    }
+                    self.enter(quick, value)?;
+                } else {
+                    let value = Bound::from_borrowed_ptr(self.py, value);
+                    self.enter(quick, key)?;
+                    self.write(&value)?;
+                }
+            }
+            if dict.len() != len {
+                return Err(changed("dict"));
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Does what [`Walk::items`] does for any depth, on the heap instead of the stack.
+    #[cold]
+    fn deep(&mut self, items: Bound<'py, PyTuple>) -> Result<(), Raised> {
+        let depth = self.depth;
+        let mut open = vec![(items, 0)];
+        while let Some((items, index)) = open.last_mut() {
+            let Ok(item) = items.get_item(*index) else {
+                open.pop();
+                continue;
+            };
+            *index += 1;
+            self.depth = depth + open.len();
+            // SAFETY: `item` is owned, and of the type that `quick` says.
+            let inner = unsafe {
+                match self.quick(item.as_ptr())? {
+                    Quick::Written => None,
+                    Quick::List => {
+                        Some(self.open_tuple(item.cast_unchecked::<PyList>().to_tuple())?)
+                    }
+                    Quick::Tuple => Some(self.open_tuple(item.cast_into_unchecked())?),
+                    Quick::Dict => {
+                        Some(self.open_pairs(item.cast_unchecked::<PyDict>().items().into_any())?)
+                    }
+                    Quick::Other => self.other(item)?,
+                }
+            };
+            open.extend(inner.map(|inner| (inner, 0)));
+        }
+        self.depth = depth;
+        Ok(())
+    }
+
+    /// Writes the head of a list and returns its items.
+    pub(super) fn open_tuple(
+        &mut self,
+        items: Bound<'py, PyTuple>,
+    ) -> Result<Bound<'py, PyTuple>, Raised> {
+        self.array_head(items.len())?;
+        Ok(items)
+    }
+
+    /// Writes the head of a map and returns its keys and values, which follow each other.
+    pub(super) fn open_pairs(
+        &mut self,
+        pairs: Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyTuple>, Raised> {
+        let flat = flat(&pairs)?;
+        self.map_head(flat.len() / 2)?;
+        Ok(flat)
+    }
+
+    #[inline(always)]
+    fn array_head(&mut self, len: usize) -> Result<(), Raised> {
+        self.check_depth(len)?;
+        self.out.head(Head::array(len).map_err(PyErr::from)?)
+    }
+
+    #[inline(always)]
+    fn map_head(&mut self, len: usize) -> Result<(), Raised> {
+        self.check_depth(len)?;
+        self.out.head(Head::map(len).map_err(PyErr::from)?)
+    }
+
+    #[inline(always)]
+    fn check_depth(&self, len: usize) -> Result<(), Raised> {
+        if self.depth >= MAX_DEPTH && len > 0 {
+            return Err(refused("lists and dicts are nested too deeply").into());
+        }
+        Ok(())
+    }
+
+    /// Writes an exact object of a common type, unless it is a container or special. Runs no
+    /// Python code.
+    ///
+    /// # Safety
+    ///
+    /// `object` is an object.
+    #[inline(always)]
+    unsafe fn quick(&mut self, object: *mut ffi::PyObject) -> Result<Quick, Raised> {
+        // SAFETY: each object is read as what its type says.
+        unsafe {
+            let kind = ffi::Py_TYPE(object);
+            if kind == &raw mut ffi::PyUnicode_Type {
+                return self.text(object);
+            }
+            let head = if kind == &raw mut ffi::PyLong_Type {
+                match int_head(object) {
+                    Some(head) => head,
+                    None => return Ok(Quick::Other),
+                }
+            } else if kind == &raw mut ffi::PyFloat_Type {
+                self.float_head(ffi::PyFloat_AS_DOUBLE(object))?
+            } else if kind == &raw mut ffi::PyDict_Type {
+                return Ok(Quick::Dict);
+            } else if kind == &raw mut ffi::PyList_Type {
+                return Ok(Quick::List);
+            } else if object == ffi::Py_None() {
+                Head::NIL
+            } else if object == ffi::Py_True() {
+                Head::TRUE
+            } else if object == ffi::Py_False() {
+                Head::FALSE
+            } else if kind == &raw mut ffi::PyBytes_Type {
+                let data = ffi::PyBytes_AS_STRING(object).cast();
+                let data = slice::from_raw_parts(data, ffi::Py_SIZE(object) as usize);
+                self.bin(data)?;
+                return Ok(Quick::Written);
+            } else if kind == &raw mut ffi::PyTuple_Type && !self.options.strict_types {
+                return Ok(Quick::Tuple);
+            } else {
+                return Ok(Quick::Other);
+            };
+            self.out.head(head)?;
+        }
+        Ok(Quick::Written)
+    }
+
+    /// Writes an exact `str` without surrogates.
+    ///
+    /// # Safety
+    ///
+    /// `object` is an exact `str`.
+    #[inline(always)]
+    unsafe fn text(&mut self, object: *mut ffi::PyObject) -> Result<Quick, Raised> {
+        // SAFETY: the text of a compact `str` stands behind its fields if it is ASCII;
+        // otherwise it may be known in UTF-8, if somebody has asked for that.
+        #[cfg(not(Py_3_14))]
+        unsafe {
+            if ffi::PyUnicode_IS_COMPACT(object) != 0 {
+                let (text, len): (*const u8, isize) = if ffi::PyUnicode_IS_ASCII(object) != 0 {
+                    let text = object.cast::<ffi::PyASCIIObject>().add(1);
+                    (text.cast_const().cast(), ffi::PyUnicode_GET_LENGTH(object))
+                } else if cfg!(Py_GIL_DISABLED) {
+                    (ptr::null(), 0)
+                } else {
+                    let fields = object.cast::<ffi::PyCompactUnicodeObject>();
+                    ((*fields).utf8.cast_const().cast(), (*fields).utf8_length)
+                };
+                if !text.is_null() {
+                    let text = slice::from_raw_parts(text, len as usize);
+                    self.out.sized(self.text_head(text.len())?, text)?;
+                    return Ok(Quick::Written);
+                }
+            }
+        }
+        // SAFETY: as above.
+        unsafe { self.wide_text(object) }
+    }
+
+    /// Writes text from the units of a `str`, so that it need not keep a copy in UTF-8.
+    ///
+    /// # Safety
+    ///
+    /// `object` is an exact `str`.
+    #[inline(never)]
+    unsafe fn wide_text(&mut self, object: *mut ffi::PyObject) -> Result<Quick, Raised> {
+        // SAFETY: a ready `str` has `len` units of the size that its kind says.
+        unsafe {
+            #[cfg(not(Py_3_12))]
+            if ffi::PyUnicode_IS_READY(object) == 0 {
+                return Ok(Quick::Other);
+            }
+            let len = ffi::PyUnicode_GET_LENGTH(object) as usize;
+            let units = ffi::PyUnicode_DATA(object);
+            let level = Level::detect();
+            let options = self.options;
+            let head = |len| text_head(options, len);
+            let out = &mut self.out;
+            let written = match ffi::PyUnicode_KIND(object) {
+                ffi::PyUnicode_1BYTE_KIND => out.measured(2 * len, head, |out| {
+                    simd::narrow1(level, slice::from_raw_parts(units.cast(), len), out)
+                }),
+                ffi::PyUnicode_2BYTE_KIND => out.measured(3 * len, head, |out| {
+                    simd::narrow(level, slice::from_raw_parts(units.cast(), len), out)
+                }),
+                _ => out.measured(4 * len, head, |out| {
+                    simd::narrow4(level, slice::from_raw_parts(units.cast(), len), out)
+                }),
+            }?;
+            Ok(if written {
+                Quick::Written
+            } else {
+                Quick::Other
+            })
+        }
+    }
+
+    /// Writes a number, if `object` is one within 64 bits.
+    pub(super) fn int(&mut self, object: &Bound<'py, pyo3::types::PyInt>) -> Result<bool, Raised> {
+        // SAFETY: subclasses of `int` begin like `int`.
+        match unsafe { int_head(object.as_ptr()) } {
+            Some(head) => self.out.head(head).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn float_head(&self, value: f64) -> Result<Head, Raised> {
+        if !self.options.single_float {
+            return Ok(Head::float(value));
+        }
+        let single = value as f32;
+        if single.is_infinite() && value.is_finite() {
+            return Err(out_of_range("a float is beyond 32 bits").into());
+        }
+        Ok(Head::single(single))
+    }
+
+    #[inline(always)]
+    pub(super) fn text_head(&self, len: usize) -> Result<Head, Raised> {
+        text_head(self.options, len)
+    }
+
+    #[inline(always)]
+    pub(super) fn bin(&mut self, data: &[u8]) -> Result<(), Raised> {
+        let head = if self.options.bin_type {
+            Head::bin(data.len())
+        } else {
+            Head::raw(data.len())
+        };
+        self.out.sized(head.map_err(PyErr::from)?, data)
+    }
+}
+
+#[inline(always)]
+fn text_head(options: &Options, len: usize) -> Result<Head, Raised> {
+    let head = if options.bin_type {
+        Head::str(len)
+    } else {
+        Head::raw(len)
+    };
+    Ok(head.map_err(PyErr::from)?)
+}
+
+#[cold]
+fn changed(kind: &str) -> Raised {
+    PyRuntimeError::new_err(format!("{kind} changed size while it was packed")).into()
+}
+
+/// An `int` as CPython lays it out: how many digits of 30 bits, and the sign.
+#[cfg(target_pointer_width = "64")]
+#[repr(C)]
+struct Long {
+    object: ffi::PyObject,
+    tag: isize,
+    digits: [u32; 0],
+}
+
+/// Returns the form of an int, or None if it has more than 64 bits.
+///
+/// # Safety
+///
+/// `object` is an `int`.
+#[cfg(target_pointer_width = "64")]
+#[inline(always)]
+unsafe fn int_head(object: *mut ffi::PyObject) -> Option<Head> {
+    let long = object.cast::<Long>();
+    // SAFETY: `object` is an int; it has as many digits as its tag says.
+    unsafe {
+        let tag = (*long).tag;
+        let (len, negative) = if cfg!(Py_3_12) {
+            (tag as usize >> 3, tag & 2 != 0)
+        } else {
+            (tag.unsigned_abs(), tag < 0)
+        };
+        let digits = (&raw const (*long).digits).cast::<u32>();
+        let digit = |index| u64::from(digits.add(index).read());
+        let size = match len {
+            0 => 0,
+            1 => digit(0),
+            2 => digit(0) | digit(1) << 30,
+            3 if digit(2) < 16 => digit(0) | digit(1) << 30 | digit(2) << 60,
+            _ => return None,
+        };
+        match negative {
+            false => Some(Head::uint(size)),
+            true if size <= 1 << 63 => Some(Head::int((size as i64).wrapping_neg())),
+            true => None,
+        }
+    }
+}
+
+/// Returns the form of an int, or None if it has more than 64 bits.
+///
+/// # Safety
+///
+/// `object` is an `int`.
+#[cfg(not(target_pointer_width = "64"))]
+unsafe fn int_head(object: *mut ffi::PyObject) -> Option<Head> {
+    let mut overflow = 0;
+    // SAFETY: `object` is an int, so that the one error there is can be forgotten.
+    unsafe {
+        let value = ffi::PyLong_AsLongLongAndOverflow(object, &mut overflow);
+        if overflow == 0 {
+            return Some(Head::int(value));
+        }
+        if overflow < 0 {
+            return None;
+        }
+        let value = ffi::PyLong_AsUnsignedLongLong(object);
+        if value == u64::MAX && !ffi::PyErr_Occurred().is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        Some(Head::uint(value))
+    }
+}
