@@ -9,7 +9,9 @@ mod json;
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-use self::json::{unescape, Span, Walk};
+use smallvec::SmallVec;
+
+use self::json::{Span, Walk};
 use crate::error::{DecodeError, Reason};
 
 /// The headers that an ack echoes, in the order in which it does.
@@ -72,9 +74,7 @@ impl<T: AsRef<str>> Envelope<T> {
         let top = Top::read(&mut walk)?;
         walk.end()?;
         let headers = top.headers.ok_or(DecodeError::new(Reason::Envelope, 0))?;
-        let lwp = top
-            .lwp
-            .and_then(|span| string(&text.as_ref()[span.range()]));
+        let lwp = top.lwp.and_then(|span| span.string(text.as_ref()));
         let kind = lwp.map_or(Kind::Answer, |lwp| Kind::of(&lwp));
         Ok(Envelope {
             kind,
@@ -98,7 +98,7 @@ impl<T: AsRef<str>> Envelope<T> {
 
     /// The path.
     pub fn lwp(&self) -> Option<Cow<'_, str>> {
-        string(self.slice(self.lwp?))
+        self.lwp?.string(self.text())
     }
 
     /// The result code of an answer, written as a number or as digits in a string.
@@ -108,7 +108,7 @@ impl<T: AsRef<str>> Envelope<T> {
 
     /// The id that pairs request and answer.
     pub fn mid(&self) -> Option<Cow<'_, str>> {
-        string(self.slice(self.headers.echo[0]?))
+        self.headers.echo[0]?.string(self.text())
     }
 
     /// The headers as JSON text.
@@ -128,7 +128,8 @@ impl<T: AsRef<str>> Envelope<T> {
 
     /// The payload of one entry, `None` if the entry has no string.
     pub fn payload(&self, index: usize) -> Option<Cow<'_, str>> {
-        string(self.slice((*self.package()?.payloads.get(index)?)?))
+        let entry = *self.package()?.payloads.get(index)?;
+        entry?.string(self.text())
     }
 
     /// The position behind the package, in microseconds.
@@ -279,7 +280,8 @@ impl Body {
             }
             Ok(())
         })?;
-        Ok((walk.slice(span) != "null").then_some(Body {
+        let is_null = &walk.text()[span.range()] == "null";
+        Ok((!is_null).then_some(Body {
             span,
             package,
             extra_type,
@@ -299,9 +301,12 @@ impl Body {
     }
 }
 
+/// The payload of each entry; most packages have one.
+type Payloads = SmallVec<[Option<Span>; 1]>;
+
 #[derive(Clone, Debug, Default)]
 struct Package {
-    payloads: Vec<Option<Span>>,
+    payloads: Payloads,
     max_pts: Option<i64>,
     timestamp: Option<i64>,
     has_more: bool,
@@ -323,8 +328,8 @@ impl Package {
         Ok(package)
     }
 
-    fn payloads(walk: &mut Walk<'_>) -> Result<Vec<Option<Span>>, DecodeError> {
-        let mut payloads = Vec::new();
+    fn payloads(walk: &mut Walk<'_>) -> Result<Payloads, DecodeError> {
+        let mut payloads = Payloads::new();
         // Whatever is there instead of a list counts as one entry that cannot be read.
         if !matches!(walk.peek(), Some(b'[' | b'n')) {
             payloads.push(None);
@@ -348,16 +353,11 @@ impl Package {
     }
 }
 
-/// The text of a JSON string, `None` for every other value.
-fn string(raw: &str) -> Option<Cow<'_, str>> {
-    Some(unescape(raw.strip_prefix('"')?.strip_suffix('"')?))
-}
-
 /// Reads a value and gives its text without quotes: numbers may come as strings.
 fn word<'a>(walk: &mut Walk<'a>) -> Result<Cow<'a, str>, DecodeError> {
     let span = walk.value()?;
-    let raw = walk.slice(span);
-    Ok(string(raw).unwrap_or(Cow::Borrowed(raw)))
+    let string = span.string(walk.text());
+    Ok(string.unwrap_or_else(|| Cow::Borrowed(&walk.text()[span.range()])))
 }
 
 /// Reads a value; `None` unless it is an integer.

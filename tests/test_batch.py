@@ -50,7 +50,7 @@ def outcome(call: Callable[[Any], Any], payload: Any) -> tuple[Any, ...]:
 
 
 def told(error: Exception) -> tuple[Any, ...]:
-    return (type(error), str(error), getattr(error, "offset", None))
+    return (type(error), *error.args, getattr(error, "offset", None))
 
 
 @BOTH

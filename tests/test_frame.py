@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from xyfast._core import Frame, parse_frame, read_payload
+from xyfast._core import Frame, decode_frame, parse_frame, read_payload
 from xyfast.errors import DecodeError
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "pushes.json").read_text("utf-8"))
@@ -154,3 +154,70 @@ def test_a_package_with_too_many_entries_is_refused() -> None:
     with pytest.raises(DecodeError) as caught:
         push(*[0] * 4097)
     assert caught.value.reason == "envelope"
+
+
+# -- the payloads alone -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vector", VALID, ids=by_name)
+def test_decode_frame_returns_the_trees_or_the_first_error(vector: dict[str, Any]) -> None:
+    payloads = parse_frame(vector["frame"]).payloads
+    bad = [(i, payload.error) for i, payload in enumerate(payloads) if payload.error]
+    for frame in (vector["frame"], vector["frame"].encode(), memoryview(vector["frame"].encode())):
+        if not bad:
+            assert decode_frame(frame) == [payload.tree for payload in payloads]
+            continue
+        index, error = bad[0]
+        with pytest.raises(DecodeError) as caught:
+            decode_frame(frame)
+        assert type(caught.value) is type(error)
+        assert str(caught.value) == f"{error} in payload {index}"
+        assert (caught.value.reason, caught.value.offset) == (error.reason, error.offset)
+
+
+@pytest.mark.parametrize("vector", INVALID, ids=by_name)
+def test_decode_frame_refuses_what_is_no_envelope(vector: dict[str, Any]) -> None:
+    with pytest.raises(DecodeError) as parsed:
+        parse_frame(vector["frame"])
+    with pytest.raises(DecodeError) as decoded:
+        decode_frame(vector["frame"])
+    assert repr(decoded.value) == repr(parsed.value)
+    assert decoded.value.offset == parsed.value.offset
+
+
+def test_a_frame_without_payloads_gives_an_empty_list() -> None:
+    assert decode_frame('{"headers":{}}') == []
+    assert decode_frame('{"headers":{},"body":{"syncPushPackage":{"data":[]}}}') == []
+
+
+def test_decode_frame_returns_dicts_only() -> None:
+    assert decode_frame(push("gQGhYQ==", '{"1":2}', b64(b'{"1":[]}')).text) == [
+        {"1": "a"},
+        {"1": 2},
+        {"1": []},
+    ]
+    with pytest.raises(DecodeError, match="the payload is not a map at byte 0 in payload 1") as caught:
+        decode_frame(push("gQGhYQ==", b64(b"\x91\x01")).text)
+    assert (caught.value.reason, caught.value.offset) == ("top-level", 0)
+
+
+def test_decode_frame_takes_text_and_bytes_of_text() -> None:
+    frame = '{"headers":{},"lwp":"/s/在吗"}'
+    assert decode_frame(frame) == decode_frame(bytearray(frame.encode())) == []
+    bad = (b'{"headers":{},"lwp":"\xff"}', 21), ('{"headers":{},"lwp":"\ud800"}', 21)
+    for text, offset in bad:
+        with pytest.raises(DecodeError) as caught:
+            decode_frame(text)
+        assert (caught.value.reason, caught.value.offset) == ("utf8", offset)
+    wrong: Any = 5
+    with pytest.raises(TypeError):
+        decode_frame(wrong)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 31, 32, 33, 64, 10_000, 100_000])
+def test_payloads_of_any_length_are_read(length: int) -> None:
+    tree = {"1": "a" * length, "2": "在" * length}
+    text = b64(msgpack.packb(tree))
+    escaped = text.replace("/", "\\/").replace("A", "\\u0041")
+    frame = '{"headers":{},"body":{"syncPushPackage":{"data":[{"data":"%s"}]}}}'
+    assert decode_frame(frame % text) == decode_frame(frame % escaped) == [tree]

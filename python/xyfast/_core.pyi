@@ -322,13 +322,36 @@ def pick(payload: str | Buffer, paths: Sequence[str], /) -> tuple[Any, ...]:
 
     A path names the keys from the top, spelled as `decode` spells them, with dots between
     them; lists are not entered. A value is what `decode` would hold there, or None where
-    nothing is. The whole payload is checked all the same.
+    nothing is.
 
-    Raises what `decode` raises.
+    pick reads the structure of the whole payload and the text of what it returns: it
+    raises what `decode` raises, unless only text that it passes over is not UTF-8. Who asks
+    for the same paths again and again does so with a `Picker`.
 
     >>> pick("gQGBAqF4", ["1.2", "1", "9"])
     ('x', {'2': 'x'}, None)
     """
+
+@final
+class Picker:
+    """`pick` with its paths, for many payloads.
+
+    Pickers with the same paths are equal.
+
+    >>> route = Picker("1.2", "1.10.senderUserId")
+    >>> route("gQGCAqF4CoGsc2VuZGVyVXNlcklkozIyMA==")
+    ('x', '220')
+    """
+
+    def __new__(cls, *paths: str) -> Picker: ...
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths, in the order of the values."""
+    def __call__(self, payload: str | Buffer, /) -> tuple[Any, ...]:
+        """Return the values at the paths of a payload."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[type[Picker], tuple[str, ...]]: ...
 
 @final
 class DedupCache:
@@ -431,6 +454,21 @@ class Frame:
     @property
     def body(self) -> str | None:
         """The body as JSON text; None if there is none, or null."""
+
+def decode_frame(frame: str | Buffer, /) -> list[dict[str, Any]]:
+    """Return the payloads of a frame's text, each as `decode` returns it.
+
+    A payload may also be a JSON object, as it is or in base64. A frame without payloads
+    gives an empty list.
+
+    Raises `DecodeError`: for the frame with reason ``"json"``, ``"depth"``, ``"envelope"`` or
+    ``"utf8"``, its offset counting bytes of the text; for the first payload that is bad or no
+    map with its number in the message.
+
+    >>> package = '{"data":[{"data":"gQGhYQ=="}]}'
+    >>> decode_frame('{"headers":{},"body":{"syncPushPackage":' + package + '}}')
+    [{'1': 'a'}]
+    """
 
 def parse_frame(text: str, /) -> Frame:
     """Read one frame's text.

@@ -78,18 +78,21 @@ class DecodeError(CodecError):
     ``reason`` is a short stable word (``"truncated"``, ``"format"``, ``"utf8"``,
     ``"key"``, ``"depth"``, ``"base64"``, ``"json"``, ...), ``offset`` the place in
     the decoded bytes (in the text for ``"base64"`` and ``"json"``), counted from 0.
-    ``index`` is the place of the payload in a batch, None outside of one.
+    ``index`` is the place of the payload in its batch or frame, None outside of one.
     """
-
-    index: int | None = None
 
     def __init__(self, message: str, reason: str = "format", offset: int = 0) -> None:
         super().__init__(message)
         self.reason = reason
         self.offset = offset
+        self.index: int | None = None
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if self.index is None else f"{message} in payload {self.index}"
 
     def __reduce__(self) -> tuple[type[DecodeError], tuple[str, str, int], dict[str, int | None]]:
-        return type(self), (str(self), self.reason, self.offset), {"index": self.index}
+        return type(self), (self.args[0], self.reason, self.offset), {"index": self.index}
 
 
 class DecryptError(DecodeError):
@@ -144,12 +147,17 @@ class TextError(DecodeError, UnicodeDecodeError):
         UnicodeDecodeError.__init__(self, "utf-8", b"", start, end, reason)
         self._message = message
         self.offset = offset
+        self.index = None
 
     def __str__(self) -> str:
-        return self._message
+        where = "" if self.index is None else f" in payload {self.index}"
+        return self._message + where
 
-    def __reduce__(self) -> tuple[type[TextError], tuple[str, str, int, int, int]]:  # type: ignore[override]
-        return type(self), (self._message, self.reason, self.offset, self.start, self.end)
+    def __reduce__(
+        self,
+    ) -> tuple[type[TextError], tuple[str, str, int, int, int], dict[str, int | None]]:  # type: ignore[override]
+        parts = (self._message, self.reason, self.offset, self.start, self.end)
+        return type(self), parts, {"index": self.index}
 
 
 class UnhashableKey(DecodeError, TypeError):

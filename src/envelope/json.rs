@@ -4,22 +4,38 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{DecodeError, Reason};
+use crate::simd::{self, Level};
 
 /// Deepest nesting of arrays and objects.
 pub(super) const MAX_DEPTH: usize = 512;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
-/// Where a value stands in its text; half the size of a `Range<usize>`.
+/// Longest text: what a [`Span`] has room for.
+const MAX_LEN: usize = u32::MAX as usize >> 1;
+
+/// Where a value stands in its text, and whether it is a string with escapes.
+///
+/// One word, because it is handed through many results, and in parts that would be slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    start: u32,
-    end: u32,
-}
+pub(super) struct Span(u64);
 
 impl Span {
+    fn new(start: usize, end: usize, escaped: bool) -> Self {
+        Self((start as u64) << 32 | (end as u64) << 1 | u64::from(escaped))
+    }
+
     pub(super) fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
+        (self.0 >> 32) as usize..(self.0 as u32 >> 1) as usize
+    }
+
+    /// The text of the value, if it is a string; lone surrogates become U+FFFD.
+    pub(super) fn string(self, text: &str) -> Option<Cow<'_, str>> {
+        let raw = text[self.range()].strip_prefix('"')?.strip_suffix('"')?;
+        Some(match self.0 & 1 {
+            0 => Cow::Borrowed(raw),
+            _ => unescape(raw).into(),
+        })
     }
 }
 
@@ -28,18 +44,20 @@ pub(super) struct Walk<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    level: Level,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(text: &'a str) -> Result<Walk<'a>> {
-        match u32::try_from(text.len()) {
-            Ok(_) => Ok(Walk {
-                text,
-                at: 0,
-                depth: 0,
-            }),
-            Err(_) => Err(DecodeError::new(Reason::Json, u32::MAX as usize)),
+        if text.len() > MAX_LEN {
+            return Err(DecodeError::new(Reason::Json, MAX_LEN));
         }
+        Ok(Walk {
+            text,
+            at: 0,
+            depth: 0,
+            level: Level::detect(),
+        })
     }
 
     /// The next byte that is no white space.
@@ -66,9 +84,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The text of a value that was read.
-    pub(super) fn slice(&self, span: Span) -> &'a str {
-        &self.text[span.range()]
+    /// The text in which the values stand.
+    pub(super) fn text(&self) -> &'a str {
+        self.text
     }
 
     /// Reads any value.
@@ -91,7 +109,10 @@ impl<'a> Walk<'a> {
         mut member: impl FnMut(&mut Self, &str) -> Result<()>,
     ) -> Result<Span> {
         match self.peek() {
-            Some(b'{') => self.object(|walk, name| member(walk, &unescape(name))),
+            Some(b'{') => self.object(|walk, name| {
+                let name = name.string(walk.text).unwrap_or_default();
+                member(walk, &name)
+            }),
             _ => self.value(),
         }
     }
@@ -104,17 +125,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn object(&mut self, mut member: impl FnMut(&mut Self, &'a str) -> Result<()>) -> Result<Span> {
+    fn object(&mut self, mut member: impl FnMut(&mut Self, Span) -> Result<()>) -> Result<Span> {
         let start = self.open(b'{')?;
         if self.peek() == Some(b'}') {
             return Ok(self.close(start));
         }
         loop {
             self.peek();
-            let name = self.string()?.range();
+            let name = self.string()?;
             self.expect(b':')?;
             self.peek();
-            member(self, &self.text[name.start + 1..name.end - 1])?;
+            member(self, name)?;
             if self.peek() == Some(b'}') {
                 return Ok(self.close(start));
             }
@@ -146,11 +167,7 @@ impl<'a> Walk<'a> {
     }
 
     fn since(&self, start: usize) -> Span {
-        // `new` refused texts whose positions do not fit.
-        Span {
-            start: start as u32,
-            end: self.at as u32,
-        }
+        Span::new(start, self.at, false)
     }
 
     fn expect(&mut self, byte: u8) -> Result<()> {
@@ -180,34 +197,21 @@ impl<'a> Walk<'a> {
     fn string(&mut self) -> Result<Span> {
         let start = self.at;
         self.expect(b'"')?;
+        let mut escaped = false;
         loop {
-            self.skip_plain();
+            self.at += simd::json_plain(self.level, &self.text.as_bytes()[self.at..]);
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(self.since(start));
+                    return Ok(Span::new(start, self.at, escaped));
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
                 _ => return self.fail(),
             }
         }
-    }
-
-    /// Moves to the next quote, backslash or control character.
-    fn skip_plain(&mut self) {
-        // Whole blocks first: without an early exit inside, the compiler makes vector code of it.
-        let special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
-        let rest = &self.text.as_bytes()[self.at..];
-        let blocks = rest
-            .chunks_exact(32)
-            .take_while(|block| {
-                !block
-                    .iter()
-                    .fold(false, |found, byte| found | special(byte))
-            })
-            .count();
-        let rest = &rest[blocks * 32..];
-        self.at += blocks * 32 + rest.iter().position(special).unwrap_or(rest.len());
     }
 
     fn escape(&mut self) -> Result<()> {
@@ -274,11 +278,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The text between the quotes of a checked string; lone surrogates become U+FFFD.
-pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
-    if !raw.contains('\\') {
-        return Cow::Borrowed(raw);
-    }
+/// The text of a checked string without its escapes.
+#[cold]
+fn unescape(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut units = Vec::new();
     let mut rest = raw;
@@ -287,7 +289,7 @@ pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
         let letter = rest.as_bytes()[at + 1];
         rest = &rest[at + 2..];
         if letter != b'u' {
-            text.push(plain(letter));
+            text.push(self::letter(letter));
             continue;
         }
         // A pair of surrogates is two escapes in a row, so a whole run is decoded at once.
@@ -298,10 +300,10 @@ pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
         }
     }
     text.push_str(rest);
-    Cow::Owned(text)
+    text
 }
 
-fn plain(letter: u8) -> char {
+fn letter(letter: u8) -> char {
     match letter {
         b'b' => '\u{8}',
         b'f' => '\u{c}',

@@ -1,20 +1,19 @@
 //! A few fields of a payload, without building the rest.
 
+use std::mem;
+
+use smallvec::{smallvec, SmallVec};
+
+use super::reader::{read, Head, Options, Reader, Take, INLINE};
 use super::sink::{Scalar, Sink};
+use crate::error::{Container, DecodeError};
+
+const OPTIONS: Options = Options::PAYLOAD;
 
 /// Places in a tree of maps, such as `1.10.reminderContent`.
 ///
 /// A path names the key on every level, with dots between them. A whole number is named by
 /// its digits and nil by `null`, as in the JSON text. Lists are not entered.
-///
-/// ```
-/// use xyfast::msgpack::{pick::{Paths, Pick}, read, Options, Tree, Value};
-///
-/// let paths = Paths::new(["1.2", "9"]);
-/// let mut pick = Pick::new(&paths, Tree);
-/// read(b"\x81\x01\x81\x02\xa2hi", Options::PAYLOAD, &mut pick).unwrap();
-/// assert_eq!(pick.found, [Some(Value::Str("hi")), None]);
-/// ```
 #[derive(Debug)]
 pub struct Paths {
     /// A tree of names; the first node is the root.
@@ -24,16 +23,25 @@ pub struct Paths {
 
 #[derive(Debug, Default)]
 struct Node {
-    children: Vec<(Name, usize)>,
+    children: Vec<Child>,
     /// The paths that end here.
     wanted: Vec<usize>,
 }
 
-#[derive(Debug, PartialEq)]
-struct Name {
-    text: String,
-    /// The whole number with these digits.
-    number: Option<i128>,
+#[derive(Debug)]
+struct Child {
+    name: Box<str>,
+    /// The key that has this name besides the string itself.
+    other: Option<Other>,
+    node: usize,
+}
+
+/// A key that is no string.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Other {
+    Nil,
+    Int(i64),
+    Uint(u64),
 }
 
 impl Paths {
@@ -43,16 +51,18 @@ impl Paths {
         let mut len = 0;
         for path in paths {
             let mut node = 0;
-            for text in path.split('.') {
-                let name = Name::new(text);
-                let known = nodes[node].children.iter().find(|(n, _)| *n == name);
+            for name in path.split('.') {
+                let known = nodes[node]
+                    .children
+                    .iter()
+                    .find(|child| *child.name == *name);
                 node = match known {
-                    Some((_, child)) => *child,
+                    Some(child) => child.node,
                     None => {
-                        let child = nodes.len();
-                        nodes[node].children.push((name, child));
+                        let child = Child::new(name, nodes.len());
+                        nodes[node].children.push(child);
                         nodes.push(Node::default());
-                        child
+                        nodes.len() - 1
                     }
                 };
             }
@@ -63,171 +73,199 @@ impl Paths {
     }
 }
 
-impl Name {
-    fn new(text: &str) -> Self {
-        let number = text.parse().ok().filter(|n: &i128| n.to_string() == text);
-        Self {
-            text: text.to_owned(),
-            number,
-        }
-    }
-}
-
-/// The sink that builds the values at some paths with another sink and skips the rest.
-#[derive(Debug)]
-pub struct Pick<'p, S, T> {
-    paths: &'p Paths,
-    /// The sink that builds the wanted values.
-    pub inner: S,
-    /// The value of every path, in the order of the paths.
-    pub found: Vec<Option<T>>,
-    /// Whether equal or unusual keys made the choice uncertain; the whole tree must then be
-    /// built to tell what the paths stand for.
-    pub ambiguous: bool,
-    /// Whether a node of the paths was met.
-    met: Vec<bool>,
-    /// Where the next value stands.
-    place: Place,
-}
-
-/// What a place in the tree is to the paths.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    /// The node of the paths that stands for it.
-    node: Option<usize>,
-    /// Whether the value is wanted or part of a wanted one.
-    build: bool,
-}
-
-impl<'p, S, T> Pick<'p, S, T> {
-    /// Creates the sink; `inner` builds the wanted values.
-    pub fn new(paths: &'p Paths, inner: S) -> Self {
-        Self {
-            paths,
-            inner,
-            found: (0..paths.len).map(|_| None).collect(),
-            ambiguous: false,
-            met: vec![false; paths.nodes.len()],
-            place: Place {
-                node: Some(0),
-                build: false,
-            },
-        }
-    }
-
-    /// Returns what the value of `key` is to the paths, in the map at `node`.
-    fn enter(&mut self, node: usize, key: Scalar<'_>) -> Option<usize> {
-        let child = self.paths.nodes[node].child(key)?;
-        self.ambiguous |= self.met[child];
-        self.met[child] = true;
-        Some(child)
-    }
-}
-
 impl Node {
-    fn child(&self, key: Scalar<'_>) -> Option<usize> {
-        let same = |name: &Name| match key {
-            Scalar::Nil => name.text == "null",
-            Scalar::Int(key) => name.number == Some(key.into()),
-            Scalar::Uint(key) => name.number == Some(key.into()),
-            Scalar::Str(key) => name.text.as_bytes() == key.as_bytes(),
-            _ => false,
+    /// Returns the child for a key of the map that stands at this node.
+    #[inline(always)]
+    fn child(&self, key: Scalar<'_>) -> Result<Option<usize>, Unclear> {
+        let other = match key {
+            Scalar::Str(text) => {
+                let name = text.as_bytes();
+                let same = |child: &&Child| child.name.as_bytes() == name;
+                return Ok(self.children.iter().find(same).map(|child| child.node));
+            }
+            Scalar::Int(int) => Other::Int(int),
+            Scalar::Uint(uint) => Other::Uint(uint),
+            Scalar::Nil => Other::Nil,
+            _ => return Err(Unclear),
         };
-        let child = self.children.iter().find(|(name, _)| same(name));
-        child.map(|(_, child)| *child)
+        let same = |child: &&Child| child.other == Some(other);
+        Ok(self.children.iter().find(same).map(|child| child.node))
     }
 }
 
-impl<'a, S> Sink<'a> for Pick<'_, S, S::Out>
+/// No paths.
+impl Default for Paths {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
+impl Child {
+    fn new(name: &str, node: usize) -> Self {
+        let other = match (name.parse(), name.parse()) {
+            _ if name == "null" => Some(Other::Nil),
+            (Ok(int), _) => Some(Other::Int(int)),
+            (_, Ok(uint)) => Some(Other::Uint(uint)),
+            _ => None,
+        };
+        Self {
+            name: name.into(),
+            other: other.filter(|other| other.name() == name),
+            node,
+        }
+    }
+}
+
+impl Other {
+    fn name(self) -> String {
+        match self {
+            Self::Nil => "null".to_owned(),
+            Self::Int(int) => int.to_string(),
+            Self::Uint(uint) => uint.to_string(),
+        }
+    }
+}
+
+/// What was found at some paths, in their order.
+pub type Found<T> = SmallVec<[Option<T>; 8]>;
+
+/// Builds the values at some paths of a payload.
+///
+/// Reads the structure of the whole map that `data` starts with, and the text of the wanted
+/// values. Returns nothing where only the whole tree can tell what stands at the paths: keys
+/// are equal or of an unusual type, or something is wrong with the data.
+///
+/// ```
+/// use xyfast::msgpack::{pick::{pick, Paths}, Tree, Value};
+///
+/// let paths = Paths::new(["1.2", "9"]);
+/// let found = pick(b"\x81\x01\x81\x02\xa2hi", &paths, &mut Tree);
+/// assert_eq!(found.unwrap()[..], [Some(Value::Str("hi")), None]);
+/// ```
+pub fn pick<'a, S>(data: &'a [u8], paths: &Paths, sink: &mut S) -> Option<Found<S::Out>>
 where
     S: Sink<'a>,
     S::Out: Clone,
 {
-    /// The value, if it is wanted or part of a wanted one.
-    type Out = Option<S::Out>;
-    type Seq = Option<S::Seq>;
-    type Map = (Option<usize>, Option<S::Map>);
-    type Key = (Option<usize>, Option<S::Key>);
-    type Error = S::Error;
+    let mut found: Found<_> = (0..paths.len).map(|_| None).collect();
+    walk(data, paths, sink, &mut found).ok()?;
+    Some(found)
+}
 
-    fn scalar(&mut self, scalar: Scalar<'a>, at: usize) -> Result<Self::Out, S::Error> {
-        if self.place.build {
-            return self.inner.scalar(scalar, at).map(Some);
-        }
-        if let Scalar::Str(text) = scalar {
-            text.check()?;
-        }
-        Ok(None)
-    }
-
-    fn seq(&mut self, len: usize) -> Result<Self::Seq, S::Error> {
-        self.place.node = None;
-        self.place.build.then(|| self.inner.seq(len)).transpose()
-    }
-
-    fn item(&mut self, seq: &mut Self::Seq, value: Self::Out) -> Result<(), S::Error> {
-        self.place = Place {
-            node: None,
-            build: seq.is_some(),
-        };
-        match (seq, value) {
-            (Some(seq), Some(value)) => self.inner.item(seq, value),
-            _ => Ok(()),
-        }
-    }
-
-    fn end_seq(&mut self, seq: Self::Seq) -> Result<Self::Out, S::Error> {
-        seq.map(|seq| self.inner.end_seq(seq)).transpose()
-    }
-
-    fn map(&mut self, len: usize) -> Result<Self::Map, S::Error> {
-        let Place { node, build } = self.place;
-        Ok((node, build.then(|| self.inner.map(len)).transpose()?))
-    }
-
-    fn key(
-        &mut self,
-        (node, map): &mut Self::Map,
-        key: Scalar<'a>,
-        at: usize,
-    ) -> Result<Self::Key, S::Error> {
-        match key {
-            Scalar::Str(text) => drop(text.check()?),
-            Scalar::Bin(_) => self.ambiguous = true,
-            Scalar::Bool(_) | Scalar::Float(_) => self.ambiguous |= node.is_some(),
-            _ => {}
-        }
-        let child = node.and_then(|node| self.enter(node, key));
-        let wanted = child.is_some_and(|child| !self.paths.nodes[child].wanted.is_empty());
-        self.place = Place {
-            node: child,
-            build: map.is_some() || wanted,
-        };
-        let key = match map {
-            Some(map) => Some(self.inner.key(map, key, at)?),
-            None => None,
-        };
-        Ok((child, key))
-    }
-
-    fn entry(
-        &mut self,
-        (_, map): &mut Self::Map,
-        (node, key): Self::Key,
-        value: Self::Out,
-    ) -> Result<(), S::Error> {
-        if let Some(node) = node {
-            for &path in &self.paths.nodes[node].wanted {
-                self.found[path].clone_from(&value);
+fn walk<'a, S>(
+    data: &'a [u8],
+    paths: &Paths,
+    sink: &mut S,
+    found: &mut [Option<S::Out>],
+) -> Result<(), Unclear>
+where
+    S: Sink<'a>,
+    S::Out: Clone,
+{
+    let mut reader = Reader::new(data, OPTIONS);
+    let Head::Container(Container::Map, len) = reader.head(Pass)? else {
+        return Err(Unclear);
+    };
+    let mut open = Open::new(Container::Map, len, paths.nodes.first());
+    let mut outer: SmallVec<[Open<'_>; INLINE]> = SmallVec::new();
+    let mut met: SmallVec<[bool; 32]> = smallvec![false; paths.nodes.len()];
+    loop {
+        while open.left > 0 {
+            open.left -= 1;
+            let mut node = None;
+            if open.kind == Container::Map {
+                let Head::Scalar(child) = reader.head(Key(open.node))? else {
+                    return Err(Unclear);
+                };
+                if let Some(child) = child {
+                    if mem::replace(&mut met[child], true) {
+                        return Err(Unclear);
+                    }
+                    let child = &paths.nodes[child];
+                    if let [first, others @ ..] = &child.wanted[..] {
+                        let inside = Options {
+                            max_depth: OPTIONS.max_depth - outer.len() - 1,
+                            ..OPTIONS
+                        };
+                        let (value, len) =
+                            read(reader.rest(), inside, sink).map_err(|_| Unclear)?;
+                        for &other in others {
+                            found[other] = Some(value.clone());
+                        }
+                        found[*first] = Some(value);
+                        if child.children.is_empty() {
+                            reader.pass(len);
+                            continue;
+                        }
+                    }
+                    node = Some(child);
+                }
+            }
+            if let Head::Container(kind, len) = reader.head(Pass)? {
+                outer.push(mem::replace(&mut open, Open::new(kind, len, node)));
+                if outer.len() >= OPTIONS.max_depth {
+                    return Err(Unclear);
+                }
             }
         }
-        match (map, key, value) {
-            (Some(map), Some(key), Some(value)) => self.inner.entry(map, key, value),
-            _ => Ok(()),
+        match outer.pop() {
+            Some(around) => open = around,
+            None => return Ok(()),
         }
     }
+}
 
-    fn end_map(&mut self, (_, map): Self::Map) -> Result<Self::Out, S::Error> {
-        map.map(|map| self.inner.end_map(map)).transpose()
+/// A container that is being read.
+struct Open<'p> {
+    kind: Container,
+    /// Values or entries that are still to come.
+    left: usize,
+    /// What the paths know about it.
+    node: Option<&'p Node>,
+}
+
+impl<'p> Open<'p> {
+    fn new(kind: Container, left: usize, node: Option<&'p Node>) -> Self {
+        Self { kind, left, node }
+    }
+}
+
+/// Only the whole tree can tell.
+struct Unclear;
+
+impl From<DecodeError> for Unclear {
+    fn from(_: DecodeError) -> Self {
+        Self
+    }
+}
+
+/// A value is passed over.
+struct Pass;
+
+impl<'a> Take<'a> for Pass {
+    type Out = ();
+    type Error = Unclear;
+
+    #[inline(always)]
+    fn take(self, _scalar: Scalar<'a>, _at: usize) -> Result<(), Unclear> {
+        Ok(())
+    }
+}
+
+/// A key is looked up in the node of its map.
+struct Key<'p>(Option<&'p Node>);
+
+impl<'a> Take<'a> for Key<'_> {
+    type Out = Option<usize>;
+    type Error = Unclear;
+
+    #[inline(always)]
+    fn take(self, key: Scalar<'a>, _at: usize) -> Result<Option<usize>, Unclear> {
+        match (self.0, key) {
+            // JSON text has no name for it.
+            (_, Scalar::Bin(_)) => Err(Unclear),
+            (Some(node), key) => node.child(key),
+            (None, _) => Ok(None),
+        }
     }
 }

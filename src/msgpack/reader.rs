@@ -147,7 +147,7 @@ pub fn read<'a, S: Sink<'a>>(
 }
 
 /// How many open containers need no heap.
-const INLINE: usize = 8;
+pub(super) const INLINE: usize = 8;
 
 /// A container that is being filled, with the number of values or entries that it lacks,
 /// not counting the one that is being read.
@@ -179,7 +179,7 @@ impl<K> Waiting<K> {
 
 /// What the first bytes of a value say: a value that holds no others, or the length of one
 /// that does.
-enum Head<T> {
+pub(super) enum Head<T> {
     Scalar(T),
     Container(Container, usize),
 }
@@ -197,7 +197,7 @@ const I64_MAX: u64 = i64::MAX as u64;
 
 /// What becomes of a scalar. Each is taken where its first byte was told from all others, so
 /// that no scalar is put together only to be looked at again.
-trait Take<'a> {
+pub(super) trait Take<'a> {
     type Out;
     type Error: From<DecodeError>;
 
@@ -243,14 +243,14 @@ impl<'a> Take<'a> for Look {
 }
 
 #[derive(Clone, Copy)]
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     data: &'a [u8],
     rest: &'a [u8],
     options: Options,
 }
 
 impl<'a> Reader<'a> {
-    fn new(data: &'a [u8], options: Options) -> Self {
+    pub(super) fn new(data: &'a [u8], options: Options) -> Self {
         Self {
             data,
             rest: data,
@@ -261,6 +261,16 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     fn offset(&self) -> usize {
         self.data.len() - self.rest.len()
+    }
+
+    /// Returns the data that was not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Passes over bytes.
+    pub(super) fn pass(&mut self, len: usize) {
+        self.rest = self.rest.get(len..).unwrap_or_default();
     }
 
     /// Opens the container with this head, if the rest of the data can fill it and what is
@@ -295,7 +305,7 @@ impl<'a> Reader<'a> {
 
     /// Reads a scalar, or the head of a container.
     #[inline(always)]
-    fn head<T: Take<'a>>(&mut self, taker: T) -> Result<Head<T::Out>, T::Error> {
+    pub(super) fn head<T: Take<'a>>(&mut self, taker: T) -> Result<Head<T::Out>, T::Error> {
         let at = self.offset();
         let byte = self.u8(at)?;
         let taken = match byte {
@@ -422,7 +432,10 @@ impl<'a> Reader<'a> {
     /// Takes `len` bytes of the value that starts at `at`.
     #[inline(always)]
     fn take(&mut self, len: usize, at: usize) -> Result<&'a [u8], DecodeError> {
-        let (bytes, rest) = self.rest.split_at_checked(len).ok_or_else(|| truncated(at))?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or_else(|| truncated(at))?;
         self.rest = rest;
         Ok(bytes)
     }

@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use pyo3::exceptions::{PyException, PyTypeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList};
 
 use super::codec::{checked, decoded, decrypted};
+use super::errors::at_payload;
 use super::input::Input;
 use super::object::named;
 use crate::msgpack::DEFAULT_DEPTH;
@@ -91,8 +91,7 @@ impl<'py> Steps<'py> {
                 answers.append(match answer {
                     Ok(answer) => answer,
                     Err(error) => {
-                        let index = answers.len();
-                        error.value(py).setattr(intern!(py, "index"), index)?;
+                        let error = at_payload(py, answers.len(), error);
                         if !return_exceptions || !error.is_instance_of::<PyException>(py) {
                             return Err(error);
                         }

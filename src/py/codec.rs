@@ -1,15 +1,13 @@
 //! Decoding: take the argument, call, map the error.
 
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::PyString;
 
 use super::errors::Failure;
 use super::input::Input;
 use super::make;
 use super::object::{named, Keys, Objects};
-use crate::msgpack::pick::{Paths, Pick};
-use crate::msgpack::{json, read, starts_map, Options, DEFAULT_DEPTH};
+use crate::msgpack::{json, read, Options, DEFAULT_DEPTH};
 use crate::{base64, decrypt as upstream};
 
 /// Return what the pure-Python `decrypt` of existing bots returns.
@@ -78,41 +76,4 @@ pub(crate) fn decoded<'py>(
 
 pub(crate) fn decode_plain<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     decode(payload, DEFAULT_DEPTH)
-}
-
-/// Return the values at some paths of a payload.
-#[pyfunction]
-#[pyo3(signature = (payload, paths, /))]
-pub(crate) fn pick<'py>(
-    payload: &Bound<'py, PyAny>,
-    paths: Vec<PyBackedStr>,
-) -> PyResult<Bound<'py, PyTuple>> {
-    let py = payload.py();
-    let data = base64::decode_forgiving(Input::text(payload)?.as_bytes()?)?;
-    let places = Paths::new(paths.iter().map(|path| &**path));
-    let mut pick = Pick::new(&places, Objects::new(py, Keys::Names));
-    if starts_map(&data) {
-        read(&data, Options::PAYLOAD, &mut pick)?;
-        if !pick.ambiguous && !pick.inner.ambiguous {
-            return PyTuple::new(py, pick.found);
-        }
-    }
-    let tree = named(py, &data, DEFAULT_DEPTH)?;
-    let found: PyResult<Vec<_>> = paths.iter().map(|path| follow(&tree, path)).collect();
-    PyTuple::new(py, found?)
-}
-
-/// Returns the value at a path of a tree that is built.
-fn follow<'py>(tree: &Bound<'py, PyAny>, path: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let mut value = tree.clone();
-    for name in path.split('.') {
-        let Ok(map) = value.cast::<PyDict>() else {
-            return Ok(None);
-        };
-        match map.get_item(name)? {
-            Some(next) => value = next,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(value))
 }

@@ -9,12 +9,13 @@
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::{ptr, slice};
 
-use pyo3::exceptions::PySystemError;
+use pyo3::exceptions::{PySystemError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyTuple};
 
-use super::{codec, pack, unpack};
+use super::picker::Picker;
+use super::{codec, frame, pack, unpack};
 
 /// A function of the module that takes one argument; without options it is `Plain`.
 type Plain = for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>;
@@ -49,12 +50,65 @@ macro_rules! entry {
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     front(module, "decrypt", entry!(codec::decrypt_plain))?;
     front(module, "decode", entry!(codec::decode_plain))?;
+    front(module, "decode_frame", entry!(frame::decode_frame))?;
     front(module, "packb", entry!(packed))?;
     front(
         module,
         "unpackb",
         entry!(unpack::unpackb_plain, unpack::unpackb_optional),
-    )
+    )?;
+    let picker = Bound::new(module.py(), Picker::default())?;
+    Call::announce(&picker, &picker.get().call);
+    Ok(())
+}
+
+/// Stands in every [`Picker`], where Python looks when the picker is called.
+#[repr(transparent)]
+pub(crate) struct Call(ffi::vectorcallfunc);
+
+impl Default for Call {
+    fn default() -> Self {
+        Self(call)
+    }
+}
+
+impl Call {
+    /// Tells the class of a picker where its instances have their entry, this one for example.
+    fn announce(picker: &Bound<'_, Picker>, entry: &Self) {
+        // SAFETY: the class is being made, nobody else has it. Its instances are alike, so
+        // all of them have an entry there, which is a pointer to a function of the right kind.
+        #[cfg(not(Py_GIL_DISABLED))]
+        unsafe {
+            let offset = ptr::from_ref(entry).addr() - picker.as_ptr().addr();
+            let class = ffi::Py_TYPE(picker.as_ptr());
+            (*class).tp_vectorcall_offset = offset as ffi::Py_ssize_t;
+            (*class).tp_flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL;
+        }
+    }
+}
+
+unsafe extern "C" fn call(
+    picker: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    given: usize,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: Python calls a picker, holds its lock, and passes so many live arguments and
+    // those that `names`, a tuple or null, is for.
+    unsafe {
+        let py = Python::assume_attached();
+        let picker = Bound::from_borrowed_ptr(py, picker).cast_into_unchecked::<Picker>();
+        if ffi::PyVectorcall_NARGS(given) != 1
+            || !(names.is_null() || ffi::PyTuple_GET_SIZE(names) == 0)
+        {
+            let words = "a Picker takes one positional argument, the payload";
+            return answer(py, || Some(Err(PyTypeError::new_err(words))));
+        }
+        let payload = Bound::from_borrowed_ptr(py, *args);
+        answer(py, || {
+            Some(picker.get().pick(&payload).map(Bound::into_any))
+        })
+    }
 }
 
 fn packed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

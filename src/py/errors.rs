@@ -1,6 +1,7 @@
 //! Exceptions are written once, in Python, and borrowed here.
 
 use pyo3::exceptions::PyRecursionError;
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::decrypt;
@@ -34,6 +35,14 @@ impl From<DecodeError> for PyErr {
             Reason::Unhashable(_) => raised::UnhashableKey::new_err((message, word, offset)),
             _ => raised::DecodeError::new_err((message, word, offset)),
         }
+    }
+}
+
+/// Says in an error which payload is meant.
+pub(crate) fn at_payload(py: Python<'_>, index: usize, error: PyErr) -> PyErr {
+    match error.value(py).setattr(intern!(py, "index"), index) {
+        Ok(()) => error,
+        Err(other) => other,
     }
 }
 

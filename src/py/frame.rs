@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyList, PyString};
+use pyo3::types::{PyDict, PyList, PyString};
+use smallvec::SmallVec;
 
-use super::errors::raised;
+use super::errors::{at_payload, raised};
+use super::input::Input;
 use super::object::{named, Keys, Objects};
 use crate::base64;
 use crate::envelope::{check_json, Envelope};
@@ -69,19 +71,23 @@ fn tree<'py>(
     if text.trim_start().starts_with('{') {
         return json(py, text).map_err(|error| ("json", error));
     }
-    let data = base64::decode_forgiving(text.as_bytes())
-        .map_err(|error| ("base64", PyErr::from(error)))?;
+    base64::forgiving(text.as_bytes(), |data| decoded(py, data))
+        .map_err(|error| ("base64", PyErr::from(error)))?
+}
+
+/// The tree of a payload without its base64.
+fn decoded<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyAny>, (&'static str, PyErr)> {
     // No MessagePack map starts like this.
     if data.starts_with(b"{") {
-        let text = str::from_utf8(&data)
+        let text = str::from_utf8(data)
             .map_err(|error| DecodeError::new(Reason::Json, error.valid_up_to()))
             .map_err(|error| ("json", PyErr::from(error)))?;
         return json(py, text).map_err(|error| ("json", error));
     }
-    let tree = if starts_map(&data) {
-        named(py, &data, DEFAULT_DEPTH).map_err(PyErr::from)
+    let tree = if starts_map(data) {
+        named(py, data, DEFAULT_DEPTH).map_err(PyErr::from)
     } else {
-        other(py, &data)
+        other(py, data)
     };
     tree.map_err(|error| ("msgpack", error))
 }
@@ -232,6 +238,31 @@ impl Frame {
             self.envelope.payloads(),
             self.envelope.text().len()
         )
+    }
+}
+
+/// Return the payloads of a frame as dicts.
+#[pyfunction]
+#[pyo3(signature = (frame, /))]
+pub(super) fn decode_frame<'py>(frame: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = frame.py();
+    let input = Input::text(frame)?;
+    let envelope = Envelope::parse(input.as_str()?)?;
+    let trees = (0..envelope.payloads()).map(|index| {
+        let text = envelope.payload(index);
+        let tree = tree(py, text.as_deref()).map_err(|(_, error)| error);
+        tree.and_then(only_dict)
+            .map_err(|error| at_payload(py, index, error))
+    });
+    let trees: SmallVec<[_; 4]> = trees.collect::<PyResult<_>>()?;
+    Ok(PyList::new(py, trees)?.into_any())
+}
+
+/// Refuses the tree of a payload that is no map.
+fn only_dict(tree: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    match tree.cast::<PyDict>() {
+        Ok(_) => Ok(tree),
+        Err(_) => Err(DecodeError::new(Reason::TopLevel, 0).into()),
     }
 }
 

@@ -4,6 +4,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
 
+use crate::msgpack::Text;
+
 /// Bytes that stay valid, and the same, while they are read.
 pub(crate) enum Input<'py> {
     Bytes(Bound<'py, PyBytes>),
@@ -56,6 +58,14 @@ impl<'py> Input<'py> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.as_bytes()),
             Self::Text(text) => Ok(text.to_str()?.as_bytes()),
+        }
+    }
+
+    /// The text, if it is UTF-8.
+    pub(crate) fn as_str(&self) -> PyResult<&str> {
+        match self {
+            Self::Bytes(bytes) => Ok(Text::new(bytes.as_bytes(), 0).check()?),
+            Self::Text(text) => text.to_str(),
         }
     }
 

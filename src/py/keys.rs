@@ -138,7 +138,8 @@ impl Print {
         } else if let Some(ends) = self::ends(text) {
             print.ends = ends.map(|end| u32::from_ne_bytes(end).into());
         } else if let (Some(first), Some(last)) = (text.first(), text.last()) {
-            print.ends = [u16::from_ne_bytes([*first, text[len / 2]]), (*last).into()].map(u64::from);
+            print.ends =
+                [u16::from_ne_bytes([*first, text[len / 2]]), (*last).into()].map(u64::from);
         }
         Some(print)
     }

@@ -14,6 +14,7 @@ mod links;
 mod make;
 mod object;
 mod pack;
+mod picker;
 mod shapes;
 mod stream;
 mod unpack;
@@ -26,15 +27,17 @@ mod _core {
     #[pymodule_export]
     use super::batch::{decode_many, decrypt_many};
     #[pymodule_export]
-    use super::codec::{decode, decrypt, pick};
+    use super::codec::{decode, decrypt};
     #[pymodule_export]
     use super::dedup::DedupCache;
     #[pymodule_export]
-    use super::frame::{parse_frame, read_payload, Frame, Payload};
+    use super::frame::{decode_frame, parse_frame, read_payload, Frame, Payload};
     #[pymodule_export]
     use super::links::{Closed, Invalid, Links, Opened};
     #[pymodule_export]
     use super::pack::{packb, Packer};
+    #[pymodule_export]
+    use super::picker::{pick, Picker};
     #[pymodule_export]
     use super::unpack::unpackb;
     #[pymodule_export]

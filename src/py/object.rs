@@ -225,9 +225,7 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
                 let key = self.memory.recent().key(py, text.as_bytes(), make);
                 key.ok_or_else(|| refused(py, text))?
             }
-            (Keys::Names, Scalar::Int(key @ 0..=127)) => {
-                self.small.digits[key as usize].get(py)
-            }
+            (Keys::Names, Scalar::Int(key @ 0..=127)) => self.small.digits[key as usize].get(py),
             (Keys::Any, _) => {
                 if map.dict.is_none() {
                     map.dict = Some(make::dict(py, map.len).ok_or_else(|| raised(py))?);

@@ -115,7 +115,10 @@ impl Shapes {
     #[inline(always)]
     pub(crate) fn follows(&self, course: &mut Course, key: &Bound<'_, PyAny>) -> bool {
         let slot = &self.0[course.slot() % SLOTS];
-        let shape = slot.shape.as_ref().filter(|_| slot.number == course.number());
+        let shape = slot
+            .shape
+            .as_ref()
+            .filter(|_| slot.number == course.number());
         let expected = shape.and_then(|shape| shape.keys.get(course.followed()));
         let follows = expected.is_some_and(|expected| expected.is(key));
         course.0 += u64::from(follows);

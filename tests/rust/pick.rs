@@ -1,25 +1,53 @@
 //! Picked fields are those of the whole tree.
 
 use proptest::prelude::*;
-use xyfast::msgpack::pick::{Paths, Pick};
+use xyfast::msgpack::pick::{pick, Paths};
 use xyfast::msgpack::{read, Options, Tree, Value, Writer};
 
-use crate::generate::plain_map;
+use crate::generate::{payload, plain_map, wild};
 
-/// Walks a tree; a name that several keys have stands for the last of them.
-fn follow<'v, 'a>(value: &'v Value<'a>, path: &str) -> Option<&'v Value<'a>> {
-    path.split('.').try_fold(value, |value, name| match value {
-        Value::Map(entries) => {
-            let named = |key: &Value<'_>| match key {
-                Value::Int(number) => number.to_string() == name,
-                Value::Str(text) => *text == name,
-                _ => false,
-            };
-            let entry = entries.iter().rev().find(|(key, _)| named(key));
-            entry.map(|(_, value)| value)
-        }
+/// Returns the name of a key in JSON text, if it is a usual one.
+fn name(key: &Value<'_>) -> Option<String> {
+    match key {
+        Value::Nil => Some("null".to_owned()),
+        Value::Int(number) => Some(number.to_string()),
+        Value::Uint(number) => Some(number.to_string()),
+        Value::Str(text) => Some((*text).to_owned()),
         _ => None,
-    })
+    }
+}
+
+/// Walks a tree.
+fn follow<'v, 'a>(value: &'v Value<'a>, path: &str) -> Option<&'v Value<'a>> {
+    path.split('.')
+        .try_fold(value, |value, wanted| match value {
+            Value::Map(entries) => {
+                let named = |key: &Value<'_>| name(key).is_some_and(|name| name == wanted);
+                let entry = entries.iter().find(|(key, _)| named(key));
+                entry.map(|(_, value)| value)
+            }
+            _ => None,
+        })
+}
+
+/// Returns whether all keys of every map are usual ones and have different names.
+fn is_plain(value: &Value<'_>) -> bool {
+    match value {
+        Value::List(values) => values.iter().all(is_plain),
+        Value::Map(entries) => {
+            let names: Option<Vec<_>> = entries.iter().map(|(key, _)| name(key)).collect();
+            let differ =
+                |names: &Vec<String>| (1..names.len()).all(|i| !names[i..].contains(&names[i - 1]));
+            names.is_some_and(|names| differ(&names))
+                && entries.iter().all(|(_, value)| is_plain(value))
+        }
+        _ => true,
+    }
+}
+
+fn found<'a>(data: &'a [u8], paths: &[&str]) -> Option<Vec<Option<Value<'a>>>> {
+    let paths = Paths::new(paths.iter().copied());
+    pick(data, &paths, &mut Tree).map(|found| found.into_vec())
 }
 
 fn pack(value: &Value<'_>) -> Vec<u8> {
@@ -36,15 +64,33 @@ fn map<'a>(entries: impl IntoIterator<Item = (Value<'a>, Value<'a>)>) -> Value<'
 fn a_path_and_a_longer_one_are_both_found() {
     let inner = map([(Value::Str("a"), Value::Int(5))]);
     let data = pack(&map([(Value::Int(1), inner.clone())]));
-    let paths = Paths::new(["1", "1.a", "1.a.b", "1", "01"]);
-    let mut pick = Pick::new(&paths, Tree);
-    read(&data, Options::PAYLOAD, &mut pick).unwrap();
     let a = Some(Value::Int(5));
     assert_eq!(
-        pick.found,
+        found(&data, &["1", "1.a", "1.a.b", "1", "01"]).unwrap(),
         [Some(inner.clone()), a, None, Some(inner), None]
     );
-    assert!(!pick.ambiguous);
+}
+
+#[test]
+fn numbers_and_nil_are_named_as_in_json() {
+    let keys = [
+        Value::Int(-1),
+        Value::Int(i64::MIN),
+        Value::Uint(u64::MAX),
+        Value::Nil,
+        Value::Str("+1"),
+    ];
+    let data = pack(&map(keys.into_iter().zip((0..).map(Value::Int))));
+    let names = [
+        "-1",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "null",
+        "+1",
+        "1",
+    ];
+    let expected: Vec<_> = (0..5).map(|n| Some(Value::Int(n))).chain([None]).collect();
+    assert_eq!(found(&data, &names).unwrap(), expected);
 }
 
 #[test]
@@ -54,55 +100,86 @@ fn lists_are_not_entered() {
         (Value::Int(1), list),
         (Value::Int(2), Value::Int(3)),
     ]));
-    let paths = Paths::new(["1.1", "1.0", "2"]);
-    let mut pick = Pick::new(&paths, Tree);
-    read(&data, Options::PAYLOAD, &mut pick).unwrap();
-    assert_eq!(pick.found, [None, None, Some(Value::Int(3))]);
+    assert_eq!(
+        found(&data, &["1.1", "1.0", "2"]).unwrap(),
+        [None, None, Some(Value::Int(3))]
+    );
 }
 
 #[test]
-fn names_that_several_keys_may_have_are_ambiguous() {
+fn names_that_several_keys_may_have_are_left_to_the_whole_tree() {
     let one = || (Value::Int(1), Value::Nil);
+    let inside = |key| map([(Value::Int(2), map([(key, Value::Nil)]))]);
     let cases = [
-        (map([one(), one()]), true),
-        (map([one(), (Value::Str("1"), Value::Nil)]), true),
-        (map([one(), (Value::Bool(true), Value::Nil)]), true),
-        (map([one(), (Value::Float(1.0), Value::Nil)]), true),
-        (
-            map([(Value::Int(2), map([(Value::Bin(b""), Value::Nil)]))]),
-            true,
-        ),
-        (
-            map([(Value::Int(2), map([(Value::Bool(true), Value::Nil)]))]),
-            false,
-        ),
-        (map([one(), (Value::Int(2), map([one(), one()]))]), false),
+        (map([one(), one()]), false),
+        (map([one(), (Value::Str("1"), Value::Nil)]), false),
+        (map([one(), (Value::Bool(true), Value::Nil)]), false),
+        (map([one(), (Value::Float(1.0), Value::Nil)]), false),
+        (inside(Value::Bin(b"")), false),
+        (inside(Value::Bool(true)), true),
+        (map([one(), (Value::Int(2), map([one(), one()]))]), true),
     ];
-    let paths = Paths::new(["1"]);
-    for (value, ambiguous) in cases {
+    for (value, clear) in cases {
         let data = pack(&value);
-        let mut pick = Pick::new(&paths, Tree);
-        read(&data, Options::PAYLOAD, &mut pick).unwrap();
-        assert_eq!(pick.ambiguous, ambiguous, "{value:?}");
+        assert_eq!(found(&data, &["1"]).is_some(), clear, "{value:?}");
     }
+}
+
+#[test]
+fn text_that_is_passed_over_is_not_checked() {
+    let data = b"\x82\xa1\xff\xa1\xff\x01\xa1a";
+    assert_eq!(found(data, &["1"]).unwrap(), [Some(Value::Str("a"))]);
+    let data = b"\x82\xa1b\xa1a\x01\xa1\xff";
+    assert_eq!(found(data, &["1"]), None);
+}
+
+#[test]
+fn only_maps_are_entered() {
+    for data in [b"".as_slice(), b"\x01", b"\x91\x81\x01\x02", b"\xa1a"] {
+        assert_eq!(found(data, &["1"]), None);
+    }
+    assert_eq!(found(b"\x80", &["1"]).unwrap(), [None]);
+    assert_eq!(found(b"\x80", &[]).unwrap(), []);
+}
+
+fn names() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(
+        "(1?[0-9]|[a-c]{1,2}|null)(\\.(1?[0-9]|[a-c]{1,2})){0,2}",
+        0..8,
+    )
+}
+
+/// Compares as text, because a NaN is not equal to itself.
+fn is_what_the_tree_has(data: &[u8], names: &[String]) -> Result<(), TestCaseError> {
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let found = found(data, &names);
+    match (read(data, Options::PAYLOAD, &mut Tree), found) {
+        (Ok((tree, _)), Some(found)) => {
+            let expected: Vec<_> = names.iter().map(|name| follow(&tree, name)).collect();
+            prop_assert_eq!(format!("{found:?}"), format!("{expected:?}"));
+        }
+        (Ok((tree, _)), None) => prop_assert!(!matches!(tree, Value::Map(_)) || !is_plain(&tree)),
+        (Err(error), Some(_)) => prop_assert_eq!(error.reason.word(), "utf8"),
+        (Err(_), None) => {}
+    }
+    Ok(())
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn picked_fields_are_those_of_the_tree(
-        tree in plain_map(),
-        names in prop::collection::vec("(1?[0-9]|[a-c]{1,2})(\\.(1?[0-9]|[a-c]{1,2})){0,2}", 0..8),
-    ) {
-        let data = tree.pack();
-        let whole = Value::unpack(&data).unwrap();
-        let paths = Paths::new(names.iter().map(String::as_str));
-        let mut pick = Pick::new(&paths, Tree);
-        read(&data, Options::PAYLOAD, &mut pick).unwrap();
-        if !pick.ambiguous {
-            let expected: Vec<_> = names.iter().map(|name| follow(&whole, name).cloned()).collect();
-            prop_assert_eq!(format!("{:?}", pick.found), format!("{expected:?}"));
-        }
+    fn picked_fields_are_those_of_the_tree(tree in plain_map(), names in names()) {
+        is_what_the_tree_has(&tree.pack(), &names)?;
+    }
+
+    #[test]
+    fn picked_fields_of_any_map_are_those_of_the_tree(tree in payload(), names in names()) {
+        is_what_the_tree_has(&tree.pack(), &names)?;
+    }
+
+    #[test]
+    fn only_bad_text_is_overlooked(data in wild(), names in names()) {
+        is_what_the_tree_has(&data, &names)?;
     }
 }

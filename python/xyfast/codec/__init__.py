@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from xyfast._core import (
     Packer,
+    Picker,
     Unpacker,
     b64decode,
     b64encode,
     decode,
+    decode_frame,
     decode_many,
     decrypt,
     decrypt_many,
@@ -44,6 +46,7 @@ __all__ = [
     "PackOverflowError",
     "PackValueError",
     "Packer",
+    "Picker",
     "StackError",
     "Timestamp",
     "UnpackException",
@@ -52,6 +55,7 @@ __all__ = [
     "b64decode",
     "b64encode",
     "decode",
+    "decode_frame",
     "decode_many",
     "decrypt",
     "decrypt_many",
