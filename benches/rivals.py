@@ -92,8 +92,7 @@ def routers(length: int = 0) -> dict[str, Call]:
         fields = chat["10"]
         return chat["2"], chat["3"], chat["5"], fields["senderUserId"], fields["reminderContent"]
 
-    pick = codec.pick
-    found: dict[str, Call] = {"xyfast": lambda payload: pick(payload, PATHS)}
+    found: dict[str, Call] = {"xyfast": codec.Picker(*PATHS)}
     found |= peers.routers(length) if peers else {}
     return {**found, "naive": with_naive}
 
@@ -105,9 +104,7 @@ def frame_readers(length: int = 0) -> dict[str, Call]:
         entries = json.loads(text)["body"]["syncPushPackage"]["data"]
         return [json.loads(naive.decrypt(entry["data"])) for entry in entries]
 
-    found: dict[str, Call] = {}
-    if hasattr(codec, "decode_frame"):
-        found["xyfast"] = codec.decode_frame
+    found: dict[str, Call] = {"xyfast": codec.decode_frame}
     found |= peers.frame_readers(length) if peers else {}
     return {**found, "json+naive": with_naive}
 

@@ -226,6 +226,7 @@ pub fn forgiving<T>(text: &[u8], read: impl FnOnce(&[u8]) -> T) -> Result<T, Dec
     }
     let mut bytes = [MaybeUninit::uninit(); SHORT];
     let len = decode_forgiving_into(text, &mut bytes)?;
+    let bytes = bytes[..len].as_ptr().cast();
     // SAFETY: `decode_forgiving_into` has written `len` bytes.
-    Ok(read(unsafe { bytes[..len].assume_init_ref() }))
+    Ok(read(unsafe { std::slice::from_raw_parts(bytes, len) }))
 }

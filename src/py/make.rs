@@ -196,7 +196,9 @@ fn two_bytes<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) 
             unsafe { units_of(py, len, 0xff, narrow) }
         }
         // SAFETY: `widen` has written the units, of which one is at least above Latin-1.
-        Some(Widened { len, .. }) => unsafe { units_of(py, len, 0xffff, units[..len].iter().copied()) },
+        Some(Widened { len, .. }) => unsafe {
+            units_of(py, len, 0xffff, units[..len].iter().copied())
+        },
         None if utf8.len() <= WIDEST => four_bytes(py, utf8),
         None => decoded(py, utf8),
     }

@@ -129,7 +129,9 @@ impl<'py> Objects<'py> {
     #[inline(always)]
     fn text(&self, text: Text<'_>) -> Result<Bound<'py, PyAny>, Box<Failure>> {
         if let [character @ ..=0x7f] = *text.as_bytes() {
-            return Ok(self.small.characters[usize::from(character)].get(self.py).object);
+            return Ok(self.small.characters[usize::from(character)]
+                .get(self.py)
+                .object);
         }
         make::text(self.py, text.as_bytes()).ok_or_else(|| refused(self.py, text))
     }

@@ -84,11 +84,7 @@ pub(crate) fn unpackb_optional<'py>(
 
 /// Returns the value, if it ends where the data ends.
 #[inline(always)]
-fn whole<'py>(
-    value: Bound<'py, PyAny>,
-    data: &[u8],
-    end: usize,
-) -> PyResult<Bound<'py, PyAny>> {
+fn whole<'py>(value: Bound<'py, PyAny>, data: &[u8], end: usize) -> PyResult<Bound<'py, PyAny>> {
     match data.get(end..) {
         Some(extra) if !extra.is_empty() => Err(extra_data(value, extra, end)),
         _ => Ok(value),

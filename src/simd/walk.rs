@@ -78,7 +78,8 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
         }
         while let (Some(from), Some(to)) = (rest.first_chunk::<IN>(), out.first_chunk_mut()) {
             // A look at the last element tells soon that there are hardly enough of them.
-            let may_be = |count: usize| from.get(S::READ * count - 1).is_some_and(|e| !e.is_ascii());
+            let may_be =
+                |count: usize| from.get(S::READ * count - 1).is_some_and(|e| !e.is_ascii());
             let count = if may_be(8) && eight(from, to) {
                 8
             } else if may_be(4) && four(from, to) {

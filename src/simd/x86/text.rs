@@ -185,8 +185,8 @@ pub(super) mod avx2 {
     use super::super::super::walk::transcode;
     use super::super::super::Widened;
     use super::super::{load16, load32, load8, store16, store32, store8};
-    use super::sse41::{self, ascii_run};
     pub(in super::super) use super::sse41::narrow1;
+    use super::sse41::{self, ascii_run};
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
