@@ -196,11 +196,9 @@ impl Quick<'_> {
         self.text.extend_from_slice(close.as_bytes());
     }
 
-    #[cold]
+    #[inline(never)]
     fn float(&mut self, value: f64) {
-        let mut text = String::new();
-        push_float(&mut text, value);
-        self.text.extend_from_slice(text.as_bytes());
+        push_float(value, |part| self.text.extend_from_slice(part.as_bytes()));
         self.text.extend_from_slice(SEPARATOR);
     }
 

@@ -237,7 +237,7 @@ fn push_scalar(text: &mut String, scalar: Scalar<'_>, at: usize) -> Result<(), D
         Scalar::Bool(false) => text.push_str("false"),
         Scalar::Int(value) => push_int(text, value),
         Scalar::Uint(value) => push_int(text, value),
-        Scalar::Float(value) => push_float(text, value),
+        Scalar::Float(value) => push_float(value, |part| text.push_str(part)),
         Scalar::Str(string) => push_string(text, string.check()?),
         Scalar::Bin(data) => {
             let valid: String = data.utf8_chunks().map(|chunk| chunk.valid()).collect();
