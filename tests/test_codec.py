@@ -11,6 +11,8 @@ import json
 import math
 import mmap
 import pickle
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections import OrderedDict
@@ -742,3 +744,31 @@ def test_an_object_that_only_claims_to_be_a_timestamp_is_refused() -> None:
 
     with pytest.raises(EncodeError, match="Liar"):
         packb({"a": Liar()})
+
+
+IN_A_SUBINTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+other = interpreters.create()
+interpreters.run_string(other, '''
+try:
+    import xyfast
+except ImportError as error:
+    print(error, flush=True)
+''')
+interpreters.destroy(other)
+import xyfast
+print(xyfast.decrypt("gQGhYQ=="))
+"""
+
+
+def test_a_subinterpreter_is_refused_and_leaves_the_main_one_alone() -> None:
+    # 3.12 refuses the module by itself where interpreters have locks of their own.
+    answer = subprocess.run(
+        [sys.executable, "-c", IN_A_SUBINTERPRETER], capture_output=True, text=True, timeout=60
+    )
+    refusal, text = answer.stdout.splitlines()
+    assert "interpreter" in refusal
+    assert text == '{"1": "a"}'

@@ -9,8 +9,35 @@ mod links;
 mod object;
 mod pack;
 
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+
+/// Refuses interpreters other than the main one: types and exceptions that are looked up
+/// once would be shared by all of them.
+fn check_interpreter(py: Python<'_>) -> PyResult<()> {
+    let interpreters = py.import("_interpreters");
+    // Its name up to Python 3.12. An interpreter without either has no others.
+    let Ok(interpreters) = interpreters.or_else(|_| py.import("_xxsubinterpreters")) else {
+        return Ok(());
+    };
+    let current = interpreters.call_method0("get_current")?;
+    if current.eq(interpreters.call_method0("get_main")?)? {
+        return Ok(());
+    }
+    Err(PyImportError::new_err(
+        "xyfast cannot be imported in a sub-interpreter",
+    ))
+}
+
 #[pyo3::pymodule]
 mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::check_interpreter(module.py())
+    }
+
     #[pymodule_export]
     use super::codec::{b64decode, b64encode, decode, decrypt, pick, unpackb};
     #[pymodule_export]
