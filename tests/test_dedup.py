@@ -114,13 +114,13 @@ def test_an_error_of_the_clock_reaches_the_caller() -> None:
         DedupCache(clock=wrong).seen("a")
 
 
-@pytest.mark.parametrize("maxsize", [0, -1])
+@pytest.mark.parametrize("maxsize", [0, -1, 2**64, -(2**64)])
 def test_refuses_a_size_below_one(maxsize: int) -> None:
     with pytest.raises(ValueError, match="maxsize"):
         DedupCache(maxsize)
 
 
-@pytest.mark.parametrize("ttl", [0.0, -1.0, math.nan, -math.inf])
+@pytest.mark.parametrize("ttl", [0.0, -1.0, math.nan, -math.inf, 10**400, -(10**400)])
 def test_refuses_a_time_that_is_none(ttl: float) -> None:
     with pytest.raises(ValueError, match="ttl"):
         DedupCache(10, ttl)

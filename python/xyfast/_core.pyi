@@ -106,7 +106,7 @@ class DedupCache:
     whole. ``clock`` returns seconds; the default is monotonic. If a clock goes back, time
     stands still until it has caught up.
 
-    Raises ValueError if ``maxsize`` is below 1 or ``ttl`` is not above 0.
+    Raises ValueError if ``maxsize`` is below 1 or too large, or ``ttl`` is not above 0.
 
     >>> cache = DedupCache(maxsize=1000, ttl=60.0)
     >>> cache.seen("a"), cache.seen("a")

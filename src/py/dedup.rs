@@ -8,7 +8,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::input::Input;
+use super::input::{count, real, Input};
 use crate::dedup::Dedup;
 
 /// A bounded set of ids that forgets by age.
@@ -27,14 +27,19 @@ enum Clock {
 impl DedupCache {
     #[new]
     #[pyo3(signature = (maxsize = 10_000, ttl = 3600.0, *, clock = None))]
-    fn new(maxsize: i64, ttl: f64, clock: Option<Py<PyAny>>) -> PyResult<Self> {
-        let max_len = usize::try_from(maxsize).ok().filter(|&len| len > 0);
-        let max_len = max_len.ok_or_else(|| PyValueError::new_err("maxsize must be at least 1"))?;
+    fn new(
+        #[pyo3(from_py_with = count)] maxsize: usize,
+        #[pyo3(from_py_with = real)] ttl: f64,
+        clock: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        if maxsize == 0 {
+            return Err(PyValueError::new_err("maxsize must be 1 to 2**64 - 1"));
+        }
         if ttl.is_nan() || ttl <= 0.0 {
             return Err(PyValueError::new_err("ttl must be more than 0 seconds"));
         }
         Ok(Self {
-            ids: Mutex::new(Dedup::new(max_len, ttl)),
+            ids: Mutex::new(Dedup::new(maxsize, ttl)),
             clock: clock.map_or_else(|| Clock::Monotonic(Instant::now()), Clock::Python),
         })
     }
