@@ -26,7 +26,11 @@ impl<'py> Input<'py> {
     pub(crate) fn text(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         match object.cast::<PyString>() {
             Ok(text) => Self::from_str(text),
-            Err(_) => Self::buffer(object).map(Self::Bytes).map_err(|_| {
+            Err(_) => Self::buffer(object).map(Self::Bytes).map_err(|error| {
+                // A buffer that cannot be read now, such as a released one, says so itself.
+                if !error.is_instance_of::<PyTypeError>(object.py()) {
+                    return error;
+                }
                 let name = object.get_type().name();
                 PyTypeError::new_err(match name {
                     Ok(name) => format!("expected str or a bytes-like object, not {name}"),
