@@ -3,18 +3,19 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 
-use super::input::{count, real, Input};
-use crate::dedup::Dedup;
+use super::input::{count, real};
+use crate::dedup::{Dedup, Digest, Key};
 
 /// A bounded set of ids that forgets by age.
 #[pyclass(frozen, module = "xyfast._core")]
 pub(crate) struct DedupCache {
     ids: Mutex<Dedup>,
+    key: Key,
     clock: Clock,
 }
 
@@ -32,14 +33,15 @@ impl DedupCache {
         #[pyo3(from_py_with = real)] ttl: f64,
         clock: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        if maxsize == 0 {
-            return Err(PyValueError::new_err("maxsize must be 1 to 2**64 - 1"));
+        if !(1..=Dedup::MAX_LEN).contains(&maxsize) {
+            return Err(PyValueError::new_err("maxsize must be 1 to 2**31"));
         }
         if ttl.is_nan() || ttl <= 0.0 {
             return Err(PyValueError::new_err("ttl must be more than 0 seconds"));
         }
         Ok(Self {
             ids: Mutex::new(Dedup::new(maxsize, ttl)),
+            key: Key::random(),
             clock: clock.map_or_else(|| Clock::Monotonic(Instant::now()), Clock::Python),
         })
     }
@@ -47,8 +49,9 @@ impl DedupCache {
     #[pyo3(signature = (key, /))]
     fn seen(&self, key: &Bound<'_, PyString>) -> PyResult<bool> {
         let now = self.now(key.py())?;
-        let key = Input::from_str(key)?;
-        Ok(self.ids().seen(key.as_bytes()?, now))
+        let id = self.digest(key)?;
+        let seen = self.ids().seen(id, now);
+        seen.map_err(|_| PyMemoryError::new_err(()))
     }
 
     #[pyo3(signature = (key, /))]
@@ -61,8 +64,8 @@ impl DedupCache {
             return Ok(false);
         };
         let now = self.now(key.py())?;
-        let key = Input::from_str(key)?;
-        Ok(self.ids().contains(key.as_bytes()?, now))
+        let id = self.digest(key)?;
+        Ok(self.ids().contains(id, now))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -85,6 +88,15 @@ impl DedupCache {
             Clock::Monotonic(start) => Ok(start.elapsed().as_secs_f64()),
             Clock::Python(clock) => clock.call0(py)?.extract(py),
         }
+    }
+
+    /// Lone surrogates become bytes that are no UTF-8, so no other text is taken for them.
+    fn digest(&self, key: &Bound<'_, PyString>) -> PyResult<Digest> {
+        if let Ok(text) = key.to_str() {
+            return Ok(self.key.digest(text.as_bytes()));
+        }
+        let bytes = key.call_method1("encode", ("utf-8", "surrogatepass"))?;
+        Ok(self.key.digest(bytes.cast::<PyBytes>()?.as_bytes()))
     }
 
     /// Nothing that holds the lock can panic half-way, so a poisoned lock is as good as new.
