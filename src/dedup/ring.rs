@@ -68,7 +68,7 @@ impl Ring {
 
     /// Makes room for one more entry.
     pub(super) fn reserve(&mut self) -> Result<(), TryReserveError> {
-        if self.place(self.len) % CHUNK == 0 {
+        if self.place(self.len).is_multiple_of(CHUNK) {
             let mut chunk = Vec::new();
             chunk.try_reserve_exact(CHUNK as usize)?;
             self.chunks.try_reserve(1)?;
@@ -92,7 +92,7 @@ impl Ring {
         let (place, id) = (self.start, self.first()?.id);
         self.start = self.place(1);
         self.len -= 1;
-        if self.start % CHUNK == 0 {
+        if self.start.is_multiple_of(CHUNK) {
             self.chunks.pop_front();
         }
         Some((place, id))

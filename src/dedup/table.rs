@@ -83,9 +83,9 @@ impl Segment {
         false
     }
 
-    /// Keeps a third of the slots empty, so that few ids have to pass by a bucket.
+    /// Keeps a quarter of the slots empty, so that few ids have to pass by a bucket.
     fn reserve(&mut self) -> Result<(), TryReserveError> {
-        if (self.len + 1) * 3 <= self.buckets.len() * Bucket::SLOTS * 2 {
+        if (self.len + 1) * 4 <= self.buckets.len() * Bucket::SLOTS * 3 {
             return Ok(());
         }
         let len = self.buckets.len() + self.buckets.len() / 4 + 1;
