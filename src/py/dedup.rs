@@ -1,13 +1,13 @@
 //! The set of known ids, with a clock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use super::clock;
 use super::input::{count, real};
 use crate::dedup::{Dedup, Digest, Key};
 
@@ -20,7 +20,7 @@ pub(crate) struct DedupCache {
 }
 
 enum Clock {
-    Monotonic(Instant),
+    Monotonic,
     Python(Py<PyAny>),
 }
 
@@ -42,7 +42,7 @@ impl DedupCache {
         Ok(Self {
             ids: Mutex::new(Dedup::new(maxsize, ttl)),
             key: Key::random(),
-            clock: clock.map_or_else(|| Clock::Monotonic(Instant::now()), Clock::Python),
+            clock: clock.map_or(Clock::Monotonic, Clock::Python),
         })
     }
 
@@ -70,7 +70,7 @@ impl DedupCache {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match &self.clock {
-            Clock::Monotonic(_) => Ok(()),
+            Clock::Monotonic => Ok(()),
             Clock::Python(clock) => visit.call(clock),
         }
     }
@@ -85,7 +85,7 @@ impl DedupCache {
     /// Asks the clock. It may be Python code that uses this very cache, so no lock is held.
     fn now(&self, py: Python<'_>) -> PyResult<f64> {
         match &self.clock {
-            Clock::Monotonic(start) => Ok(start.elapsed().as_secs_f64()),
+            Clock::Monotonic => Ok(clock::monotonic()),
             Clock::Python(clock) => clock.call0(py)?.extract(py),
         }
     }

@@ -1,5 +1,6 @@
 //! The Python module `xyfast._core`.
 
+mod clock;
 mod codec;
 mod dedup;
 mod errors;
