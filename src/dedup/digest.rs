@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use siphasher::sip128::SipHasher13;
 
 /// 128 bits that stand for an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Digest(pub [u64; 2]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Digest(pub u64, pub u64);
 
 /// A secret under which ids are hashed, so that nobody can choose ids that collide.
 #[derive(Debug)]
@@ -23,8 +23,9 @@ impl Key {
     }
 
     /// Returns what stands for the id.
+    #[inline]
     pub fn digest(&self, id: &[u8]) -> Digest {
         let hash = self.0.hash(id);
-        Digest([hash.h1, hash.h2])
+        Digest(hash.h1, hash.h2)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{TryReserveError, VecDeque};
 use super::Digest;
 
 /// Memory is taken and given back for so many entries: a power of two.
-const CHUNK: u32 = 64;
+const CHUNK: u32 = 256;
 
 /// An id and the time of its first sight.
 #[derive(Debug)]

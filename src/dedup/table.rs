@@ -5,7 +5,7 @@ use std::mem;
 
 use super::Digest;
 
-/// Ids to a segment, on average, when the set is full.
+/// Ids to a segment, at most, when the set is full.
 const SEGMENT: usize = 1024;
 
 /// The most segments; larger sets have larger ones.
@@ -21,7 +21,10 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(max_len: usize) -> Self {
-        let count = (max_len / SEGMENT).next_power_of_two().min(MAX_SEGMENTS);
+        let count = max_len
+            .div_ceil(SEGMENT)
+            .next_power_of_two()
+            .min(MAX_SEGMENTS);
         Self {
             segments: (0..count).map(|_| Segment::default()).collect(),
         }
@@ -48,7 +51,7 @@ impl Table {
     }
 
     fn index(&self, id: Digest) -> usize {
-        id.0[0] as usize & (self.segments.len() - 1)
+        id.0 as usize & (self.segments.len() - 1)
     }
 
     fn segment(&mut self, id: Digest) -> &mut Segment {
@@ -58,8 +61,8 @@ impl Table {
 }
 
 /// Returns bits of the digest that mark a slot and choose its bucket; never 0.
-fn tag(id: Digest) -> u32 {
-    (id.0[1] >> 32) as u32 | 1
+fn tag(id: Digest) -> u16 {
+    (id.1 as u16).max(1)
 }
 
 /// Open addressing by buckets: an id lies in the first bucket of its walk that had room.
@@ -70,22 +73,22 @@ struct Segment {
 }
 
 impl Segment {
-    fn any(&self, tag: u32, found: impl Fn(u32) -> bool) -> bool {
+    fn any(&self, tag: u16, found: impl Fn(u32) -> bool) -> bool {
         for index in self.walk(tag) {
             let bucket = &self.buckets[index];
             if bucket.slots(tag).any(|slot| found(bucket.places[slot])) {
                 return true;
             }
-            if bucket.tags[Bucket::PASSED] == 0 {
+            if bucket.passed == 0 {
                 break;
             }
         }
         false
     }
 
-    /// Keeps a quarter of the slots empty, so that few ids have to pass by a bucket.
+    /// Keeps an eighth of the slots empty, so that few ids have to pass by a bucket.
     fn reserve(&mut self) -> Result<(), TryReserveError> {
-        if (self.len + 1) * 4 <= self.buckets.len() * Bucket::SLOTS * 3 {
+        if (self.len + 1) * 8 <= self.buckets.len() * Bucket::SLOTS * 7 {
             return Ok(());
         }
         let len = self.buckets.len() + self.buckets.len() / 4 + 1;
@@ -103,7 +106,7 @@ impl Segment {
         Ok(())
     }
 
-    fn insert(&mut self, tag: u32, place: u32) {
+    fn insert(&mut self, tag: u16, place: u32) {
         for index in self.walk(tag) {
             let bucket = &mut self.buckets[index];
             if let Some(slot) = bucket.slots(0).next() {
@@ -111,62 +114,62 @@ impl Segment {
                 bucket.places[slot] = place;
                 break;
             }
-            bucket.tags[Bucket::PASSED] += 1;
+            bucket.passed += 1;
         }
         self.len += 1;
     }
 
-    fn remove(&mut self, tag: u32, place: u32) {
+    fn remove(&mut self, tag: u16, place: u32) {
         for index in self.walk(tag) {
             let bucket = &mut self.buckets[index];
             if let Some(slot) = bucket.slots(tag).find(|slot| bucket.places[*slot] == place) {
                 bucket.tags[slot] = 0;
                 break;
             }
-            bucket.tags[Bucket::PASSED] -= 1;
+            bucket.passed -= 1;
         }
         self.len -= 1;
     }
 
     /// Returns all buckets, beginning with the one that this tag would like best.
-    fn walk(&self, tag: u32) -> impl Iterator<Item = usize> {
+    fn walk(&self, tag: u16) -> impl Iterator<Item = usize> {
         let len = self.buckets.len();
-        let home = ((u64::from(tag) * len as u64) >> 32) as usize;
-        (home..len).chain(0..home)
+        let home = (usize::from(tag) * len) >> u16::BITS;
+        (home..home + len).map(move |index| if index < len { index } else { index - len })
     }
 }
 
-/// Seven slots that share a cache line.
+/// Ten slots that share a cache line.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 struct Bucket {
-    /// The tag of each slot, 0 if it is empty; the last lane counts the ids that passed by
-    /// because the slots were full.
-    tags: [u32; 8],
-    places: [u32; 8],
+    /// The tag of each slot, 0 if it is empty.
+    tags: [u16; Self::SLOTS],
+    /// How many ids passed by because the slots were full.
+    passed: u32,
+    places: [u32; Self::SLOTS],
 }
 
 impl Bucket {
-    const SLOTS: usize = 7;
-    const PASSED: usize = 7;
+    const SLOTS: usize = 10;
 
     const EMPTY: Self = Self {
-        tags: [0; 8],
-        places: [0; 8],
+        tags: [0; Self::SLOTS],
+        passed: 0,
+        places: [0; Self::SLOTS],
     };
 
     /// Returns the slots that have this tag.
-    fn slots(&self, tag: u32) -> impl Iterator<Item = usize> {
+    fn slots(&self, tag: u16) -> impl Iterator<Item = usize> {
         // All lanes are compared at once, without a branch.
-        let mut found = 0_u32;
+        let mut found = 0_u16;
         for (lane, other) in self.tags.iter().enumerate() {
-            found |= u32::from(*other == tag) << lane;
+            found |= u16::from(*other == tag) << lane;
         }
-        found &= (1 << Self::SLOTS) - 1;
         std::iter::from_fn(move || {
             let slot = found.trailing_zeros();
             found &= found.wrapping_sub(1);
-            (slot < u32::BITS).then_some(slot as usize)
+            (slot < u16::BITS).then_some(slot as usize)
         })
     }
 }
