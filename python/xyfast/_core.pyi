@@ -104,8 +104,9 @@ class DedupCache:
     An id is known for ``ttl`` seconds from its first sight; seeing it again does not make
     it younger. Of more than ``maxsize`` ids the oldest are forgotten. Ids are told apart by
     128 bits of a keyed hash; an id takes about 40 bytes, however long it is. Memory is taken
-    as ids come. ``clock`` returns seconds; the default is monotonic. If a clock goes back,
-    time stands still until it has caught up. Threads may share a cache.
+    as ids come. ``clock`` returns seconds; the default is monotonic and on Linux moves with
+    the system's tick, every 1 to 10 ms. If a clock goes back, time stands still until it has
+    caught up. Threads may share a cache.
 
     Raises ValueError if ``maxsize`` is not 1 to 2**31 or ``ttl`` is not above 0.
 

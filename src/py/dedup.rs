@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyString};
 
 use super::clock;
 use super::input::{count, real};
-use crate::dedup::{Dedup, Digest, Key};
+use crate::dedup::{Dedup, Key};
 
 /// A bounded set of ids that forgets by age.
 #[pyclass(frozen, module = "xyfast._core")]
@@ -49,7 +49,7 @@ impl DedupCache {
     #[pyo3(signature = (key, /))]
     fn seen(&self, key: &Bound<'_, PyString>) -> PyResult<bool> {
         let now = self.now(key.py())?;
-        let id = self.digest(key)?;
+        let id = with_bytes(key, |id| self.key.digest(id))?;
         let seen = self.ids().seen(id, now);
         seen.map_err(|_| PyMemoryError::new_err(()))
     }
@@ -64,8 +64,7 @@ impl DedupCache {
             return Ok(false);
         };
         let now = self.now(key.py())?;
-        let id = self.digest(key)?;
-        Ok(self.ids().contains(id, now))
+        with_bytes(key, |id| self.ids().contains(self.key.digest(id), now))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -83,6 +82,7 @@ impl DedupCache {
 
 impl DedupCache {
     /// Asks the clock. It may be Python code that uses this very cache, so no lock is held.
+    #[inline]
     fn now(&self, py: Python<'_>) -> PyResult<f64> {
         match &self.clock {
             Clock::Monotonic => Ok(clock::monotonic()),
@@ -90,17 +90,20 @@ impl DedupCache {
         }
     }
 
-    /// Lone surrogates become bytes that are no UTF-8, so no other text is taken for them.
-    fn digest(&self, key: &Bound<'_, PyString>) -> PyResult<Digest> {
-        if let Ok(text) = key.to_str() {
-            return Ok(self.key.digest(text.as_bytes()));
-        }
-        let bytes = key.call_method1("encode", ("utf-8", "surrogatepass"))?;
-        Ok(self.key.digest(bytes.cast::<PyBytes>()?.as_bytes()))
-    }
-
     /// Nothing that holds the lock can panic half-way, so a poisoned lock is as good as new.
     fn ids(&self) -> MutexGuard<'_, Dedup> {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Calls `f` with what stands for the text.
+///
+/// Lone surrogates become bytes that are no UTF-8, so no other text is taken for them.
+#[inline]
+fn with_bytes<R>(key: &Bound<'_, PyString>, f: impl FnOnce(&[u8]) -> R) -> PyResult<R> {
+    if let Ok(text) = key.to_str() {
+        return Ok(f(text.as_bytes()));
+    }
+    let bytes = key.call_method1("encode", ("utf-8", "surrogatepass"))?;
+    Ok(f(bytes.cast::<PyBytes>()?.as_bytes()))
 }
