@@ -429,6 +429,14 @@ def test_payloads_may_be_bytes() -> None:
         assert pick(payload, ("1",)) == ("a",)
 
 
+def test_a_released_buffer_says_so() -> None:
+    released = memoryview(b"gQGhYQ==")
+    released.release()
+    for call in (decrypt, decode, b64decode):
+        with pytest.raises(ValueError, match="released memoryview"):
+            call(released)
+
+
 @pytest.mark.parametrize("wrong", [None, 5, ["gQEC"]])
 def test_decode_takes_nothing_but_text(wrong: Any) -> None:
     with pytest.raises(TypeError, match="expected str or a bytes-like object"):

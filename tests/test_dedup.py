@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gc
 import math
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -114,13 +116,38 @@ def test_an_error_of_the_clock_reaches_the_caller() -> None:
         DedupCache(clock=wrong).seen("a")
 
 
-@pytest.mark.parametrize("maxsize", [0, -1])
-def test_refuses_a_size_below_one(maxsize: int) -> None:
+@pytest.mark.parametrize("maxsize", [0, -1, 2**31 + 1, 2**64, -(2**64)])
+def test_refuses_a_size_that_cannot_be(maxsize: int) -> None:
     with pytest.raises(ValueError, match="maxsize"):
         DedupCache(maxsize)
 
 
-@pytest.mark.parametrize("ttl", [0.0, -1.0, math.nan, -math.inf])
+UNTIL_MEMORY_ENDS = """
+import resource
+from xyfast import DedupCache
+cache = DedupCache(2**31)
+now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + (64 << 20), resource.RLIM_INFINITY))
+known = 0
+try:
+    while True:
+        cache.seen(str(known))
+        known += 1
+except MemoryError:
+    pass
+assert known > 500_000, known
+assert len(cache) == known
+assert all(str(i) in cache for i in range(known))
+assert str(known) not in cache
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_no_memory_is_an_error_that_loses_nothing() -> None:
+    subprocess.run([sys.executable, "-c", UNTIL_MEMORY_ENDS], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("ttl", [0.0, -1.0, math.nan, -math.inf, 10**400, -(10**400)])
 def test_refuses_a_time_that_is_none(ttl: float) -> None:
     with pytest.raises(ValueError, match="ttl"):
         DedupCache(10, ttl)

@@ -141,6 +141,37 @@ def test_json_payloads_are_strict_and_bounded(text: str) -> None:
         assert isinstance(read.error, DecodeError)
 
 
+@pytest.mark.parametrize(
+    ("raised", "reason"), [(ValueError("digits"), "json"), (RecursionError(), "depth")]
+)
+def test_the_limits_of_pythons_reader_are_the_payloads_error(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, reason: str
+) -> None:
+    monkeypatch.setattr(json, "loads", raises(raised))
+    read = read_payload('{"a": 1}')
+    assert (read.tree, read.stage) == (None, "json")
+    assert isinstance(read.error, DecodeError)
+    assert read.error.reason == reason
+
+
+def test_what_no_payload_is_to_blame_for_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = push('{"a": 1}')
+    monkeypatch.setattr(json, "loads", raises(MemoryError()))
+    with pytest.raises(MemoryError):
+        read_payload('{"a": 1}')
+    with pytest.raises(MemoryError):
+        frame.payloads  # noqa: B018 - a property that works
+    monkeypatch.undo()
+    assert [payload.tree for payload in frame.payloads] == [{"a": 1}]
+
+
+def raises(error: Exception) -> Any:
+    def call(*_: object) -> None:
+        raise error
+
+    return call
+
+
 def test_lone_surrogates_are_errors_like_any_other() -> None:
     read = read_payload("\ud800")
     assert (read.tree, read.stage) == (None, "base64")

@@ -464,18 +464,30 @@ async def test_a_forked_child_has_links_of_its_own_and_leaves_its_parents_alone(
         ({"url": "http://127.0.0.1/"}, "url must start"),
         ({"headers": [("Cookie", "synthetic\n")]}, '"Cookie" has a bad value'),
         ({"register": "synthetic"}, "register is no envelope"),
+        ({"link": -1}, "link"),
+        ({"link": 2**64}, "link"),
         ({"heartbeat": 0.0}, "heartbeat"),
         ({"timeout": -1.0}, "timeout"),
         ({"open_timeout": float("nan")}, "open_timeout"),
         ({"close_timeout": float("inf")}, "close_timeout"),
+        ({"timeout": 10**400}, "timeout"),
+        ({"open_timeout": 1e-300}, "timeouts"),
+        ({"close_timeout": 0.009}, "timeouts"),
         ({"max_pushes": 0}, "limits"),
+        ({"max_pushes": -1}, "limits"),
+        ({"max_bytes": 2**70}, "limits"),
+        ({"max_bytes": 2**63}, "limits"),
+        ({"misses": -1}, "misses"),
+        ({"misses": 2**40}, "misses"),
+        ({"max_frame": (64 << 20) + 1}, "64 MiB"),
+        ({"max_message": 2**63}, "64 MiB"),
         ({"url": "wss://127.0.0.1:9/", "roots": "synthetic"}, "roots"),
     ],
 )
 def test_a_dial_that_cannot_work_is_a_config_error(change: dict[str, Any], message: str) -> None:
     arguments = {"url": "ws://127.0.0.1:9/", "headers": [], "register": REGISTER, **change}
     with pytest.raises(ConfigError, match=message) as caught:
-        Links().dial(1, **arguments)
+        Links().dial(**{"link": 1, **arguments})
     assert "synthetic" not in str(caught.value)
 
 
@@ -500,6 +512,8 @@ def test_wrong_arguments_are_refused() -> None:
     links = Links()
     with pytest.raises(ConfigError):
         links.close(1, code=1005)
+    with pytest.raises(ConfigError):
+        links.close(1, code=70_000)
     with pytest.raises(ConfigError):
         links.send(1, "x" * (1 << 20 | 1))
     with pytest.raises(TypeError):

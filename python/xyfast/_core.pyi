@@ -358,11 +358,13 @@ class DedupCache:
     """A bounded set of ids that forgets by age.
 
     An id is known for ``ttl`` seconds from its first sight; seeing it again does not make
-    it younger. Of more than ``maxsize`` ids the oldest are forgotten. Ids are compared
-    whole. ``clock`` returns seconds; the default is monotonic. If a clock goes back, time
-    stands still until it has caught up.
+    it younger. Of more than ``maxsize`` ids the oldest are forgotten. Ids are told apart by
+    128 bits of a keyed hash; an id takes about 40 bytes, however long it is. Memory is taken
+    as ids come. ``clock`` returns seconds; the default is monotonic and on Linux moves with
+    the system's tick, every 1 to 10 ms. If a clock goes back, time stands still until it has
+    caught up. Threads may share a cache.
 
-    Raises ValueError if ``maxsize`` is below 1 or ``ttl`` is not above 0.
+    Raises ValueError if ``maxsize`` is not 1 to 2**31 or ``ttl`` is not above 0.
 
     >>> cache = DedupCache(maxsize=1000, ttl=60.0)
     >>> cache.seen("a"), cache.seen("a")
@@ -377,10 +379,13 @@ class DedupCache:
         clock: Callable[[], float] | None = None,
     ) -> DedupCache: ...
     def seen(self, key: str, /) -> bool:
-        """Return True if the id is known; otherwise remember it and return False."""
+        """Return True if the id is known; otherwise remember it and return False.
+
+        Raises MemoryError, and remembers nothing, if there is no memory for one more.
+        """
 
     def add(self, key: str, /) -> None:
-        """Remember the id, unless it is known."""
+        """Remember the id, unless it is known; raises what `seen` raises."""
 
     def __contains__(self, key: object, /) -> bool:
         """Return whether the id is known, without remembering it."""

@@ -1,25 +1,26 @@
 //! The set of known ids, with a clock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 
-use super::input::Input;
-use crate::dedup::Dedup;
+use super::clock;
+use super::input::{count, real};
+use crate::dedup::{Dedup, Key};
 
 /// A bounded set of ids that forgets by age.
 #[pyclass(frozen, module = "xyfast._core")]
 pub(crate) struct DedupCache {
     ids: Mutex<Dedup>,
+    key: Key,
     clock: Clock,
 }
 
 enum Clock {
-    Monotonic(Instant),
+    Monotonic,
     Python(Py<PyAny>),
 }
 
@@ -27,23 +28,30 @@ enum Clock {
 impl DedupCache {
     #[new]
     #[pyo3(signature = (maxsize = 10_000, ttl = 3600.0, *, clock = None))]
-    fn new(maxsize: i64, ttl: f64, clock: Option<Py<PyAny>>) -> PyResult<Self> {
-        let max_len = usize::try_from(maxsize).ok().filter(|&len| len > 0);
-        let max_len = max_len.ok_or_else(|| PyValueError::new_err("maxsize must be at least 1"))?;
+    fn new(
+        #[pyo3(from_py_with = count)] maxsize: usize,
+        #[pyo3(from_py_with = real)] ttl: f64,
+        clock: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        if !(1..=Dedup::MAX_LEN).contains(&maxsize) {
+            return Err(PyValueError::new_err("maxsize must be 1 to 2**31"));
+        }
         if ttl.is_nan() || ttl <= 0.0 {
             return Err(PyValueError::new_err("ttl must be more than 0 seconds"));
         }
         Ok(Self {
-            ids: Mutex::new(Dedup::new(max_len, ttl)),
-            clock: clock.map_or_else(|| Clock::Monotonic(Instant::now()), Clock::Python),
+            ids: Mutex::new(Dedup::new(maxsize, ttl)),
+            key: Key::random(),
+            clock: clock.map_or(Clock::Monotonic, Clock::Python),
         })
     }
 
     #[pyo3(signature = (key, /))]
     fn seen(&self, key: &Bound<'_, PyString>) -> PyResult<bool> {
         let now = self.now(key.py())?;
-        let key = Input::from_str(key)?;
-        Ok(self.ids().seen(key.as_bytes()?, now))
+        let id = with_bytes(key, |id| self.key.digest(id))?;
+        let seen = self.ids().seen(id, now);
+        seen.map_err(|_| PyMemoryError::new_err(()))
     }
 
     #[pyo3(signature = (key, /))]
@@ -56,13 +64,12 @@ impl DedupCache {
             return Ok(false);
         };
         let now = self.now(key.py())?;
-        let key = Input::from_str(key)?;
-        Ok(self.ids().contains(key.as_bytes()?, now))
+        with_bytes(key, |id| self.ids().contains(self.key.digest(id), now))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match &self.clock {
-            Clock::Monotonic(_) => Ok(()),
+            Clock::Monotonic => Ok(()),
             Clock::Python(clock) => visit.call(clock),
         }
     }
@@ -75,9 +82,10 @@ impl DedupCache {
 
 impl DedupCache {
     /// Asks the clock. It may be Python code that uses this very cache, so no lock is held.
+    #[inline]
     fn now(&self, py: Python<'_>) -> PyResult<f64> {
         match &self.clock {
-            Clock::Monotonic(start) => Ok(start.elapsed().as_secs_f64()),
+            Clock::Monotonic => Ok(clock::monotonic()),
             Clock::Python(clock) => clock.call0(py)?.extract(py),
         }
     }
@@ -86,4 +94,16 @@ impl DedupCache {
     fn ids(&self) -> MutexGuard<'_, Dedup> {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Calls `f` with what stands for the text.
+///
+/// Lone surrogates become bytes that are no UTF-8, so no other text is taken for them.
+#[inline]
+fn with_bytes<R>(key: &Bound<'_, PyString>, f: impl FnOnce(&[u8]) -> R) -> PyResult<R> {
+    if let Ok(text) = key.to_str() {
+        return Ok(f(text.as_bytes()));
+    }
+    let bytes = key.call_method1("encode", ("utf-8", "surrogatepass"))?;
+    Ok(f(bytes.cast::<PyBytes>()?.as_bytes()))
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use pyo3::exceptions::{PyRecursionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
@@ -45,17 +46,21 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    fn decode(py: Python<'_>, text: Text) -> Payload {
+    fn decode(py: Python<'_>, text: Text) -> PyResult<Payload> {
         let (tree, stage, error) = match tree(py, text.get().as_deref()) {
             Ok(tree) => (Some(tree.unbind()), None, None),
-            Err((stage, error)) => (None, Some(stage), Some(error.into_value(py).into_any())),
+            Err((stage, error)) if error.is_instance_of::<raised::DecodeError>(py) => {
+                (None, Some(stage), Some(error.into_value(py).into_any()))
+            }
+            // The payload is not to blame: no memory, or an interrupt.
+            Err((_, error)) => return Err(error),
         };
-        Payload {
+        Ok(Payload {
             text,
             tree,
             stage,
             error,
-        }
+        })
     }
 }
 
@@ -108,8 +113,18 @@ fn json<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     loads(py, text)
 }
 
+/// Builds checked JSON; Python's reader has limits of its own, to digits and recursion.
 fn loads<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import("json")?.call_method1("loads", (text,))
+    let tree = py.import("json")?.call_method1("loads", (text,));
+    tree.map_err(|error| {
+        if error.is_instance_of::<PyRecursionError>(py) {
+            DecodeError::new(Reason::Depth, 0).into()
+        } else if error.is_instance_of::<PyValueError>(py) {
+            DecodeError::new(Reason::Json, 0).into()
+        } else {
+            error
+        }
+    })
 }
 
 #[pymethods]
@@ -198,7 +213,7 @@ impl Frame {
         let payloads = self.payloads.get_or_try_init(py, || {
             let payloads = (0..self.envelope.payloads())
                 .map(|index| Text::Entry(self.envelope.clone(), index))
-                .map(|text| Py::new(py, Payload::decode(py, text)));
+                .map(|text| Py::new(py, Payload::decode(py, text)?));
             let payloads: PyResult<Vec<_>> = payloads.collect();
             Ok::<_, PyErr>(PyList::new(py, payloads?)?.unbind())
         })?;
@@ -275,15 +290,15 @@ pub(super) fn parse_frame(text: &Bound<'_, PyString>) -> PyResult<Frame> {
 
 #[pyfunction]
 #[pyo3(signature = (text, /))]
-pub(super) fn read_payload(text: &Bound<'_, PyString>) -> Payload {
+pub(super) fn read_payload(text: &Bound<'_, PyString>) -> PyResult<Payload> {
     match plain(text) {
         Ok(plain) => Payload::decode(text.py(), Text::Alone(plain)),
-        Err(error) => Payload {
+        Err(error) => Ok(Payload {
             text: Text::Alone(text.to_string_lossy().into_owned()),
             tree: None,
             stage: Some("base64"),
             error: Some(error.into_value(text.py()).into_any()),
-        },
+        }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Arguments that hold bytes or text.
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::conversion::FromPyObjectOwned;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
 
@@ -27,7 +28,11 @@ impl<'py> Input<'py> {
     pub(crate) fn text(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         match object.cast::<PyString>() {
             Ok(text) => Self::from_str(text),
-            Err(_) => Self::buffer(object).map(Self::Bytes).map_err(|_| {
+            Err(_) => Self::buffer(object).map(Self::Bytes).map_err(|error| {
+                // A buffer that cannot be read now, such as a released one, says so itself.
+                if !error.is_instance_of::<PyTypeError>(object.py()) {
+                    return error;
+                }
                 let name = object.get_type().name();
                 PyTypeError::new_err(match name {
                     Ok(name) => format!("expected str or a bytes-like object, not {name}"),
@@ -76,5 +81,30 @@ impl<'py> Input<'py> {
         }
         let bytes = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
         Ok(Self::Bytes(bytes.cast_into()?))
+    }
+}
+
+/// Takes a float; one that is too large becomes a NaN, which no range holds.
+pub(crate) fn real(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    within(object).map(|value| value.unwrap_or(f64::NAN))
+}
+
+/// Takes a count; one that is negative or too large becomes 0, which counts nothing.
+pub(crate) fn count<'py, T>(object: &Bound<'py, PyAny>) -> PyResult<T>
+where
+    T: FromPyObjectOwned<'py, Error = PyErr> + Default,
+{
+    within(object).map(Option::unwrap_or_default)
+}
+
+/// Takes a number, `None` if its type has no room for it.
+pub(crate) fn within<'py, T>(object: &Bound<'py, PyAny>) -> PyResult<Option<T>>
+where
+    T: FromPyObjectOwned<'py, Error = PyErr>,
+{
+    match object.extract() {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => Ok(None),
+        Err(error) => Err(error),
     }
 }

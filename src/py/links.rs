@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::frame::Frame;
+use super::input::{count, real, within};
 use crate::transport::{self, keepalive::Policy, Dial, DialError, Event, News};
 
 mod raised {
@@ -125,22 +126,24 @@ impl Links {
     ))]
     fn dial(
         &self,
-        link: u64,
+        #[pyo3(from_py_with = within)] link: Option<u64>,
         url: String,
         headers: Vec<(String, String)>,
         register: String,
-        heartbeat: f64,
-        timeout: f64,
-        misses: u32,
-        open_timeout: f64,
-        close_timeout: f64,
-        max_message: usize,
-        max_frame: usize,
-        max_pushes: usize,
-        max_bytes: usize,
+        #[pyo3(from_py_with = real)] heartbeat: f64,
+        #[pyo3(from_py_with = real)] timeout: f64,
+        #[pyo3(from_py_with = count)] misses: u32,
+        #[pyo3(from_py_with = real)] open_timeout: f64,
+        #[pyo3(from_py_with = real)] close_timeout: f64,
+        #[pyo3(from_py_with = count)] max_message: usize,
+        #[pyo3(from_py_with = count)] max_frame: usize,
+        #[pyo3(from_py_with = count)] max_pushes: usize,
+        #[pyo3(from_py_with = count)] max_bytes: usize,
         allow_plain: bool,
         roots: Option<String>,
     ) -> PyResult<()> {
+        let link =
+            link.ok_or_else(|| raised::ConfigError::new_err("link must be 0 to 2**64 - 1"))?;
         let policy = Policy {
             interval: seconds("heartbeat", heartbeat)?,
             timeout: seconds("timeout", timeout)?,
@@ -198,7 +201,12 @@ impl Links {
     }
 
     #[pyo3(signature = (link, /, *, code = 1000))]
-    fn close(&self, py: Python<'_>, link: u64, code: u16) -> PyResult<()> {
+    fn close(
+        &self,
+        py: Python<'_>,
+        link: u64,
+        #[pyo3(from_py_with = count)] code: u16,
+    ) -> PyResult<()> {
         let links = self.ours()?;
         if code != 1000 && !(3000..5000).contains(&code) {
             return Err(raised::ConfigError::new_err(

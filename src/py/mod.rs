@@ -2,6 +2,7 @@
 
 mod base64;
 mod batch;
+mod clock;
 mod codec;
 mod dedup;
 mod entry;
@@ -20,8 +21,36 @@ mod stream;
 mod unpack;
 mod unpacker;
 
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+
+/// Refuses interpreters other than the main one: types and exceptions that are looked up
+/// once would be shared by all of them.
+fn check_interpreter(py: Python<'_>) -> PyResult<()> {
+    let interpreters = py.import("_interpreters");
+    // Its name up to Python 3.12. An interpreter without either has no others.
+    let Ok(interpreters) = interpreters.or_else(|_| py.import("_xxsubinterpreters")) else {
+        return Ok(());
+    };
+    let current = interpreters.call_method0("get_current")?;
+    if current.eq(interpreters.call_method0("get_main")?)? {
+        return Ok(());
+    }
+    Err(PyImportError::new_err(
+        "xyfast cannot be imported in a sub-interpreter",
+    ))
+}
+
 #[pyo3::pymodule]
 mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::check_interpreter(module.py())?;
+        super::entry::install(module)
+    }
+
     #[pymodule_export]
     use super::base64::{a2b_base64, b2a_base64, b64decode, b64encode};
     #[pymodule_export]
@@ -42,11 +71,6 @@ mod _core {
     use super::unpack::unpackb;
     #[pymodule_export]
     use super::unpacker::Unpacker;
-
-    #[pymodule_init]
-    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
-        super::entry::install(module)
-    }
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -26,6 +26,9 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// Largest message and frame that may be allowed: a frame's head alone makes room for it.
 const MAX_LIMIT: usize = 64 << 20;
 
+/// Largest count that can be meant.
+const MAX_COUNT: usize = 1 << 30;
+
 /// Headers that the handshake makes itself.
 const OWN_HEADERS: [&str; 3] = ["host", "connection", "upgrade"];
 
@@ -178,8 +181,11 @@ impl Target {
             dial.max_pushes,
             dial.max_bytes,
         ];
-        if limits.contains(&0) || dial.policy.misses == 0 {
-            return Err(DialError::config("limits and misses must be 1 or more"));
+        let counts = 1..=MAX_COUNT;
+        if limits.iter().any(|limit| !counts.contains(limit))
+            || !counts.contains(&(dial.policy.misses as usize))
+        {
+            return Err(DialError::config("limits and misses must be 1 to 2**30"));
         }
         let request = request(uri, &dial.headers)?;
         let tls = secure
