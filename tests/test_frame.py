@@ -227,7 +227,9 @@ def test_decode_frame_returns_dicts_only() -> None:
         {"1": 2},
         {"1": []},
     ]
-    with pytest.raises(DecodeError, match="the payload is not a map at byte 0 in payload 1") as caught:
+    with pytest.raises(
+        DecodeError, match="the payload is not a map at byte 0 in payload 1"
+    ) as caught:
         decode_frame(push("gQGhYQ==", b64(b"\x91\x01")).text)
     assert (caught.value.reason, caught.value.offset) == ("top-level", 0)
 
