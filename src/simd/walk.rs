@@ -53,7 +53,8 @@ pub(super) fn base64<const READ: usize, const WRITE: usize>(
 
 /// Transcodes text.
 ///
-/// `ascii` turns 16 elements as if they were ASCII and says how many of the first ones are.
+/// `ascii` turns 16 elements as if they were ASCII and says how many of the first ones are;
+/// `block` turns 32 and says whether all are.
 /// `four` and `eight` turn so many characters as if each had three bytes of UTF-8 and say
 /// whether all of them are valid and do; for `eight` the window of `IN` elements may be too
 /// small.
@@ -64,13 +65,23 @@ pub(super) fn base64<const READ: usize, const WRITE: usize>(
 pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
     source: &[S],
     out: &mut [MaybeUninit<D>],
+    block: impl Fn(&[S; 32], &mut [MaybeUninit<D>; 32]) -> bool,
     ascii: impl Fn(&[S; 16], &mut [MaybeUninit<D>; 16]) -> usize,
     four: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
     eight: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
 ) -> Option<Widened> {
     let room = out.len();
     let (mut rest, mut out, mut bits) = (source, out, 0);
-    while let (Some(from), Some(to)) = (rest.first_chunk(), out.first_chunk_mut()) {
+    loop {
+        while let (Some(from), Some(to)) = (rest.first_chunk(), out.first_chunk_mut()) {
+            if !block(from, to) {
+                break;
+            }
+            (rest, out) = (&rest[32..], &mut out[32..]);
+        }
+        let (Some(from), Some(to)) = (rest.first_chunk(), out.first_chunk_mut()) else {
+            break;
+        };
         let run = ascii(from, to);
         (rest, out) = (&rest[run..], &mut out[run..]);
         if run == 16 {

@@ -12,6 +12,7 @@ pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Opti
     transcode(
         utf8,
         out,
+        |_, _| false,
         |from, to| {
             let bytes = load::<0, _>(from);
             store_u16::<0, _>(to, vmovl_u8(vget_low_u8(bytes)));
@@ -36,6 +37,7 @@ pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Opt
     transcode(
         utf8,
         out,
+        |_, _| false,
         |from, to| {
             let bytes = load::<0, _>(from);
             let (low, high) = (vmovl_u8(vget_low_u8(bytes)), vmovl_high_u8(bytes));
@@ -64,6 +66,7 @@ pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Op
     let made = transcode(
         units,
         out,
+        |_, _| false,
         |from, to| {
             let bytes = load::<0, _>(from);
             store::<0, _>(to, bytes);
@@ -80,6 +83,7 @@ pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Op
     let made = transcode(
         units,
         out,
+        |_, _| false,
         |from, to| {
             // Units above 0xff saturate, hence stay above ASCII.
             let low = vqmovn_u16(load_u16::<0, _>(from));
@@ -106,6 +110,7 @@ pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> O
     let made = transcode(
         units,
         out,
+        |_, _| false,
         |from, to| {
             let low = vqmovn_u32(load_u32::<0, _>(from));
             let low = vqmovn_high_u32(low, load_u32::<4, _>(from));

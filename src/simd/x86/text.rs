@@ -16,6 +16,7 @@ pub(super) mod sse41 {
         transcode(
             utf8,
             out,
+            |_, _| false,
             |from, to| {
                 let bytes = load16::<0, _, _>(from);
                 store16::<0, _, _>(to, _mm_cvtepu8_epi16(bytes));
@@ -36,6 +37,7 @@ pub(super) mod sse41 {
         transcode(
             utf8,
             out,
+            |_, _| false,
             |from, to| {
                 let bytes = load16::<0, _, _>(from);
                 store16::<0, _, _>(to, _mm_cvtepu8_epi32(bytes));
@@ -58,6 +60,7 @@ pub(super) mod sse41 {
         let made = transcode(
             units,
             out,
+            |_, _| false,
             |from, to| {
                 let bytes = load16::<0, _, _>(from);
                 store16::<0, _, _>(to, bytes);
@@ -74,6 +77,7 @@ pub(super) mod sse41 {
         let made = transcode(
             units,
             out,
+            |_, _| false,
             |from, to| {
                 let (low, high) = (load16::<0, _, _>(from), load16::<8, _, _>(from));
                 store16::<0, _, _>(to, _mm_packus_epi16(low, high));
@@ -96,6 +100,7 @@ pub(super) mod sse41 {
         let made = transcode(
             units,
             out,
+            |_, _| false,
             |from, to| {
                 let top = |units| _mm_min_epu32(units, _mm_set1_epi32(0x80));
                 let low =
@@ -194,6 +199,13 @@ pub(super) mod avx2 {
             utf8,
             out,
             |from, to| {
+                let bytes = load32::<0, _, _>(from);
+                let [low, high] = [load16::<0, _, _>(from), load16::<16, _, _>(from)];
+                store32::<0, _, _>(to, _mm256_cvtepu8_epi16(low));
+                store32::<16, _, _>(to, _mm256_cvtepu8_epi16(high));
+                _mm256_movemask_epi8(bytes) == 0
+            },
+            |from, to| {
                 let bytes = load16::<0, _, _>(from);
                 store32::<0, _, _>(to, _mm256_cvtepu8_epi16(bytes));
                 ascii_run(bytes)
@@ -218,6 +230,7 @@ pub(super) mod avx2 {
         transcode(
             utf8,
             out,
+            |_, _| false,
             |from, to| {
                 let bytes = load16::<0, _, _>(from);
                 store32::<0, _, _>(to, _mm256_cvtepu8_epi32(bytes));
@@ -243,6 +256,14 @@ pub(super) mod avx2 {
             units,
             out,
             |from, to| {
+                let (low, high) = (load32::<0, _, _>(from), load32::<16, _, _>(from));
+                // Packing works on the halves apart, so that the words come out crossed.
+                let crossed = _mm256_packus_epi16(low, high);
+                store32::<0, _, _>(to, _mm256_permute4x64_epi64(crossed, 0b11_01_10_00));
+                let long = _mm256_set1_epi16(!0x7f);
+                _mm256_testz_si256(_mm256_or_si256(low, high), long) == 1
+            },
+            |from, to| {
                 let (low, high) = (load16::<0, _, _>(from), load16::<8, _, _>(from));
                 store16::<0, _, _>(to, _mm_packus_epi16(low, high));
                 let top = |units| _mm_min_epu16(units, _mm_set1_epi16(0x80));
@@ -263,6 +284,7 @@ pub(super) mod avx2 {
         let made = transcode(
             units,
             out,
+            |_, _| false,
             |from, to| {
                 let top = |units| _mm256_min_epu32(units, _mm256_set1_epi32(0x80));
                 // Packing works on the halves apart, so that the words come out crossed.
