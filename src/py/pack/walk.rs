@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
-use std::{ptr, slice};
+use std::{iter, ptr, slice};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
@@ -125,13 +125,16 @@ impl<'a, 'py> Walk<'a, 'py> {
     }
 
     fn list(&mut self, list: &Bound<'py, PyList>) -> Result<(), Raised> {
-        // Other threads may change the list.
-        if cfg!(Py_GIL_DISABLED) || self.depth >= SHALLOW {
+        if cfg!(Py_GIL_DISABLED) {
+            // Other threads may change the list.
             let items = self.open_tuple(list.to_tuple())?;
             return self.items(items);
         }
+        self.array_head(list.len())?;
+        if self.depth >= SHALLOW {
+            return self.deep(Open::List(list.clone(), list.len()));
+        }
         let (list, len) = (list.as_ptr(), list.len());
-        self.array_head(len)?;
         self.depth += 1;
         for index in 0..len {
             // SAFETY: `list` is a list, owned by the caller. It has the item, and keeps it
@@ -155,7 +158,7 @@ impl<'a, 'py> Walk<'a, 'py> {
     /// in it; the head is written.
     fn items(&mut self, items: Bound<'py, PyTuple>) -> Result<(), Raised> {
         if self.depth >= SHALLOW {
-            return self.deep(items);
+            return self.deep(Open::Tuple(items));
         }
         self.depth += 1;
         for index in 0..items.len() {
@@ -211,33 +214,49 @@ impl<'a, 'py> Walk<'a, 'py> {
         Ok(())
     }
 
-    /// Does what [`Walk::items`] does for any depth, on the heap instead of the stack.
-    #[cold]
-    fn deep(&mut self, items: Bound<'py, PyTuple>) -> Result<(), Raised> {
+    /// Does what [`Walk::list`] and [`Walk::items`] do for any depth, on the heap instead of
+    /// the stack.
+    #[inline(never)]
+    fn deep(&mut self, outermost: Open<'py>) -> Result<(), Raised> {
         let depth = self.depth;
-        let mut open = vec![(items, 0)];
-        while let Some((items, index)) = open.last_mut() {
-            let Ok(item) = items.get_item(*index) else {
+        let mut open = Vec::with_capacity(64);
+        open.push((outermost, 0));
+        while let Some((container, index)) = open.last_mut() {
+            let Some(item) = container.item(*index)? else {
                 open.pop();
                 continue;
             };
             *index += 1;
             self.depth = depth + open.len();
             // SAFETY: `item` is owned, and of the type that `quick` says.
-            let inner = unsafe {
+            unsafe {
                 match self.quick(item.as_ptr())? {
-                    Quick::Written => None,
+                    Quick::Written => {}
+                    Quick::List if cfg!(not(Py_GIL_DISABLED)) => {
+                        let list = item.cast_into_unchecked::<PyList>();
+                        let len = list.len();
+                        self.array_head(len)?;
+                        // Made where it is kept: it would be copied word by word.
+                        open.extend(iter::once_with(|| (Open::List(list, len), 0)));
+                    }
                     Quick::List => {
-                        Some(self.open_tuple(item.cast_unchecked::<PyList>().to_tuple())?)
+                        let items = item.cast_unchecked::<PyList>().to_tuple();
+                        open.push((Open::Tuple(self.open_tuple(items)?), 0));
                     }
-                    Quick::Tuple => Some(self.open_tuple(item.cast_into_unchecked())?),
+                    Quick::Tuple => {
+                        let items = self.open_tuple(item.cast_into_unchecked())?;
+                        open.push((Open::Tuple(items), 0));
+                    }
                     Quick::Dict => {
-                        Some(self.open_pairs(item.cast_unchecked::<PyDict>().items().into_any())?)
+                        let pairs = item.cast_unchecked::<PyDict>().items();
+                        open.push((Open::Tuple(self.open_pairs(pairs.into_any())?), 0));
                     }
-                    Quick::Other => self.other(item)?,
+                    Quick::Other => {
+                        let inner = self.other(item)?;
+                        open.extend(inner.map(|items| (Open::Tuple(items), 0)));
+                    }
                 }
-            };
-            open.extend(inner.map(|inner| (inner, 0)));
+            }
         }
         self.depth = depth;
         Ok(())
@@ -443,6 +462,36 @@ fn text_head(options: &Options, len: usize) -> Result<Head, Raised> {
         Head::raw(len)
     };
     Ok(head.map_err(PyErr::from)?)
+}
+
+/// A container whose items are being written.
+enum Open<'py> {
+    /// A list, and the length that its head says.
+    List(Bound<'py, PyList>, usize),
+    /// The items of a tuple, or the keys and values of a map.
+    Tuple(Bound<'py, PyTuple>),
+}
+
+impl<'py> Open<'py> {
+    /// Returns the item at a place, or nothing behind the last one.
+    #[inline(always)]
+    fn item(&self, index: usize) -> Result<Option<Bound<'py, PyAny>>, Raised> {
+        // SAFETY: the list and the tuple are as long as is checked before.
+        let (py, item) = unsafe {
+            match self {
+                Self::List(list, len) if list.len() != *len => return Err(changed("list")),
+                Self::List(list, len) if index < *len => {
+                    (list.py(), ffi::PyList_GET_ITEM(list.as_ptr(), index as isize))
+                }
+                Self::Tuple(items) if index < items.len() => {
+                    (items.py(), ffi::PyTuple_GET_ITEM(items.as_ptr(), index as isize))
+                }
+                _ => return Ok(None),
+            }
+        };
+        // SAFETY: an item of a container that is owned.
+        Ok(Some(unsafe { Bound::from_borrowed_ptr(py, item) }))
+    }
 }
 
 #[cold]
