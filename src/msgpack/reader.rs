@@ -142,12 +142,18 @@ pub fn read<'a, S: Sink<'a>>(
             };
             continue 'containers;
         };
+        if outer.len() == INLINE {
+            // What is nested more deeply than most is often nested much more deeply.
+            outer.reserve(DEEP);
+        }
         open = reader.open(inner, at, outer.len(), owed, sink)?;
     }
 }
 
 /// How many open containers need no heap.
 pub(super) const INLINE: usize = 8;
+/// For how many more there is room once they do.
+const DEEP: usize = 256;
 
 /// A container that is being filled, with the number of values or entries that it lacks,
 /// not counting the one that is being read.

@@ -219,7 +219,7 @@ impl<'a, 'py> Walk<'a, 'py> {
     #[inline(never)]
     fn deep(&mut self, outermost: Open<'py>) -> Result<(), Raised> {
         let depth = self.depth;
-        let mut open = Vec::with_capacity(64);
+        let mut open = Vec::with_capacity(256);
         open.push((outermost, 0));
         while let Some((container, index)) = open.last_mut() {
             let Some(item) = container.item(*index)? else {
