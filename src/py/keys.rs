@@ -3,8 +3,9 @@
 use std::cell::Cell;
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
-use super::make::{KeptKey, Key};
+use super::make::Key;
 use super::shapes::Shapes;
 
 /// Keys up to this many bytes are remembered.
@@ -20,24 +21,36 @@ thread_local! {
 
 /// What a thread has read lately.
 pub(crate) struct Recent {
-    keys: [[Slot; WAYS]; SLOTS],
+    keys: [Set; SLOTS],
+    /// The middles of the keys.
+    middles: [[Middle; WAYS]; SLOTS],
     pub(crate) shapes: Shapes,
 }
 
+/// The places for a key: one cache line.
+#[derive(Default)]
+#[repr(align(64))]
+struct Set([Slot; WAYS]);
+
 #[derive(Default)]
 struct Slot {
-    print: Print,
-    key: Option<KeptKey>,
+    len: usize,
+    ends: Ends,
+    key: Option<Py<PyString>>,
 }
 
+/// The first and the last bytes of a key, which overlap where there are fewer than 16.
+type Ends = [u64; 2];
+
+/// The bytes next to those; nothing up to 16 bytes.
+type Middle = [u64; 2];
+
 /// All bytes of a short key, as words.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Print {
     len: usize,
-    /// The first and the last bytes, which overlap where there are fewer than 16.
-    ends: [u64; 2],
-    /// The bytes next to those; nothing up to 16 bytes.
-    middle: [u64; 2],
+    ends: Ends,
+    middle: Middle,
 }
 
 /// What this thread has read lately: taken when first wanted, given back in the end.
@@ -77,9 +90,11 @@ impl Recent {
     fn new() -> Box<Self> {
         // What a thread that ended remembered is dropped now.
         Python::attach(|_| ());
-        let keys = std::array::from_fn(|_| Default::default());
-        let shapes = Shapes::new();
-        Box::new(Self { keys, shapes })
+        Box::new(Self {
+            keys: std::array::from_fn(|_| Set::default()),
+            middles: [Default::default(); SLOTS],
+            shapes: Shapes::new(),
+        })
     }
 
     /// Returns the key with this text, made by `make` if it is not remembered.
@@ -93,27 +108,46 @@ impl Recent {
         let Some(print) = Print::new(text) else {
             return make().map(Key::new);
         };
-        let slots = &mut self.keys[print.slot()];
-        for slot in &*slots {
+        let set = print.set();
+        for (way, slot) in self.keys[set].0.iter().enumerate() {
             match &slot.key {
-                Some(key) if slot.print.is(&print) => return Some(key.get(py)),
+                Some(key) if slot.is(&print) && print.has(&self.middles[set][way]) => {
+                    return Some(Key::text(key.bind(py).clone()));
+                }
                 _ => {}
             }
         }
-        let key = Key::new(make()?);
-        slots.swap(0, 1);
-        slots[0].replace(print, &key);
-        Some(key)
+        let key = make()?;
+        self.remember(print, &key);
+        Some(Key::new(key))
+    }
+
+    /// Puts a key into the place of the older one of two.
+    #[inline(never)]
+    fn remember(&mut self, print: Print, key: &Bound<'_, PyAny>) {
+        let Ok(text) = key.cast_exact::<PyString>() else {
+            return;
+        };
+        let set = print.set();
+        self.keys[set].0.swap(0, 1);
+        self.middles[set].swap(0, 1);
+        self.middles[set][0] = print.middle;
+        let slot = Slot {
+            len: print.len,
+            ends: print.ends,
+            key: Some(text.clone().unbind()),
+        };
+        let old = std::mem::replace(&mut self.keys[set].0[0], slot);
+        // Dropped as it is, it would wait until PyO3 knows that Python is running.
+        drop(old.key.map(|old| old.into_bound(key.py())));
     }
 }
 
 impl Slot {
-    #[inline(never)]
-    fn replace(&mut self, print: Print, key: &Key<'_>) {
-        self.print = print;
-        let old = self.key.replace(key.keep());
-        // Dropped as it is, it would wait until PyO3 knows that Python is running.
-        drop(old.map(|old| old.object.into_bound(key.object.py())));
+    /// Compares word by word: the words of the print are still in registers.
+    #[inline(always)]
+    fn is(&self, print: &Print) -> bool {
+        different(self.ends, print.ends) | (self.len ^ print.len) as u64 == 0
     }
 }
 
@@ -144,17 +178,15 @@ impl Print {
         Some(print)
     }
 
-    /// Compares word by word: the words of one of the two are still in registers.
+    /// Returns whether a key with the same ends is the same.
     #[inline(always)]
-    fn is(&self, other: &Self) -> bool {
-        let different = |a: [u64; 2], b: [u64; 2]| (a[0] ^ b[0]) | (a[1] ^ b[1]);
-        let ends = different(self.ends, other.ends) | (self.len ^ other.len) as u64;
-        ends == 0 && (self.len <= 16 || different(self.middle, other.middle) == 0)
+    fn has(&self, middle: &Middle) -> bool {
+        self.len <= 16 || different(self.middle, *middle) == 0
     }
 
-    /// Returns the slot for this key.
+    /// Returns the number of the set for this key.
     #[inline(always)]
-    fn slot(&self) -> usize {
+    fn set(&self) -> usize {
         const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
         let [first, last] = self.ends;
         let mixed = (first ^ last.rotate_left(29) ^ self.len as u64).wrapping_mul(ODD);
@@ -166,4 +198,10 @@ impl Print {
 #[inline(always)]
 fn ends<const N: usize>(text: &[u8]) -> Option<[[u8; N]; 2]> {
     Some([*text.first_chunk()?, *text.last_chunk()?])
+}
+
+/// Returns zero if the words are equal.
+#[inline(always)]
+fn different(a: [u64; 2], b: [u64; 2]) -> u64 {
+    (a[0] ^ b[0]) | (a[1] ^ b[1])
 }

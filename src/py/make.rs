@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::simd::{self, Level, Widened, SLACK};
 
@@ -102,6 +103,21 @@ impl<'py> Key<'py> {
         // SAFETY: a live object.
         let hash = unsafe { ffi::PyObject_Hash(object.as_ptr()) };
         Self { object, hash }
+    }
+
+    /// Takes a str, which knows its hash if it has been asked for it before.
+    #[inline(always)]
+    pub(crate) fn text(text: Bound<'py, PyString>) -> Self {
+        #[cfg(not(Py_GIL_DISABLED))]
+        {
+            // SAFETY: a live str; nobody hashes it meanwhile.
+            let hash = unsafe { (*text.as_ptr().cast::<ffi::PyASCIIObject>()).hash };
+            if hash != -1 {
+                let object = text.into_any();
+                return Self { object, hash };
+            }
+        }
+        Self::new(text.into_any())
     }
 
     /// Keeps the key for later.
