@@ -313,75 +313,94 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub(super) fn head<T: Take<'a>>(&mut self, taker: T) -> Result<Head<T::Out>, T::Error> {
         let at = self.offset();
-        let byte = self.u8(at)?;
+        match self.whole_head(taker, at) {
+            Ok(head) => head,
+            Err(End) => Err(truncated(at).into()),
+        }
+    }
+
+    /// Does what [`Reader::head`] does, as far as the data goes.
+    ///
+    /// An error that says nothing is tested and forgotten where it is made, and costs nothing.
+    #[inline(always)]
+    fn whole_head<T: Take<'a>>(
+        &mut self,
+        taker: T,
+        at: usize,
+    ) -> Result<Result<Head<T::Out>, T::Error>, End> {
+        let byte = self.u8()?;
         let taken = match byte {
             0..=FIXINT_MAX => taker.take(Scalar::Int(byte.into()), at),
-            FIXSTR..=FIXSTR_MAX => taker.take(self.text((byte - FIXSTR).into(), at)?, at),
+            FIXSTR..=FIXSTR_MAX => taker.take(self.text((byte - FIXSTR).into())?, at),
             FIXMAP..=FIXMAP_MAX => {
-                return Ok(Head::Container(Container::Map, (byte - FIXMAP).into()))
+                return Ok(Ok(Head::Container(Container::Map, (byte - FIXMAP).into())))
             }
             FIXARRAY..=FIXARRAY_MAX => {
-                return Ok(Head::Container(Container::List, (byte - FIXARRAY).into()))
+                return Ok(Ok(Head::Container(Container::List, (byte - FIXARRAY).into())))
             }
             NEGATIVE_FIXINT.. => taker.take(Scalar::Int((byte as i8).into()), at),
             STR8 => {
-                let len = self.u8(at)?;
-                taker.take(self.text(len.into(), at)?, at)
+                let len = self.u8()?;
+                taker.take(self.text(len.into())?, at)
             }
             STR16 => {
-                let len = self.u16(at)?;
-                taker.take(self.text(len.into(), at)?, at)
+                let len = self.u16()?;
+                taker.take(self.text(len.into())?, at)
             }
             STR32 => {
-                let len = self.u32(at)?;
-                taker.take(self.text(len as usize, at)?, at)
+                let len = self.u32()?;
+                taker.take(self.text(len as usize)?, at)
             }
             NIL => taker.take(Scalar::Nil, at),
             FALSE => taker.take(Scalar::Bool(false), at),
             TRUE => taker.take(Scalar::Bool(true), at),
-            UINT8 => taker.take(Scalar::Int(self.u8(at)?.into()), at),
-            UINT16 => taker.take(Scalar::Int(self.u16(at)?.into()), at),
-            UINT32 => taker.take(Scalar::Int(self.u32(at)?.into()), at),
-            UINT64 => match u64::from_be_bytes(self.array(at)?) {
+            UINT8 => taker.take(Scalar::Int(self.u8()?.into()), at),
+            UINT16 => taker.take(Scalar::Int(self.u16()?.into()), at),
+            UINT32 => taker.take(Scalar::Int(self.u32()?.into()), at),
+            UINT64 => match u64::from_be_bytes(self.array()?) {
                 wide @ ..=I64_MAX => taker.take(Scalar::Int(wide as i64), at),
                 wide => taker.take(Scalar::Uint(wide), at),
             },
-            FLOAT64 => taker.take(Scalar::Float(f64::from_be_bytes(self.array(at)?)), at),
+            FLOAT64 => taker.take(Scalar::Float(f64::from_be_bytes(self.array()?)), at),
             BIN8 => {
-                let len = self.u8(at)?;
-                taker.take(Scalar::Bin(self.take(len.into(), at)?), at)
+                let len = self.u8()?;
+                taker.take(Scalar::Bin(self.take(len.into())?), at)
             }
-            MAP16 => return Ok(Head::Container(Container::Map, self.u16(at)?.into())),
-            MAP32 => return Ok(Head::Container(Container::Map, self.u32(at)? as usize)),
-            ARRAY16 => return Ok(Head::Container(Container::List, self.u16(at)?.into())),
-            ARRAY32 => return Ok(Head::Container(Container::List, self.u32(at)? as usize)),
+            MAP16 => return Ok(Ok(Head::Container(Container::Map, self.u16()?.into()))),
+            MAP32 => return Ok(Ok(Head::Container(Container::Map, self.u32()? as usize))),
+            ARRAY16 => return Ok(Ok(Head::Container(Container::List, self.u16()?.into()))),
+            ARRAY32 => return Ok(Ok(Head::Container(Container::List, self.u32()? as usize))),
             _ => {
                 // A copy, so that the reader itself stays in registers.
                 let mut reader = *self;
-                let scalar = reader.rare(byte, at)?;
+                let scalar = reader.rare(byte, at);
                 *self = reader;
-                taker.take(scalar, at)
+                match scalar {
+                    Ok(scalar) => taker.take(scalar, at),
+                    Err(error) => Err(error.into()),
+                }
             }
         };
-        Ok(Head::Scalar(taken?))
+        Ok(taken.map(Head::Scalar))
     }
 
     /// Reads what is seldom met.
     #[inline(never)]
     fn rare(&mut self, byte: u8, at: usize) -> Result<Scalar<'a>, DecodeError> {
+        let end = |End| truncated(at);
         Ok(match byte {
-            INT8 => Scalar::Int(i8::from_be_bytes(self.array(at)?).into()),
-            INT16 => Scalar::Int(i16::from_be_bytes(self.array(at)?).into()),
-            INT32 => Scalar::Int(i32::from_be_bytes(self.array(at)?).into()),
-            INT64 => Scalar::Int(i64::from_be_bytes(self.array(at)?)),
-            FLOAT32 => Scalar::Float(f32::from_be_bytes(self.array(at)?).into()),
+            INT8 => Scalar::Int(i8::from_be_bytes(self.array().map_err(end)?).into()),
+            INT16 => Scalar::Int(i16::from_be_bytes(self.array().map_err(end)?).into()),
+            INT32 => Scalar::Int(i32::from_be_bytes(self.array().map_err(end)?).into()),
+            INT64 => Scalar::Int(i64::from_be_bytes(self.array().map_err(end)?)),
+            FLOAT32 => Scalar::Float(f32::from_be_bytes(self.array().map_err(end)?).into()),
             BIN16 => {
-                let len = self.u16(at)?;
-                Scalar::Bin(self.take(len.into(), at)?)
+                let len = self.u16().map_err(end)?;
+                Scalar::Bin(self.take(len.into()).map_err(end)?)
             }
             BIN32 => {
-                let len = self.u32(at)?;
-                Scalar::Bin(self.take(len as usize, at)?)
+                let len = self.u32().map_err(end)?;
+                Scalar::Bin(self.take(len as usize).map_err(end)?)
             }
             EXT8 | EXT16 | EXT32 | FIXEXT1..=FIXEXT16 if self.options.ext => self.ext(byte, at)?,
             _ => return Err(DecodeError::new(Reason::Format(byte), at)),
@@ -390,14 +409,15 @@ impl<'a> Reader<'a> {
 
     #[cold]
     fn ext(&mut self, byte: u8, at: usize) -> Result<Scalar<'a>, DecodeError> {
+        let end = |End| truncated(at);
         let len = match byte {
-            EXT8 => self.u8(at)?.into(),
-            EXT16 => self.u16(at)?.into(),
-            EXT32 => self.u32(at)? as usize,
+            EXT8 => self.u8().map_err(end)?.into(),
+            EXT16 => self.u16().map_err(end)?.into(),
+            EXT32 => self.u32().map_err(end)? as usize,
             fixed => 1 << (fixed - FIXEXT1),
         };
-        let code = i8::from_be_bytes(self.array(at)?);
-        let data = self.take(len, at)?;
+        let code = i8::from_be_bytes(self.array().map_err(end)?);
+        let data = self.take(len).map_err(end)?;
         match code {
             0.. => Ok(Scalar::Ext(code, data)),
             TIMESTAMP => timestamp(data).ok_or(DecodeError::new(Reason::Timestamp, at)),
@@ -407,45 +427,45 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(always)]
-    fn text(&mut self, len: usize, at: usize) -> Result<Scalar<'a>, DecodeError> {
+    fn text(&mut self, len: usize) -> Result<Scalar<'a>, End> {
         let offset = self.offset();
-        Ok(Scalar::Str(Text::new(self.take(len, at)?, offset)))
+        Ok(Scalar::Str(Text::new(self.take(len)?, offset)))
     }
 
     #[inline(always)]
-    fn u8(&mut self, at: usize) -> Result<u8, DecodeError> {
-        self.array(at).map(u8::from_be_bytes)
+    fn u8(&mut self) -> Result<u8, End> {
+        self.array().map(u8::from_be_bytes)
     }
 
     #[inline(always)]
-    fn u16(&mut self, at: usize) -> Result<u16, DecodeError> {
-        self.array(at).map(u16::from_be_bytes)
+    fn u16(&mut self) -> Result<u16, End> {
+        self.array().map(u16::from_be_bytes)
     }
 
     #[inline(always)]
-    fn u32(&mut self, at: usize) -> Result<u32, DecodeError> {
-        self.array(at).map(u32::from_be_bytes)
+    fn u32(&mut self) -> Result<u32, End> {
+        self.array().map(u32::from_be_bytes)
     }
 
-    /// Takes `N` bytes of the value that starts at `at`.
+    /// Takes `N` bytes.
     #[inline(always)]
-    fn array<const N: usize>(&mut self, at: usize) -> Result<[u8; N], DecodeError> {
-        let (bytes, rest) = self.rest.split_first_chunk().ok_or_else(|| truncated(at))?;
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], End> {
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(End)?;
         self.rest = rest;
         Ok(*bytes)
     }
 
-    /// Takes `len` bytes of the value that starts at `at`.
+    /// Takes `len` bytes.
     #[inline(always)]
-    fn take(&mut self, len: usize, at: usize) -> Result<&'a [u8], DecodeError> {
-        let (bytes, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or_else(|| truncated(at))?;
+    fn take(&mut self, len: usize) -> Result<&'a [u8], End> {
+        let (bytes, rest) = self.rest.split_at_checked(len).ok_or(End)?;
         self.rest = rest;
         Ok(bytes)
     }
 }
+
+/// The data ends.
+struct End;
 
 #[cold]
 fn truncated(at: usize) -> DecodeError {
