@@ -9,6 +9,34 @@ from typing_extensions import Buffer, Self, disjoint_base  # only read by type c
 
 from xyfast.errors import DecodeError
 
+__all__ = [
+    "Closed",
+    "DedupCache",
+    "Frame",
+    "Invalid",
+    "Links",
+    "Opened",
+    "Packer",
+    "Payload",
+    "Picker",
+    "Unpacker",
+    "a2b_base64",
+    "b2a_base64",
+    "b64decode",
+    "b64encode",
+    "build_profile",
+    "decode",
+    "decode_frame",
+    "decode_many",
+    "decrypt",
+    "decrypt_many",
+    "packb",
+    "parse_frame",
+    "pick",
+    "read_payload",
+    "unpackb",
+]
+
 build_profile: Final[str]
 """``"release"`` or ``"debug"``; timings of a debug build mean nothing."""
 
@@ -22,7 +50,9 @@ def decrypt(payload: object, /) -> str:
     The base64 text is decoded forgivingly, one MessagePack value is read from it, and a
     map becomes JSON text as ``json.dumps(value, ensure_ascii=False)`` writes it; any other
     value becomes its ``str()``. Payloads of type bytes, bytearray or memoryview are taken
-    as ASCII text, those of any other type as their ``str()``.
+    as ASCII text, those of any other type as their ``str()``. All this, errors included, was
+    observed on zhinianboke/xianyu-auto-reply:utils/xianyu_utils.py at 21cde1a; only bytes are
+    taken there by their repr.
 
     Raises `DecryptError`, a ValueError whose text starts with ``解密失败: ``, with
     ``reason`` and ``offset``; and what the ``str()`` of a payload raises.
@@ -36,7 +66,7 @@ def decode(payload: str | Buffer, /, *, max_depth: int = 512) -> dict[str, Any]:
 
     This is what ``json.loads(decrypt(payload))`` returns, without the way through text:
     keys are spelled as in JSON, bytes are text, and where names collide the last one wins.
-    On the wire most keys are ints.
+    On the wire most keys are ints (cv-cat/XianYuApis, zhinianboke/xianyu-auto-reply).
 
     Raises `DecodeError` if the payload cannot be decoded, holds something else than a map,
     or nests maps and lists more than ``max_depth`` deep; TypeError if it is neither str nor
@@ -118,9 +148,10 @@ def unpackb(
     extension type but timestamps (without a hook, it becomes `ExtType`). What a hook raises
     is raised. A moment for which datetime has no room is an OverflowError.
 
-    Raises TypeError for what is not bytes-like, `ExtraData` if more data follows the value, else `DecodeError` or a subclass. No
-    length is believed that the data cannot hold, none above ``max_..._len`` is taken, and
-    nothing is nested in more than 1024 lists and maps.
+    Raises TypeError for what is not bytes-like, `ExtraData` if more data follows the value,
+    else `DecodeError` or a subclass. No length is believed that the data cannot hold, none
+    above ``max_..._len`` is taken, and nothing is nested in more than 1024 lists and maps.
+    The formats are those of the MessagePack specification (msgpack/msgpack:spec.md).
 
     >>> unpackb(b"\x82\xa1a\x01\xa1b\x90")
     {'a': 1, 'b': []}
@@ -487,8 +518,10 @@ class Frame:
 def decode_frame(frame: str | Buffer, /) -> list[dict[str, Any]]:
     """Return the payloads of a frame's text, each as `decode` returns it.
 
-    They stand in ``body.syncPushPackage.data``. A payload may also be a JSON object, as it
-    is or in base64. A frame without payloads gives an empty list.
+    They stand in ``body.syncPushPackage.data``, each as ``data`` of an entry, where all
+    public clients find them (for one, zhinianboke/xianyu-auto-reply:XianyuAutoAsync.py at
+    21cde1a). A payload may also be a JSON object, as it is or in base64. A frame without
+    payloads gives an empty list.
 
     Raises `DecodeError`: for the frame with reason ``"json"``, ``"depth"``, ``"envelope"`` or
     ``"utf8"``, its offset counting bytes of the text; for the first payload that is missing,
