@@ -1,7 +1,8 @@
 """Makes a record of a run of the benchmarks: ``python report.py RUN.json [FOLDER]``.
 
 RUN.json is what pytest-benchmark wrote. Prints a line for every case; with a folder, also
-writes a Markdown page with a plot, and the figures as JSON.
+writes a Markdown page with a plot, the figures as JSON, and ``summary.svg``, the short plot of
+the last record.
 """
 
 from __future__ import annotations
@@ -179,6 +180,7 @@ def main(path: str, folder: str | None = None) -> None:
     }
     for ending, text in files.items():
         name.with_name(name.name + ending).write_text(text, "utf-8")
+    name.with_name("summary.svg").write_text(files["-summary.svg"], "utf-8")
     print(f"written: {name}{', '.join(files)}")
 
 

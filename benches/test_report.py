@@ -115,6 +115,7 @@ def test_a_record_is_a_page_a_plot_and_the_figures(
         image = (tmp_path / name).read_text("utf-8")
         assert ET.fromstring(image) is not None
         assert "1.50 of msgpack" in image
+    assert (tmp_path / "summary.svg").read_text("utf-8") == image
     record = json.loads((tmp_path / "2026-01-02-python3.11.json").read_text("utf-8"))
     assert [line["result"] for line in record["lines"]] == ["missed", "missed", "missed"]
     assert [each["seconds"] for each in record["measured"]] == [3e-6, 2e-6]

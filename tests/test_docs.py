@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 import runpy
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import xyfast
 from world import ME, fast_settings
+from xyfast import codec
 from xyfast.testing import FakeServer
 
 ROOT = Path(__file__).parent.parent
@@ -88,6 +90,17 @@ def test_links_to_files_lead_somewhere(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (ROOT / name).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "thing", [xyfast.DedupCache, *(getattr(codec, name) for name in codec.__all__)]
+)
+def test_help_tells_what_the_codec_does(thing: object) -> None:
+    assert inspect.getdoc(thing)
+    if isinstance(thing, type) and thing.__module__.startswith("xyfast"):
+        for name, member in vars(thing).items():
+            if not name.startswith("_") and not inspect.ismemberdescriptor(member):
+                assert inspect.getdoc(member), name
 
 
 def test_every_file_of_the_layout_exists() -> None:

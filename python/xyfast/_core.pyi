@@ -9,6 +9,34 @@ from typing_extensions import Buffer, Self, disjoint_base  # only read by type c
 
 from xyfast.errors import DecodeError
 
+__all__ = [
+    "Closed",
+    "DedupCache",
+    "Frame",
+    "Invalid",
+    "Links",
+    "Opened",
+    "Packer",
+    "Payload",
+    "Picker",
+    "Unpacker",
+    "a2b_base64",
+    "b2a_base64",
+    "b64decode",
+    "b64encode",
+    "build_profile",
+    "decode",
+    "decode_frame",
+    "decode_many",
+    "decrypt",
+    "decrypt_many",
+    "packb",
+    "parse_frame",
+    "pick",
+    "read_payload",
+    "unpackb",
+]
+
 build_profile: Final[str]
 """``"release"`` or ``"debug"``; timings of a debug build mean nothing."""
 
@@ -21,24 +49,28 @@ def decrypt(payload: object, /) -> str:
 
     The base64 text is decoded forgivingly, one MessagePack value is read from it, and a
     map becomes JSON text as ``json.dumps(value, ensure_ascii=False)`` writes it; any other
-    value becomes its ``str()``. Bytes-like payloads are taken as ASCII text, payloads of
-    any other type as their ``str()``.
+    value becomes its ``str()``. Payloads of type bytes, bytearray or memoryview are taken
+    as ASCII text, those of any other type as their ``str()``. All this, errors included, was
+    observed on zhinianboke/xianyu-auto-reply:utils/xianyu_utils.py at 21cde1a; only bytes are
+    taken there by their repr.
 
     Raises `DecryptError`, a ValueError whose text starts with ``解密失败: ``, with
-    ``reason`` and ``offset``.
+    ``reason`` and ``offset``; and what the ``str()`` of a payload raises.
 
     >>> decrypt("ggGmMTIzNDU2AqjkvaDlpb0hIQ==")
     '{"1": "123456", "2": "你好!!"}'
     """
 
 def decode(payload: str | Buffer, /, *, max_depth: int = 512) -> dict[str, Any]:
-    """Return a payload as a dict with str keys.
+    """Return a payload, a str or bytes-like ASCII text, as a dict with str keys.
 
     This is what ``json.loads(decrypt(payload))`` returns, without the way through text:
     keys are spelled as in JSON, bytes are text, and where names collide the last one wins.
+    On the wire most keys are ints (cv-cat/XianYuApis, zhinianboke/xianyu-auto-reply).
 
-    Raises `DecodeError` if the payload cannot be decoded or holds something else than a
-    map, TypeError if it is neither str nor bytes-like.
+    Raises `DecodeError` if the payload cannot be decoded, holds something else than a map,
+    or nests maps and lists more than ``max_depth`` deep; TypeError if it is neither str nor
+    bytes-like.
 
     >>> decode("gQGhYQ==")
     {'1': 'a'}
@@ -52,6 +84,8 @@ def decrypt_many(
 
     Other threads run while the texts are written. Payloads are taken as they are needed,
     so an iterator never stands in memory as a whole.
+
+    Raises TypeError if there is one payload instead of many.
 
     The first payload that cannot be decoded ends the call with its exception, whose
     ``index`` says which one it was. With ``return_exceptions=True`` exceptions stand in
@@ -111,11 +145,13 @@ def unpackb(
     What a hook returns takes the place of a value: ``object_hook`` is called with every
     dict, ``object_pairs_hook`` with the list of key and value pairs of every map,
     ``list_hook`` with every list or tuple, ``ext_hook`` with code and data of every
-    extension type but timestamps (without a hook, it becomes `ExtType`).
+    extension type but timestamps (without a hook, it becomes `ExtType`). What a hook raises
+    is raised. A moment for which datetime has no room is an OverflowError.
 
-    Raises `ExtraData` if more data follows the value, else `DecodeError` or a subclass. No
-    length is believed that the data cannot hold, none above ``max_..._len`` is taken, and
-    nothing is nested in more than 1024 lists and maps.
+    Raises TypeError for what is not bytes-like, `ExtraData` if more data follows the value,
+    else `DecodeError` or a subclass. No length is believed that the data cannot hold, none
+    above ``max_..._len`` is taken, and nothing is nested in more than 1024 lists and maps.
+    The formats are those of the MessagePack specification (msgpack/msgpack:spec.md).
 
     >>> unpackb(b"\x82\xa1a\x01\xa1b\x90")
     {'a': 1, 'b': []}
@@ -169,7 +205,10 @@ class Unpacker:
         max_ext_len: int = -1,
     ) -> None: ...
     def feed(self, next_bytes: Buffer) -> None:
-        """Take more bytes. Raises `BufferFull`, and takes none, if those are too many."""
+        """Take more bytes. Raises `BufferFull`, and takes none, if those are too many.
+
+        With a ``file_like`` that is an AssertionError.
+        """
 
     def unpack(self) -> Any:
         """Return the next value. Raises `OutOfData` if it is not whole yet."""
@@ -267,16 +306,29 @@ class Packer:
     def pack(self, obj: object, /) -> Any:
         """Pack a value; the result is bytes with ``autoreset``, else None.
 
-        If that fails, what was gathered is dropped.
+        Raises what `packb` raises. What was gathered before is dropped then.
         """
     def pack_array_header(self, size: int, /) -> Any:
-        """Pack the head of a list; the caller packs as many values after it."""
+        """Pack the head of a list; the caller packs as many values after it.
+
+        Raises ValueError for a size that is negative or above 2**32 - 1.
+        """
     def pack_map_header(self, size: int, /) -> Any:
-        """Pack the head of a map; the caller packs as many keys and values after it."""
+        """Pack the head of a map; the caller packs as many keys and values after it.
+
+        Raises ValueError for a size that is negative or above 2**32 - 1.
+        """
     def pack_map_pairs(self, pairs: Iterable[tuple[Any, Any]], /) -> Any:
-        """Pack pairs of keys and values as a map."""
+        """Pack pairs of keys and values as a map.
+
+        Raises what `packb` raises, and ValueError for what is no pair. What was gathered
+        before stays.
+        """
     def pack_ext_type(self, typecode: int, data: builtins.bytes | bytearray, /) -> Any:
-        """Pack the data of an extension type of any code from -128 to 127."""
+        """Pack the data of an extension type of any code from -128 to 127.
+
+        Raises OverflowError for other codes, TypeError for other data.
+        """
     def bytes(self) -> builtins.bytes:
         """Return what was gathered."""
     def reset(self) -> None:
@@ -291,7 +343,8 @@ def b64decode(data: str | Buffer, /, *, strict: bool = True) -> bytes:
     ``strict=False`` the text is taken as `decrypt` takes it: foreign characters are
     skipped, what follows the padding is ignored, missing padding is repaired.
 
-    Raises `DecodeError`; its ``offset`` counts characters.
+    Raises `DecodeError`; its ``offset`` counts characters. Raises TypeError for what is
+    neither str nor bytes-like.
 
     >>> b64decode("gQGhYQ==")
     b'\x81\x01\xa1a'
@@ -299,6 +352,8 @@ def b64decode(data: str | Buffer, /, *, strict: bool = True) -> bytes:
 
 def b64encode(data: Buffer, /) -> str:
     r"""Return bytes as padded base64 text in the standard alphabet.
+
+    Raises TypeError for what is not bytes-like.
 
     >>> b64encode(b"\x81\x01\xa1a")
     'gQGhYQ=='
@@ -348,7 +403,7 @@ class Picker:
     def paths(self) -> tuple[str, ...]:
         """The paths, in the order of the values."""
     def __call__(self, payload: str | Buffer, /) -> tuple[Any, ...]:
-        """Return the values at the paths of a payload."""
+        """Return the values at the paths of a payload; raises what `pick` raises."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[type[Picker], tuple[str, ...]]: ...
@@ -463,12 +518,15 @@ class Frame:
 def decode_frame(frame: str | Buffer, /) -> list[dict[str, Any]]:
     """Return the payloads of a frame's text, each as `decode` returns it.
 
-    A payload may also be a JSON object, as it is or in base64. A frame without payloads
-    gives an empty list.
+    They stand in ``body.syncPushPackage.data``, each as ``data`` of an entry, where all
+    public clients find them (for one, zhinianboke/xianyu-auto-reply:XianyuAutoAsync.py at
+    21cde1a). A payload may also be a JSON object, as it is or in base64. A frame without
+    payloads gives an empty list.
 
     Raises `DecodeError`: for the frame with reason ``"json"``, ``"depth"``, ``"envelope"`` or
-    ``"utf8"``, its offset counting bytes of the text; for the first payload that is bad or no
-    map with its number in the message.
+    ``"utf8"``, its offset counting bytes of the text; for the first payload that is missing,
+    bad or no map with its ``index`` in the list. Raises TypeError for a frame that is neither
+    str nor bytes-like.
 
     >>> package = '{"data":[{"data":"gQGhYQ=="}]}'
     >>> decode_frame('{"headers":{},"body":{"syncPushPackage":' + package + '}}')

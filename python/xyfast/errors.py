@@ -34,6 +34,8 @@ Cookies, tokens and message texts are never part of a message or attribute here.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "BufferFull",
     "CodecError",
@@ -91,7 +93,7 @@ class DecodeError(CodecError):
         message = super().__str__()
         return message if self.index is None else f"{message} in payload {self.index}"
 
-    def __reduce__(self) -> tuple[type[DecodeError], tuple[str, str, int], dict[str, int | None]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.args[0], self.reason, self.offset), {"index": self.index}
 
 
@@ -110,7 +112,7 @@ class ExtraData(DecodeError):
         self.unpacked = unpacked
         self.extra = extra
 
-    def __reduce__(self) -> tuple[type[ExtraData], tuple[object, bytes, int]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.unpacked, self.extra, self.offset)
 
 
@@ -153,9 +155,7 @@ class TextError(DecodeError, UnicodeDecodeError):
         where = "" if self.index is None else f" in payload {self.index}"
         return self._message + where
 
-    def __reduce__(
-        self,
-    ) -> tuple[type[TextError], tuple[str, str, int, int, int], dict[str, int | None]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[Any, ...]:
         parts = (self._message, self.reason, self.offset, self.start, self.end)
         return type(self), parts, {"index": self.index}
 

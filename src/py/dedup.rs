@@ -46,6 +46,7 @@ impl DedupCache {
         })
     }
 
+    /// Return True if the id is known; otherwise remember it and return False.
     #[pyo3(signature = (key, /))]
     fn seen(&self, key: &Bound<'_, PyString>) -> PyResult<bool> {
         let now = self.now(key.py())?;
@@ -54,6 +55,7 @@ impl DedupCache {
         seen.map_err(|_| PyMemoryError::new_err(()))
     }
 
+    /// Remember the id, unless it is known.
     #[pyo3(signature = (key, /))]
     fn add(&self, key: &Bound<'_, PyString>) -> PyResult<()> {
         self.seen(key).map(drop)

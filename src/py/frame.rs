@@ -34,6 +34,7 @@ impl Text {
     }
 }
 
+/// One entry of a push: what it holds, or why that could not be found out.
 #[pyclass(frozen, module = "xyfast._core")]
 pub(super) struct Payload {
     text: Text,
@@ -143,6 +144,7 @@ impl Payload {
     }
 }
 
+/// A frame from the server. Its repr shows sizes, never texts.
 #[pyclass(frozen, module = "xyfast._core")]
 pub(super) struct Frame {
     /// The link that received it; an ack goes back the same way.
@@ -281,6 +283,7 @@ fn only_dict(tree: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     }
 }
 
+/// Read one frame's text.
 #[pyfunction]
 #[pyo3(signature = (text, /))]
 pub(super) fn parse_frame(text: &Bound<'_, PyString>) -> PyResult<Frame> {
@@ -288,6 +291,7 @@ pub(super) fn parse_frame(text: &Bound<'_, PyString>) -> PyResult<Frame> {
     Ok(Frame::new(None, Arc::new(envelope)))
 }
 
+/// Read one payload's text as it stands in a push.
 #[pyfunction]
 #[pyo3(signature = (text, /))]
 pub(super) fn read_payload(text: &Bound<'_, PyString>) -> PyResult<Payload> {

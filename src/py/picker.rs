@@ -12,6 +12,7 @@ use crate::base64;
 use crate::msgpack::pick::{pick as walk, Paths};
 use crate::msgpack::DEFAULT_DEPTH;
 
+/// `pick` with its paths, for many payloads.
 #[pyclass(frozen, eq, hash, module = "xyfast._core")]
 #[derive(Default)]
 pub(super) struct Picker {
@@ -46,6 +47,7 @@ impl Picker {
         }
     }
 
+    /// The paths, in the order of the values.
     #[getter]
     fn paths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, &self.paths)
@@ -65,6 +67,7 @@ impl Picker {
         Ok(format!("Picker({paths})"))
     }
 
+    /// Return what makes an equal Picker.
     fn __reduce__<'py>(
         slf: &Bound<'py, Self>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {

@@ -59,6 +59,7 @@ max_array_len=-1, max_map_len=-1, max_ext_len=-1)"
         })
     }
 
+    /// Take more bytes.
     fn feed(&self, next_bytes: &Bound<'_, PyAny>) -> PyResult<()> {
         self.work(|stream| {
             if stream.read.is_some() {
@@ -71,28 +72,34 @@ max_array_len=-1, max_map_len=-1, max_ext_len=-1)"
         })
     }
 
+    /// Return the next value.
     fn unpack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.next(py, Task::Unpack)?.ok_or_else(out_of_data)
     }
 
+    /// Pass over the next value.
     fn skip<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.next(py, Task::Skip)?.ok_or_else(out_of_data)
     }
 
+    /// Return the length of the next value, a list, whose items are then the next values.
     fn read_array_header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let task = Task::Header(Container::List);
         self.next(py, task)?.ok_or_else(out_of_data)
     }
 
+    /// Return the length of the next value, a map, whose keys and values follow by turns.
     fn read_map_header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let task = Task::Header(Container::Map);
         self.next(py, task)?.ok_or_else(out_of_data)
     }
 
+    /// Return so many bytes as they are; fewer if there are no more.
     fn read_bytes<'py>(&self, py: Python<'py>, nbytes: usize) -> PyResult<Bound<'py, PyBytes>> {
         self.work(|stream| stream.read_bytes(py, nbytes))
     }
 
+    /// Return how many bytes stand before the next value.
     fn tell(&self) -> u64 {
         self.state().offset
     }

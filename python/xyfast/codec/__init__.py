@@ -1,7 +1,9 @@
 """MessagePack, base64 and the payloads of the 闲鱼 web IM.
 
 ``import xyfast.codec as msgpack`` serves programs that are written for msgpack: the names
-and options are those of its version `version`. docs/msgpack.md tells the differences.
+and options are those of its version `version`. `xyfast.codec.base64` does the same for the
+standard library's ``base64``. docs/codec.md tells which function is for which job,
+docs/msgpack.md what differs from msgpack.
 """
 
 from __future__ import annotations

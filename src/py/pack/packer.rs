@@ -81,6 +81,7 @@ impl Packer {
         drop(state);
     }
 
+    /// Pack a value; the result is bytes with `autoreset`, else None.
     #[pyo3(signature = (obj, /))]
     fn pack<'py>(&self, obj: &Bound<'py, PyAny>) -> Packed<'py> {
         let options = self.ready()?;
@@ -95,6 +96,7 @@ impl Packer {
         self.give(packed?)
     }
 
+    /// Pack the head of a list; the caller packs as many values after it.
     #[pyo3(signature = (size, /))]
     fn pack_array_header<'py>(&self, py: Python<'py>, size: i64) -> Packed<'py> {
         self.ready()?;
@@ -103,6 +105,7 @@ impl Packer {
         self.give(PyBytes::new(py, &writer.into_bytes()))
     }
 
+    /// Pack the head of a map; the caller packs as many keys and values after it.
     #[pyo3(signature = (size, /))]
     fn pack_map_header<'py>(&self, py: Python<'py>, size: i64) -> Packed<'py> {
         self.ready()?;
@@ -111,12 +114,14 @@ impl Packer {
         self.give(PyBytes::new(py, &writer.into_bytes()))
     }
 
+    /// Pack pairs of keys and values as a map.
     #[pyo3(signature = (pairs, /))]
     fn pack_map_pairs<'py>(&self, pairs: &Bound<'py, PyAny>) -> Packed<'py> {
         let options = self.ready()?;
         self.give(walk::pack_pairs(&flat(pairs)?, &options)?)
     }
 
+    /// Pack the data of an extension type of any code from -128 to 127.
     #[pyo3(signature = (typecode, data, /))]
     fn pack_ext_type<'py>(&self, typecode: i8, data: &Bound<'py, PyAny>) -> Packed<'py> {
         self.ready()?;
@@ -125,16 +130,19 @@ impl Packer {
         self.give(PyBytes::new(data.py(), &writer.into_bytes()))
     }
 
+    /// Return what was gathered.
     fn bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.state().buffer)
     }
 
+    /// Forget what was gathered.
     fn reset(&self) -> PyResult<()> {
         self.ready()?;
         self.state().buffer.clear();
         Ok(())
     }
 
+    /// Return a view of what was gathered.
     fn getbuffer<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyMemoryView>> {
         PyMemoryView::from(slf)
     }
