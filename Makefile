@@ -70,7 +70,7 @@ $(BIN)/python:
 	$(BIN)/pip install --quiet --upgrade pip
 
 $(VENV)/.maturin: | $(BIN)/python
-	$(BIN)/pip install --quiet "maturin>=1.9,<2"
+	$(BIN)/pip install --quiet "maturin>=1.13,<2"
 	touch $@
 
 $(VENV)/.tools: pyproject.toml | $(VENV)/.maturin

@@ -1,0 +1,46 @@
+"""What a build with a profile learns from: every function of the codec, on every corpus.
+
+Run by ``maturin build --pgo`` (`make wheel`) with the module that counts.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+
+from xyfast import DedupCache, codec
+
+# The corpora are packed by the module that is being trained.
+sys.modules["msgpack"] = codec
+
+import corpora  # noqa: E402
+from ids import Ids  # noqa: E402
+from messages import push_frame  # noqa: E402
+from rivals import PATHS  # noqa: E402
+
+BYTES = 3_000_000
+"""Of each corpus, about."""
+
+
+def main() -> None:
+    picker = codec.Picker(*PATHS)
+    for name in corpora.NAMES:
+        packed = corpora.corpus(name).packed
+        payload = base64.b64encode(packed).decode()
+        tree = codec.unpackb(packed, strict_map_key=False)
+        for _ in range(min(3000, 1 + BYTES // len(packed))):
+            codec.unpackb(packed, strict_map_key=False)
+            codec.packb(tree)
+            codec.b64encode(codec.b64decode(payload))
+            if isinstance(tree, dict):
+                codec.decode(payload)
+                codec.decrypt(payload)
+                picker(payload)
+                codec.decode_frame(push_frame(payload))
+    cache = DedupCache(10_000)
+    for key in Ids(10_000).mixed(200_000):
+        cache.seen(key)
+
+
+if __name__ == "__main__":
+    main()
