@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MATURIN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin
+# Has the compiler learn from benches/train.py first; needs `rustup component add llvm-tools`.
+GUIDED := MATURIN_PGO=1
 RUST := Cargo.toml Cargo.lock build.rs pyproject.toml $(shell find src -name '*.rs')
 
 # The benchmarks have an environment of their own for every Python.
@@ -40,10 +42,10 @@ lint: $(VENV)/.tools ## ruff, rustfmt, clippy
 	cargo clippy --quiet --all-targets -- -D warnings
 	PYO3_PYTHON="$(CURDIR)/$(BIN)/python" cargo clippy --quiet --features python -- -D warnings
 
-bench: ## benchmark a release build and write a record; BENCH="unpack and gf8k" runs a part
+bench: ## benchmark the build of a wheel and write a record; BENCH="unpack and gf8k" runs a part
 	@$(MAKE) --no-print-directory bench-run VENV="$(BENCH_VENV)"
 
-bench-run: $(VENV)/.release $(VENV)/.rivals
+bench-run: $(VENV)/.guided $(VENV)/.rivals
 	$(BIN)/python -m pytest benches --quiet --timeout=600 -k "$(BENCH)" \
 		--benchmark-enable --benchmark-quiet --benchmark-json="$(RUN)"
 	$(BIN)/python benches/report.py "$(RUN)" $(if $(BENCH),,benches/record)
@@ -53,7 +55,7 @@ bench-rust: ## benchmark the Rust half against other crates
 
 wheel: $(VENV)/.maturin ## build a wheel for PYTHON (default python3) into dist/
 	rm -rf dist
-	$(MATURIN) build --release --out dist --interpreter "$(PYTHON)"
+	$(GUIDED) $(MATURIN) build --release --out dist --interpreter "$(PYTHON)"
 
 check: test types lint ## everything that CI runs
 
@@ -84,10 +86,15 @@ $(VENV)/.rivals: pyproject.toml | $(VENV)/.maturin
 # All builds for a Python share one file: the last one made is the one that is imported.
 $(VENV)/.release: $(RUST) | $(VENV)/.maturin
 	$(MATURIN) develop --quiet --release --extras testing
-	rm -f .venv*/.debug
+	rm -f .venv*/.debug .venv*/.guided
+	touch $@
+
+$(VENV)/.guided: $(RUST) | $(VENV)/.maturin
+	$(GUIDED) $(MATURIN) develop --quiet --release --extras testing
+	rm -f .venv*/.debug .venv*/.release
 	touch $@
 
 $(VENV)/.debug: $(RUST) $(VENV)/.tools
 	$(MATURIN) develop --quiet --extras testing
-	rm -f .venv*/.release
+	rm -f .venv*/.release .venv*/.guided
 	touch $@

@@ -19,6 +19,7 @@ from typing import Any
 from plot import plot
 from results import Line, lines, number
 from targets import THEMES, Theme
+from xyfast import _core
 
 PACKAGES = [
     "xyfast",
@@ -96,6 +97,7 @@ def facts(run: dict[str, Any]) -> dict[str, str]:
         "processor": f"{cpu.get('brand_raw') or machine['processor']}, {cpu.get('count')} cores",
         "instructions": ", ".join(flag for flag in INSTRUCTIONS if flag in cpu.get("flags", ())),
         "system": f"{machine['system']} {machine['release']}, {machine['machine']}",
+        "build": _core.build_profile,
         "commit": str(commit.get("id"))[:12] + changed,
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }

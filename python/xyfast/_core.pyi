@@ -38,7 +38,10 @@ __all__ = [
 ]
 
 build_profile: Final[str]
-"""``"release"`` or ``"debug"``; timings of a debug build mean nothing."""
+"""``"debug"``, ``"release"`` or ``"release, guided by a profile"``, as wheels are.
+
+Timings of a debug build mean nothing.
+"""
 
 @type_check_only
 class _Readable(Protocol):

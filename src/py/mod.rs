@@ -76,6 +76,8 @@ mod _core {
     #[allow(non_upper_case_globals)]
     const build_profile: &str = if cfg!(debug_assertions) {
         "debug"
+    } else if option_env!("MATURIN_PGO").is_some() {
+        "release, guided by a profile"
     } else {
         "release"
     };
