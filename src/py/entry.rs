@@ -10,9 +10,10 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::{ptr, slice};
 
-use pyo3::exceptions::{PySystemError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCFunction, PyTuple};
 
 use super::picker::Picker;
@@ -34,18 +35,25 @@ macro_rules! entry {
         entry!($plain, |_, _, _| None)
     };
     ($plain:expr, $optional:expr) => {{
+        static INNER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         unsafe extern "C" fn entry(
-            inner: *mut ffi::PyObject,
+            _module: *mut ffi::PyObject,
             args: *const *mut ffi::PyObject,
             given: ffi::Py_ssize_t,
             names: *mut ffi::PyObject,
         ) -> *mut ffi::PyObject {
             // SAFETY: Python calls, and passes what it promises for this kind of function.
-            unsafe { serve($plain, $optional, inner, args, given, names) }
+            unsafe { serve($plain, $optional, &INNER, args, given, names) }
         }
-        entry
+        Entry(entry, &INNER)
     }};
 }
+
+/// An entry, and what stands behind it.
+struct Entry(
+    ffi::PyCFunctionFastWithKeywords,
+    &'static PyOnceLock<Py<PyAny>>,
+);
 
 /// Puts an entry in front of each function that is called often.
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -120,11 +128,12 @@ fn packed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 fn front(
     module: &Bound<'_, PyModule>,
     name: &str,
-    entry: ffi::PyCFunctionFastWithKeywords,
+    Entry(entry, behind): Entry,
 ) -> PyResult<()> {
     let inner = module.getattr(name)?.cast_into::<PyCFunction>()?;
+    behind.get_or_init(module.py(), || inner.clone().into_any().unbind());
     // SAFETY: PyO3's function is a PyCFunctionObject, as was checked. Its definition and
-    // ours live for ever; the new object keeps the inner function alive.
+    // ours live for ever.
     let outer = unsafe {
         let definition = (*inner.as_ptr().cast::<ffi::PyCFunctionObject>()).m_ml;
         let definition = Box::new(ffi::PyMethodDef {
@@ -137,7 +146,7 @@ fn front(
         });
         let outer = ffi::PyCFunction_NewEx(
             Box::into_raw(definition),
-            inner.as_ptr(),
+            module.as_ptr(),
             module.name()?.as_ptr(),
         );
         Bound::from_owned_ptr_or_err(module.py(), outer)?
@@ -155,7 +164,7 @@ fn front(
 unsafe fn serve(
     plain: Plain,
     optional: Optional,
-    inner: *mut ffi::PyObject,
+    inner: &PyOnceLock<Py<PyAny>>,
     args: *const *mut ffi::PyObject,
     given: ffi::Py_ssize_t,
     names: *mut ffi::PyObject,
@@ -175,7 +184,10 @@ unsafe fn serve(
                 return served;
             }
         }
-        ffi::PyObject_Vectorcall(inner, args, given as usize, names)
+        match inner.get(Python::assume_attached()) {
+            Some(inner) => ffi::PyObject_Vectorcall(inner.as_ptr(), args, given as usize, names),
+            None => ptr::null_mut(),
+        }
     }
 }
 
@@ -193,17 +205,27 @@ fn answer<'py>(
     let calls = CALLS.load(Ordering::Relaxed).wrapping_add(1);
     // A call that is not counted, since another thread counts too, does not matter.
     CALLS.store(calls, Ordering::Relaxed);
-    if calls == 0 {
-        Python::attach(|_| ());
-    }
-    let served = catch_unwind(AssertUnwindSafe(call));
-    match served.unwrap_or_else(|_| Some(Err(PySystemError::new_err("xyfast has panicked")))) {
-        Some(Ok(object)) => object.into_ptr(),
-        Some(Err(error)) => {
-            error.restore(py);
-            Python::attach(|_| ());
-            ptr::null_mut()
+    let served = catch_unwind(AssertUnwindSafe(|| {
+        if calls == 0 {
+            Python::try_attach(|_| ());
         }
-        None => ptr::null_mut(),
-    }
+        match call() {
+            Some(Ok(object)) => object.into_ptr(),
+            Some(Err(error)) => {
+                error.restore(py);
+                Python::try_attach(|_| ());
+                ptr::null_mut()
+            }
+            None => ptr::null_mut(),
+        }
+    }));
+    served.unwrap_or_else(|_| panicked())
+}
+
+/// Raises what a bug would be.
+#[cold]
+fn panicked() -> *mut ffi::PyObject {
+    // SAFETY: Python's lock is held; the words end with a zero.
+    unsafe { ffi::PyErr_SetString(ffi::PyExc_SystemError, c"xyfast has panicked".as_ptr()) };
+    ptr::null_mut()
 }

@@ -150,12 +150,16 @@ impl<'a, 'py> Sink<'a> for Hooked<'_, 'py> {
 
     fn key(
         &mut self,
-        _map: &mut Self::Map,
+        map: &mut Self::Map,
         key: Scalar<'a>,
         at: usize,
     ) -> Result<Self::Key, Failure> {
         let object = self.scalar(key, at)?;
         self.check(&object, key.type_name(), at)?;
+        if matches!(key, Scalar::Timestamp(..)) {
+            // Nanoseconds can be whole numbers beyond 64 bits, many of which have one hash.
+            count(map, &object, at)?;
+        }
         Ok(object)
     }
 
@@ -173,17 +177,7 @@ impl<'a, 'py> Sink<'a> for Hooked<'_, 'py> {
             "tuple"
         };
         self.check(&key, name, at)?;
-        let Map::Dict(dict, hashes) = map else {
-            return Ok(key);
-        };
-        let hash = key.hash().map_err(|error| unhashable(&key, error, at))?;
-        if !dict.contains(&key)? {
-            let same = hashes.entry(hash).or_default();
-            *same += 1;
-            if *same > SAME_HASH {
-                return Err(DecodeError::new(Reason::SameHash, at).into());
-            }
-        }
+        count(map, &key, at)?;
         Ok(key)
     }
 
@@ -224,4 +218,20 @@ fn unhashable(key: &Bound<'_, PyAny>, error: PyErr, at: usize) -> Failure {
         return DecodeError::new(Reason::Unhashable(kind), at).into();
     }
     error.into()
+}
+
+/// Counts the keys of a map whose hashes can be chosen, and refuses too many of one hash.
+fn count(map: &mut Map<'_>, key: &Bound<'_, PyAny>, at: usize) -> Result<(), Failure> {
+    let Map::Dict(dict, hashes) = map else {
+        return Ok(());
+    };
+    let hash = key.hash().map_err(|error| unhashable(key, error, at))?;
+    if !dict.contains(key)? {
+        let same = hashes.entry(hash).or_default();
+        *same += 1;
+        if *same > SAME_HASH {
+            return Err(DecodeError::new(Reason::SameHash, at).into());
+        }
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use super::make::Key;
 use super::shapes::Shapes;
 
 /// Keys up to this many bytes are remembered.
-const LONGEST: usize = 32;
+pub(crate) const LONGEST: usize = 32;
 /// A key has two places where it may be, or any two keys of a message that share a place
 /// would push each other out for ever.
 const WAYS: usize = 2;
@@ -21,9 +21,9 @@ thread_local! {
 
 /// What a thread has read lately.
 pub(crate) struct Recent {
-    keys: [Set; SLOTS],
+    keys: Box<[Set; SLOTS]>,
     /// The middles of the keys.
-    middles: [[Middle; WAYS]; SLOTS],
+    middles: Box<[[Middle; WAYS]; SLOTS]>,
     pub(crate) shapes: Shapes,
 }
 
@@ -89,10 +89,10 @@ impl Recent {
     #[cold]
     fn new() -> Box<Self> {
         // What a thread that ended remembered is dropped now.
-        Python::attach(|_| ());
+        Python::try_attach(|_| ());
         Box::new(Self {
-            keys: std::array::from_fn(|_| Set::default()),
-            middles: [Default::default(); SLOTS],
+            keys: heap(),
+            middles: heap(),
             shapes: Shapes::new(),
         })
     }
@@ -106,20 +106,20 @@ impl Recent {
         make: impl FnOnce() -> Option<Bound<'py, PyAny>>,
     ) -> Option<Key<'py>> {
         let Some(print) = Print::new(text) else {
-            return make().map(Key::new);
+            return Key::new(make()?);
         };
         let set = print.set();
         for (way, slot) in self.keys[set].0.iter().enumerate() {
             match &slot.key {
                 Some(key) if slot.is(&print) && print.has(&self.middles[set][way]) => {
-                    return Some(Key::text(key.bind(py).clone()));
+                    return Key::text(key.bind(py).clone());
                 }
                 _ => {}
             }
         }
         let key = make()?;
         self.remember(print, &key);
-        Some(Key::new(key))
+        Key::new(key)
     }
 
     /// Puts a key into the place of the older one of two.
@@ -204,4 +204,14 @@ fn ends<const N: usize>(text: &[u8]) -> Option<[[u8; N]; 2]> {
 #[inline(always)]
 fn different(a: [u64; 2], b: [u64; 2]) -> u64 {
     (a[0] ^ b[0]) | (a[1] ^ b[1])
+}
+
+/// Makes an array on the heap; the stack of a thread may be too small for it.
+pub(super) fn heap<T: Default, const N: usize>() -> Box<[T; N]> {
+    let items: Box<[T]> = (0..N).map(|_| T::default()).collect();
+    match items.try_into() {
+        Ok(array) => array,
+        // There are `N` of them.
+        Err(_) => Box::new(std::array::from_fn(|_| T::default())),
+    }
 }

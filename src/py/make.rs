@@ -1,6 +1,8 @@
 //! Python objects made in place, without a step between.
 //!
-//! Nothing here runs Python code: what is being made is seen by nobody.
+//! Nothing here runs Python code. But on Python up to 3.11 making a list or a dict can start
+//! the garbage collector and with it finalisers, and those can find any list, as everywhere in
+//! Python: places that are not filled yet hold nothing.
 
 #![allow(unsafe_code)]
 
@@ -97,36 +99,29 @@ pub(crate) struct Key<'py> {
 }
 
 impl<'py> Key<'py> {
-    /// Hashes an object. Where Python has raised, so will [`insert`].
+    /// Hashes an object, or returns nothing where Python has raised.
     #[inline]
-    pub(crate) fn new(object: Bound<'py, PyAny>) -> Self {
+    pub(crate) fn new(object: Bound<'py, PyAny>) -> Option<Self> {
         // SAFETY: a live object.
         let hash = unsafe { ffi::PyObject_Hash(object.as_ptr()) };
-        Self { object, hash }
+        (hash != -1).then_some(Self { object, hash })
     }
 
     /// Takes a str, which knows its hash if it has been asked for it before.
     #[inline(always)]
-    pub(crate) fn text(text: Bound<'py, PyString>) -> Self {
+    pub(crate) fn text(text: Bound<'py, PyString>) -> Option<Self> {
         #[cfg(not(Py_GIL_DISABLED))]
         {
             // SAFETY: a live str; nobody hashes it meanwhile.
             let hash = unsafe { (*text.as_ptr().cast::<ffi::PyASCIIObject>()).hash };
             if hash != -1 {
                 let object = text.into_any();
-                return Self { object, hash };
+                return Some(Self { object, hash });
             }
         }
         Self::new(text.into_any())
     }
 
-    /// Keeps the key for later.
-    pub(crate) fn keep(&self) -> KeptKey {
-        KeptKey {
-            object: self.object.clone().unbind(),
-            hash: self.hash,
-        }
-    }
 }
 
 /// A key that is used again.
@@ -136,6 +131,14 @@ pub(crate) struct KeptKey {
 }
 
 impl KeptKey {
+    /// Keeps a number or a str, which always have a hash.
+    pub(crate) fn new(object: Bound<'_, PyAny>) -> Self {
+        // SAFETY: a live object.
+        let hash = unsafe { ffi::PyObject_Hash(object.as_ptr()) };
+        let object = object.unbind();
+        Self { object, hash }
+    }
+
     /// Returns the key.
     #[inline(always)]
     pub(crate) fn get<'py>(&self, py: Python<'py>) -> Key<'py> {
@@ -154,7 +157,7 @@ pub(crate) fn insert(dict: &Bound<'_, PyAny>, key: &Key<'_>, value: &Bound<'_, P
     // with an exception.
     unsafe {
         #[cfg(not(Py_3_14))]
-        return key.hash != -1 && _PyDict_SetItem_KnownHash(dict, object, value, key.hash) == 0;
+        return _PyDict_SetItem_KnownHash(dict, object, value, key.hash) == 0;
         #[cfg(Py_3_14)]
         return ffi::PyDict_SetItem(dict, object, value) == 0;
     }
@@ -282,10 +285,11 @@ impl<'py> List<'py> {
         Some(Self { list, filled: 0 })
     }
 
+    /// A finaliser can find the list through the garbage collector and make it shorter.
     #[inline(always)]
     fn is_full(&self) -> bool {
         // SAFETY: a live list.
-        self.filled == unsafe { ffi::PyList_GET_SIZE(self.list.as_ptr()) }
+        self.filled >= unsafe { ffi::PyList_GET_SIZE(self.list.as_ptr()) }
     }
 
     /// Adds a value; one that has no room any more is dropped.

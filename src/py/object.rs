@@ -8,7 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyString, PyType};
 
 use super::errors::Failure;
-use super::keys::Memory;
+use super::keys::{Memory, LONGEST};
 use super::make::{self, KeptKey, Key, List};
 use super::shapes::{Course, LENGTHS};
 use crate::decrypt;
@@ -48,9 +48,9 @@ struct Small {
 impl Small {
     fn get(py: Python<'_>) -> &'static Self {
         static SMALL: PyOnceLock<Small> = PyOnceLock::new();
-        let string = |text: &str| Key::new(PyString::new(py, text).into_any()).keep();
+        let string = |text: &str| KeptKey::new(PyString::new(py, text).into_any());
         SMALL.get_or_init(py, || Self {
-            ints: array::from_fn(|n| Key::new(PyInt::new(py, n).into_any()).keep()),
+            ints: array::from_fn(|n| KeptKey::new(PyInt::new(py, n).into_any())),
             digits: array::from_fn(|n| string(&n.to_string())),
             characters: array::from_fn(|n| string(&char::from(n as u8).to_string())),
         })
@@ -111,7 +111,7 @@ impl<'py> Objects<'py> {
 
     /// Returns the name of a key that is no string and no small number.
     #[cold]
-    fn name(&mut self, key: Scalar<'_>, at: usize) -> Key<'py> {
+    fn name(&mut self, key: Scalar<'_>, at: usize) -> Option<Key<'py>> {
         let name = match key {
             Scalar::Int(key) => key.to_string(),
             Scalar::Uint(key) => key.to_string(),
@@ -218,6 +218,12 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
         at: usize,
     ) -> Result<Self::Key, Self::Error> {
         let py = self.py;
+        // Whether equal keys will be this very object.
+        let is_kept = match key {
+            Scalar::Str(text) => text.as_bytes().len() <= LONGEST,
+            Scalar::Int(key) => (0..=127).contains(&key),
+            _ => false,
+        };
         let key = match (self.keys, key) {
             (_, Scalar::Str(text)) if matches!(text.as_bytes(), [..=0x7f]) => {
                 self.small.characters[usize::from(text.as_bytes()[0])].get(py)
@@ -234,18 +240,23 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
                 }
                 match key {
                     Scalar::Int(key @ 0..=127) => self.small.ints[key as usize].get(py),
-                    _ => Key::new(self.object(key)?),
+                    _ => Key::new(self.object(key)?).ok_or_else(|| raised(py))?,
                 }
             }
-            (Keys::Strict, Scalar::Bin(_)) => Key::new(self.object(key)?),
+            (Keys::Strict, Scalar::Bin(_)) => {
+                Key::new(self.object(key)?).ok_or_else(|| raised(py))?
+            }
             (Keys::Strict, _) => {
                 let reason = Reason::KeyType(key.type_name());
                 return Err(DecodeError::new(reason, at).into());
             }
-            (Keys::Names, _) => self.name(key, at),
+            (Keys::Names, _) => self.name(key, at).ok_or_else(|| raised(py))?,
         };
         if map.dict.is_none() {
             self.start(map, &key.object)?;
+        }
+        if !is_kept {
+            map.course.is_of_no_use();
         }
         Ok(key)
     }
@@ -281,7 +292,8 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
             self.ambiguous |= make::len(&dict) < map.len;
         }
         if map.course.is_new() {
-            self.memory.recent().shapes.learn(map.course, &dict)?;
+            let shapes = &mut self.memory.recent().shapes;
+            shapes.learn(map.course, &dict, map.len)?;
         }
         Ok(dict)
     }

@@ -7,6 +7,8 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::keys::heap;
+
 /// Smaller dicts never grow, and larger ones are seldom alike.
 pub(crate) const LENGTHS: std::ops::RangeInclusive<usize> = 6..=48;
 const SLOTS: usize = 64;
@@ -14,7 +16,7 @@ const SLOTS: usize = 64;
 const PATIENCE: u8 = 4;
 
 /// The shapes that a thread remembers.
-pub(crate) struct Shapes([Slot; SLOTS]);
+pub(crate) struct Shapes(Box<[Slot; SLOTS]>);
 
 #[derive(Default)]
 struct Slot {
@@ -61,6 +63,15 @@ impl Course {
         self.0 & LEARN != 0
     }
 
+    /// Learns nothing from a map with a key that is not remembered: it would be another
+    /// object the next time, and might be of any size.
+    #[inline(always)]
+    pub(crate) fn is_of_no_use(&mut self) {
+        if self.is_new() {
+            *self = Self::default();
+        }
+    }
+
     fn followed(self) -> usize {
         (self.0 & 0xff) as usize
     }
@@ -76,7 +87,7 @@ impl Course {
 
 impl Shapes {
     pub(crate) fn new() -> Self {
-        Self(std::array::from_fn(|_| Slot::default()))
+        Self(heap())
     }
 
     /// Looks at the first key of a map of `len` entries. If it begins like a shape, returns
@@ -144,11 +155,24 @@ impl Shapes {
         Ok(entries.into_any())
     }
 
-    /// Learns the shape of a dict.
+    /// Learns the shape of a dict that `len` entries were read into, all of them with keys
+    /// that are remembered anyway.
     #[cold]
-    pub(crate) fn learn(&mut self, course: Course, dict: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(crate) fn learn(
+        &mut self,
+        course: Course,
+        dict: &Bound<'_, PyAny>,
+        len: usize,
+    ) -> PyResult<()> {
         let py = dict.py();
-        let dict = dict.cast::<PyDict>()?.copy()?;
+        let dict = dict.cast::<PyDict>()?;
+        if dict.len() < len {
+            // A key came twice; no map can follow that.
+            let slot = &mut self.0[course.slot() % SLOTS];
+            slot.misses = slot.misses.saturating_add(1);
+            return Ok(());
+        }
+        let dict = dict.copy()?;
         let keys = dict.keys();
         for key in &keys {
             dict.set_item(key, py.None())?;

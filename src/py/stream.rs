@@ -141,9 +141,13 @@ impl Stream {
         if self.scan.is_new() && self.choices.is_default() {
             // Mostly the value is whole, and if not, nobody sees that it was tried. Whatever
             // fits into the buffer is within its limits.
-            if let Ok((value, end)) = self.choices.read(py, data) {
-                self.finish(end);
-                return Ok(Some(value));
+            match self.choices.read(py, data) {
+                Ok((value, end)) => {
+                    self.finish(end);
+                    return Ok(Some(value));
+                }
+                Err(Failure::Decode(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         let Some(end) = self.scan.advance(data, &self.limits)? else {
@@ -227,8 +231,8 @@ impl Stream {
         len: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.free(None)?;
-        let mut bytes = self.buffer[self.head..].to_vec();
-        bytes.truncate(len);
+        let held = &self.buffer[self.head..];
+        let mut bytes = held[..len.min(held.len())].to_vec();
         self.consume(bytes.len());
         if bytes.len() < len {
             if let Some(read) = &self.read {

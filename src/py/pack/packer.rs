@@ -152,17 +152,22 @@ impl Packer {
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
-        let mut state = slf.get().state();
-        let (data, len) = (state.buffer.as_ptr(), state.buffer.len());
+        // Not locked while Python may raise: making an exception can run a finaliser, which
+        // may use the packer.
+        let (data, len) = {
+            let mut state = slf.get().state();
+            state.exports += 1;
+            (state.buffer.as_ptr(), state.buffer.len())
+        };
         // SAFETY: `view` is for us to fill. It owns the packer, whose buffer stays as it is
         // until the view is released, and is read only.
         let filled = unsafe {
             ffi::PyBuffer_FillInfo(view, slf.as_ptr(), data as _, len as isize, 1, flags)
         };
         if filled < 0 {
+            slf.get().state().exports -= 1;
             return Err(PyErr::fetch(slf.py()));
         }
-        state.exports += 1;
         Ok(())
     }
 

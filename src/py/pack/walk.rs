@@ -24,7 +24,7 @@ use crate::simd::{self, Level};
 const MAX_DEPTH: usize = 1024;
 
 /// How many of them are walked by recursion, which is fast; [`Walk::deep`] walks the rest.
-const SHALLOW: usize = 24;
+const SHALLOW: usize = if cfg!(debug_assertions) { 6 } else { 24 };
 
 /// An exception, small enough to be returned from everywhere.
 pub(super) type Raised = Box<PyErr>;
