@@ -189,6 +189,9 @@ fn answer<'py>(
         Some(Ok(object)) => object.into_ptr(),
         Some(Err(error)) => {
             error.restore(py);
+            // PyO3 does not know that Python is running here, so what it drops waits until
+            // it is told.
+            Python::try_attach(|_| ());
             ptr::null_mut()
         }
         None => ptr::null_mut(),

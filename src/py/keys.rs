@@ -76,7 +76,7 @@ impl Recent {
     #[cold]
     fn new() -> Box<Self> {
         // What a thread that ended remembered is dropped now.
-        Python::attach(|_| ());
+        Python::try_attach(|_| ());
         let keys = std::array::from_fn(|_| Default::default());
         let shapes = Shapes::new();
         Box::new(Self { keys, shapes })

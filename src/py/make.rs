@@ -70,6 +70,13 @@ pub(crate) fn dict(py: Python<'_>, len: usize) -> Made<'_> {
     }
 }
 
+/// Returns for how many entries [`dict`] makes room if asked for `len`.
+pub(crate) fn room(len: usize) -> usize {
+    /// Python makes no larger tables than for so many.
+    const MOST: usize = if cfg!(Py_3_14) { 0 } else { 87_381 };
+    len.min(MOST)
+}
+
 #[cfg(not(Py_3_14))]
 extern "C" {
     fn _PyDict_NewPresized(len: ffi::Py_ssize_t) -> *mut ffi::PyObject;
@@ -92,7 +99,7 @@ pub(crate) fn len(dict: &Bound<'_, PyAny>) -> usize {
 /// A key of a dict and its hash.
 pub(crate) struct Key<'py> {
     pub(crate) object: Bound<'py, PyAny>,
-    hash: ffi::Py_hash_t,
+    pub(crate) hash: ffi::Py_hash_t,
 }
 
 impl<'py> Key<'py> {

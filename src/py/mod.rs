@@ -4,6 +4,7 @@ mod base64;
 mod batch;
 mod clock;
 mod codec;
+mod crowded;
 mod dedup;
 mod entry;
 mod errors;
