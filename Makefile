@@ -13,7 +13,7 @@ RUN := $(VENV)/bench.json
 FUZZ := msgpack decrypt base64 text envelope
 SECONDS := 3600
 
-.PHONY: help demo test dev rust-test msgpack-suite fuzz types lint bench bench-run bench-rust wheel check format clean
+.PHONY: help demo test dev rust-test msgpack-suite fuzz memcheck types lint bench bench-run bench-rust wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -38,6 +38,9 @@ fuzz: ## run each fuzz target for SECONDS (3600); wants cargo-fuzz and a nightly
 		cargo +nightly fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
 			-dict=fuzz/dict/$$target.dict -timeout=20 -max_total_time=$(SECONDS) || exit 1; \
 	done
+
+memcheck: dev ## run the codec on many inputs under valgrind
+	$(BIN)/python tests/run_valgrind.py
 
 types: dev ## mypy (strict), and the stub of the Rust module against the module
 	$(BIN)/mypy

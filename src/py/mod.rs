@@ -49,6 +49,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::check_interpreter(module.py())?;
+        super::errors::raised::find(module.py())?;
         super::entry::install(module)
     }
 
