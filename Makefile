@@ -11,7 +11,11 @@ RUST := Cargo.toml Cargo.lock build.rs pyproject.toml $(shell find src -name '*.
 BENCH_VENV := .venv-bench-$(notdir $(PYTHON))
 RUN := $(VENV)/bench.json
 
-.PHONY: help demo test dev rust-test msgpack-suite types lint bench bench-run bench-rust wheel check format clean
+# The targets of fuzz/, each for so many seconds.
+FUZZ := msgpack decrypt base64 text envelope
+SECONDS := 3600
+
+.PHONY: help demo test dev rust-test msgpack-suite fuzz memcheck types lint bench bench-run bench-rust wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -30,6 +34,16 @@ rust-test:
 msgpack-suite: dev ## download the tests of msgpack and run them on the codec
 	$(BIN)/python tests/conformance/run_msgpack_suite.py
 
+fuzz: ## run each fuzz target for SECONDS (3600); wants cargo-fuzz and a nightly toolchain
+	for target in $(FUZZ); do \
+		mkdir -p fuzz/found/$$target && \
+		cargo +nightly fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+			-dict=fuzz/dict/$$target.dict -timeout=20 -max_total_time=$(SECONDS) || exit 1; \
+	done
+
+memcheck: dev ## run the codec on many inputs under valgrind
+	$(BIN)/python tests/run_valgrind.py
+
 types: dev ## mypy (strict), and the stub of the Rust module against the module
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing
@@ -39,6 +53,7 @@ lint: $(VENV)/.tools ## ruff, rustfmt, clippy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --quiet --all-targets -- -D warnings
 	PYO3_PYTHON="$(CURDIR)/$(BIN)/python" cargo clippy --quiet --features python -- -D warnings
 
@@ -63,9 +78,10 @@ format: $(VENV)/.tools ## format Python and Rust
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 clean: ## remove what was built
-	rm -rf .venv* target dist python/xyfast/*.so
+	rm -rf .venv* target dist fuzz/target fuzz/found python/xyfast/*.so
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -28,8 +28,8 @@ pub enum Reason {
     KeyType(&'static str),
     /// A key is of type `bytes`, which JSON text has no name for.
     BytesKey,
-    /// Too many of a map's keys have one hash.
-    SameHash,
+    /// Too many of a map's keys collide.
+    Crowded,
     /// Lists and maps are nested more deeply than allowed.
     Depth,
     /// A length is above the option of this name.
@@ -112,7 +112,7 @@ impl Reason {
             Self::Truncated => "truncated",
             Self::Format(_) => "format",
             Self::Utf8(_) => "utf8",
-            Self::Unhashable(_) | Self::KeyType(_) | Self::BytesKey | Self::SameHash => "key",
+            Self::Unhashable(_) | Self::KeyType(_) | Self::BytesKey | Self::Crowded => "key",
             Self::Depth => "depth",
             Self::Length(_) => "length",
             Self::Other(_) => "type",
@@ -180,7 +180,7 @@ impl fmt::Display for Reason {
                 "a map key is of type {name}; strict_map_key=True takes str and bytes only"
             ),
             Self::BytesKey => f.write_str("a map key is of type bytes and has no name in JSON"),
-            Self::SameHash => f.write_str("too many keys of a map have the same hash"),
+            Self::Crowded => f.write_str("too many keys of one map collide"),
             Self::Depth => f.write_str("lists and maps are nested too deeply"),
             Self::Length(name) => write!(f, "a length exceeds {name}"),
             Self::Other(kind) => write!(f, "the next value is no {}", kind.type_name()),

@@ -278,3 +278,24 @@ def test_the_codec_works_to_the_end_of_the_interpreter() -> None:
         cycle.append(cycle)
         atexit.register(use)
     """)
+
+
+def test_a_first_call_and_an_error_may_come_at_the_end_of_the_interpreter() -> None:
+    script = """
+        from xyfast._core import decode, unpackb
+        class Last:
+            def __del__(self, decode=decode, unpackb=unpackb):
+                for call, data in ((decode, "A"), (unpackb, bytes([0x92])), (decode, "gQE=")):
+                    try:
+                        call(data)
+                    except ValueError:
+                        pass
+                    else:
+                        print("no error")
+                assert decode("gaNrZXkB") == {"key": 1}
+        last = Last()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

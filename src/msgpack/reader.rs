@@ -336,7 +336,10 @@ impl<'a> Reader<'a> {
                 return Ok(Ok(Head::Container(Container::Map, (byte - FIXMAP).into())))
             }
             FIXARRAY..=FIXARRAY_MAX => {
-                return Ok(Ok(Head::Container(Container::List, (byte - FIXARRAY).into())))
+                return Ok(Ok(Head::Container(
+                    Container::List,
+                    (byte - FIXARRAY).into(),
+                )))
             }
             NEGATIVE_FIXINT.. => taker.take(Scalar::Int((byte as i8).into()), at),
             STR8 => {

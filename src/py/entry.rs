@@ -125,11 +125,7 @@ fn packed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// Puts `entry` in front of a function of the module, with its name and documentation.
-fn front(
-    module: &Bound<'_, PyModule>,
-    name: &str,
-    Entry(entry, behind): Entry,
-) -> PyResult<()> {
+fn front(module: &Bound<'_, PyModule>, name: &str, Entry(entry, behind): Entry) -> PyResult<()> {
     let inner = module.getattr(name)?.cast_into::<PyCFunction>()?;
     behind.get_or_init(module.py(), || inner.clone().into_any().unbind());
     // SAFETY: PyO3's function is a PyCFunctionObject, as was checked. Its definition and

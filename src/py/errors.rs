@@ -7,21 +7,39 @@ use pyo3::prelude::*;
 use crate::decrypt;
 use crate::error::{DecodeError, Reason};
 
-pub(crate) mod raised {
-    pyo3::import_exception!(xyfast.errors, BufferFull);
-    pyo3::import_exception!(xyfast.errors, DecodeError);
-    pyo3::import_exception!(xyfast.errors, DecryptError);
-    pyo3::import_exception!(xyfast.errors, EncodeError);
-    pyo3::import_exception!(xyfast.errors, ExtraData);
-    pyo3::import_exception!(xyfast.errors, FormatError);
-    pyo3::import_exception!(xyfast.errors, LoneSurrogate);
-    pyo3::import_exception!(xyfast.errors, OutOfData);
-    pyo3::import_exception!(xyfast.errors, OutOfRange);
-    pyo3::import_exception!(xyfast.errors, StackError);
-    pyo3::import_exception!(xyfast.errors, TextError);
-    pyo3::import_exception!(xyfast.errors, UnhashableKey);
-    pyo3::import_exception!(xyfast.errors, UnsupportedType);
+macro_rules! borrow {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) mod raised {
+            use pyo3::prelude::*;
+            use pyo3::PyTypeInfo;
+
+            $(pyo3::import_exception!(xyfast.errors, $name);)*
+
+            /// Looks all of them up: when the interpreter ends, that is no longer possible.
+            pub(crate) fn find(py: Python<'_>) -> PyResult<()> {
+                py.import("xyfast.errors")?;
+                $($name::type_object(py);)*
+                Ok(())
+            }
+        }
+    };
 }
+
+borrow!(
+    BufferFull,
+    DecodeError,
+    DecryptError,
+    EncodeError,
+    ExtraData,
+    FormatError,
+    LoneSurrogate,
+    OutOfData,
+    OutOfRange,
+    StackError,
+    TextError,
+    UnhashableKey,
+    UnsupportedType,
+);
 
 impl From<DecodeError> for PyErr {
     fn from(error: DecodeError) -> Self {

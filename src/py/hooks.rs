@@ -1,22 +1,15 @@
 //! The sink that builds Python objects as users choose, with their hooks.
 
-use std::collections::HashMap;
-
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
+use super::crowded::{Crowd, MANY};
 use super::errors::Failure;
 use super::object::{ext_type, timestamp_type};
 use super::unpack::{Choices, Moment};
 use crate::error::{Container, DecodeError, Reason};
 use crate::msgpack::{Scalar, Sink, Text};
-
-/// How many different containers of one hash may be keys of one map.
-///
-/// Python computes the hash of a tuple without a secret, so that many with the same one can
-/// be chosen, and a dict compares each of those with all others.
-const SAME_HASH: usize = 16;
 
 const NANO: i128 = 1_000_000_000;
 
@@ -28,8 +21,9 @@ pub(crate) struct Hooked<'c, 'py> {
 
 /// A map that is being filled.
 pub(crate) enum Map<'py> {
-    /// A dict, and how many of its keys that are containers have each hash.
-    Dict(Bound<'py, PyDict>, HashMap<isize, usize>),
+    /// A dict, the number of entries it was opened for, and those of its keys that may have
+    /// been chosen to collide.
+    Dict(Bound<'py, PyDict>, usize, Option<Box<Crowd>>),
     Pairs(Vec<Bound<'py, PyTuple>>),
 }
 
@@ -144,7 +138,7 @@ impl<'a, 'py> Sink<'a> for Hooked<'_, 'py> {
     fn map(&mut self, len: usize) -> Result<Self::Map, Failure> {
         Ok(match self.choices.object_pairs_hook {
             Some(_) => Map::Pairs(Vec::with_capacity(len)),
-            None => Map::Dict(PyDict::new(self.py), HashMap::new()),
+            None => Map::Dict(PyDict::new(self.py), len, None),
         })
     }
 
@@ -156,9 +150,11 @@ impl<'a, 'py> Sink<'a> for Hooked<'_, 'py> {
     ) -> Result<Self::Key, Failure> {
         let object = self.scalar(key, at)?;
         self.check(&object, key.type_name(), at)?;
-        if matches!(key, Scalar::Timestamp(..)) {
-            // Nanoseconds can be whole numbers beyond 64 bits, many of which have one hash.
-            count(map, &object, at)?;
+        match map {
+            Map::Dict(dict, MANY.., crowd) if !matches!(key, Scalar::Str(_) | Scalar::Bin(_)) => {
+                admit(dict, crowd, &object, object.hash()?, at)?;
+            }
+            _ => {}
         }
         Ok(object)
     }
@@ -177,7 +173,10 @@ impl<'a, 'py> Sink<'a> for Hooked<'_, 'py> {
             "tuple"
         };
         self.check(&key, name, at)?;
-        count(map, &key, at)?;
+        if let Map::Dict(dict, _, crowd) = map {
+            let hash = key.hash().map_err(|error| unhashable(&key, error, at))?;
+            admit(dict, crowd, &key, hash, at)?;
+        }
         Ok(key)
     }
 
@@ -188,7 +187,7 @@ impl<'a, 'py> Sink<'a> for Hooked<'_, 'py> {
         value: Self::Out,
     ) -> Result<(), Failure> {
         match map {
-            Map::Dict(dict, _) => dict.set_item(key, value)?,
+            Map::Dict(dict, ..) => dict.set_item(key, value)?,
             Map::Pairs(pairs) => pairs.push(PyTuple::new(self.py, [key, value])?),
         }
         Ok(())
@@ -196,13 +195,28 @@ impl<'a, 'py> Sink<'a> for Hooked<'_, 'py> {
 
     fn end_map(&mut self, map: Self::Map) -> Result<Self::Out, Failure> {
         match map {
-            Map::Dict(dict, _) => self.call(&self.choices.object_hook, dict.into_any()),
+            Map::Dict(dict, ..) => self.call(&self.choices.object_hook, dict.into_any()),
             Map::Pairs(pairs) => {
                 let pairs = PyList::new(self.py, pairs)?.into_any();
                 self.call(&self.choices.object_pairs_hook, pairs)
             }
         }
     }
+}
+
+/// Refuses a key that collides with too many of a dict that grows.
+fn admit(
+    dict: &Bound<'_, PyDict>,
+    crowd: &mut Option<Box<Crowd>>,
+    key: &Bound<'_, PyAny>,
+    hash: isize,
+    at: usize,
+) -> Result<(), Failure> {
+    let crowd = crowd.get_or_insert_with(|| Box::new(Crowd::new(0)));
+    if crowd.admits(dict, key, hash)? {
+        return Ok(());
+    }
+    Err(DecodeError::new(Reason::Crowded, at).into())
 }
 
 /// Returns why a container has no hash; objects that hooks made speak for themselves.
@@ -218,20 +232,4 @@ fn unhashable(key: &Bound<'_, PyAny>, error: PyErr, at: usize) -> Failure {
         return DecodeError::new(Reason::Unhashable(kind), at).into();
     }
     error.into()
-}
-
-/// Counts the keys of a map whose hashes can be chosen, and refuses too many of one hash.
-fn count(map: &mut Map<'_>, key: &Bound<'_, PyAny>, at: usize) -> Result<(), Failure> {
-    let Map::Dict(dict, hashes) = map else {
-        return Ok(());
-    };
-    let hash = key.hash().map_err(|error| unhashable(key, error, at))?;
-    if !dict.contains(key)? {
-        let same = hashes.entry(hash).or_default();
-        *same += 1;
-        if *same > SAME_HASH {
-            return Err(DecodeError::new(Reason::SameHash, at).into());
-        }
-    }
-    Ok(())
 }

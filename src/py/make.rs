@@ -73,6 +73,13 @@ pub(crate) fn dict(py: Python<'_>, len: usize) -> Made<'_> {
     }
 }
 
+/// Returns for how many entries [`dict`] makes room if asked for `len`.
+pub(crate) fn room(len: usize) -> usize {
+    /// Python makes no larger tables than for so many.
+    const MOST: usize = if cfg!(Py_3_14) { 0 } else { 87_381 };
+    len.min(MOST)
+}
+
 #[cfg(not(Py_3_14))]
 extern "C" {
     fn _PyDict_NewPresized(len: ffi::Py_ssize_t) -> *mut ffi::PyObject;
@@ -95,7 +102,7 @@ pub(crate) fn len(dict: &Bound<'_, PyAny>) -> usize {
 /// A key of a dict and its hash.
 pub(crate) struct Key<'py> {
     pub(crate) object: Bound<'py, PyAny>,
-    hash: ffi::Py_hash_t,
+    pub(crate) hash: ffi::Py_hash_t,
 }
 
 impl<'py> Key<'py> {
@@ -121,7 +128,6 @@ impl<'py> Key<'py> {
         }
         Self::new(text.into_any())
     }
-
 }
 
 /// A key that is used again.
@@ -226,10 +232,7 @@ fn two_bytes<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) 
 #[inline(never)]
 fn four_bytes<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
     let mut units = [MaybeUninit::uninit(); WIDEST + SLACK];
-    let widened = simd::widen4(Level::detect(), utf8, &mut units);
-    let Some(Widened { len, .. }) = widened else {
-        return None;
-    };
+    let Widened { len, .. } = simd::widen4(Level::detect(), utf8, &mut units)?;
     // SAFETY: `widen4` has written the units, of which one is above U+FFFF, since `widen` has
     // refused the text.
     unsafe { units_of(py, len, 0x10_ffff, units[..len].iter().copied()) }

@@ -4,6 +4,7 @@ mod base64;
 mod batch;
 mod clock;
 mod codec;
+mod crowded;
 mod dedup;
 mod entry;
 mod errors;
@@ -48,6 +49,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::check_interpreter(module.py())?;
+        super::errors::raised::find(module.py())?;
         super::entry::install(module)
     }
 

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyString, PyType};
 
+use super::crowded::{Crowd, MANY};
 use super::errors::Failure;
 use super::keys::{Memory, LONGEST};
 use super::make::{self, KeptKey, Key, List};
@@ -35,6 +36,9 @@ pub(crate) struct Objects<'py> {
     /// Whether a map that was given names has keys that are equal, or may be, or have no
     /// name: what was built is then not what the JSON text says.
     pub(crate) ambiguous: bool,
+    /// The open dicts of many keys, and those of their keys that may have been chosen to
+    /// collide; the innermost last.
+    crowds: Vec<(Bound<'py, PyAny>, Crowd)>,
 }
 
 /// The numbers that fit into one byte of MessagePack, their digits, and the characters that
@@ -65,6 +69,7 @@ impl<'py> Objects<'py> {
             memory: Memory::default(),
             small: Small::get(py),
             ambiguous: false,
+            crowds: Vec::new(),
         }
     }
 
@@ -106,6 +111,26 @@ impl<'py> Objects<'py> {
             }
         }
         map.dict = Some(make::dict(self.py, 0).ok_or_else(|| raised(self.py))?);
+        Ok(())
+    }
+
+    /// Refuses a key that collides with too many of its map.
+    #[cold]
+    fn admit(&mut self, map: &Map<'py>, key: &Key<'py>, at: usize) -> Result<(), Box<Failure>> {
+        let Some(dict) = &map.dict else {
+            return Ok(());
+        };
+        if !self.crowds.last().is_some_and(|(last, _)| last.is(dict)) {
+            // A dict whose first key is a string was made to grow.
+            let is_empty = make::len(dict) == 0;
+            let crowd = Crowd::new(if is_empty { map.len } else { 0 });
+            self.crowds.push((dict.clone(), crowd));
+        }
+        if let Some((_, crowd)) = self.crowds.last_mut() {
+            if !crowd.admits(dict, &key.object, key.hash)? {
+                return Err(DecodeError::new(Reason::Crowded, at).into());
+            }
+        }
         Ok(())
     }
 
@@ -238,10 +263,14 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
                 if map.dict.is_none() {
                     map.dict = Some(make::dict(py, map.len).ok_or_else(|| raised(py))?);
                 }
-                match key {
+                let key = match key {
                     Scalar::Int(key @ 0..=127) => self.small.ints[key as usize].get(py),
                     _ => Key::new(self.object(key)?).ok_or_else(|| raised(py))?,
+                };
+                if map.len >= MANY {
+                    self.admit(map, &key, at)?;
                 }
+                key
             }
             (Keys::Strict, Scalar::Bin(_)) => {
                 Key::new(self.object(key)?).ok_or_else(|| raised(py))?
@@ -290,6 +319,9 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
         };
         if self.keys == Keys::Names {
             self.ambiguous |= make::len(&dict) < map.len;
+        }
+        if map.len >= MANY {
+            self.crowds.pop_if(|(last, _)| last.is(&dict));
         }
         if map.course.is_new() {
             let shapes = &mut self.memory.recent().shapes;

@@ -151,3 +151,42 @@ impl<'a> Naive<'a> {
         Ok(&self.data[self.at - len..self.at])
     }
 }
+
+/// Returns the name of a key in JSON text, if it is a usual one.
+fn name(key: &Value<'_>) -> Option<String> {
+    match key {
+        Value::Nil => Some("null".to_owned()),
+        Value::Int(number) => Some(number.to_string()),
+        Value::Uint(number) => Some(number.to_string()),
+        Value::Str(text) => Some((*text).to_owned()),
+        _ => None,
+    }
+}
+
+/// Returns the value at a path.
+pub(crate) fn follow<'v, 'a>(value: &'v Value<'a>, path: &str) -> Option<&'v Value<'a>> {
+    path.split('.')
+        .try_fold(value, |value, wanted| match value {
+            Value::Map(entries) => {
+                let named = |key: &Value<'_>| name(key).is_some_and(|name| name == wanted);
+                let entry = entries.iter().find(|(key, _)| named(key));
+                entry.map(|(_, value)| value)
+            }
+            _ => None,
+        })
+}
+
+/// Returns whether all keys of every map are usual ones and have different names.
+pub(crate) fn is_plain(value: &Value<'_>) -> bool {
+    match value {
+        Value::List(values) => values.iter().all(is_plain),
+        Value::Map(entries) => {
+            let names: Option<Vec<_>> = entries.iter().map(|(key, _)| name(key)).collect();
+            let differ =
+                |names: &Vec<String>| (1..names.len()).all(|i| !names[i..].contains(&names[i - 1]));
+            names.is_some_and(|names| differ(&names))
+                && entries.iter().all(|(_, value)| is_plain(value))
+        }
+        _ => true,
+    }
+}

@@ -5,45 +5,7 @@ use xyfast::msgpack::pick::{pick, Paths};
 use xyfast::msgpack::{read, Options, Tree, Value, Writer};
 
 use crate::generate::{payload, plain_map, wild};
-
-/// Returns the name of a key in JSON text, if it is a usual one.
-fn name(key: &Value<'_>) -> Option<String> {
-    match key {
-        Value::Nil => Some("null".to_owned()),
-        Value::Int(number) => Some(number.to_string()),
-        Value::Uint(number) => Some(number.to_string()),
-        Value::Str(text) => Some((*text).to_owned()),
-        _ => None,
-    }
-}
-
-/// Walks a tree.
-fn follow<'v, 'a>(value: &'v Value<'a>, path: &str) -> Option<&'v Value<'a>> {
-    path.split('.')
-        .try_fold(value, |value, wanted| match value {
-            Value::Map(entries) => {
-                let named = |key: &Value<'_>| name(key).is_some_and(|name| name == wanted);
-                let entry = entries.iter().find(|(key, _)| named(key));
-                entry.map(|(_, value)| value)
-            }
-            _ => None,
-        })
-}
-
-/// Returns whether all keys of every map are usual ones and have different names.
-fn is_plain(value: &Value<'_>) -> bool {
-    match value {
-        Value::List(values) => values.iter().all(is_plain),
-        Value::Map(entries) => {
-            let names: Option<Vec<_>> = entries.iter().map(|(key, _)| name(key)).collect();
-            let differ =
-                |names: &Vec<String>| (1..names.len()).all(|i| !names[i..].contains(&names[i - 1]));
-            names.is_some_and(|names| differ(&names))
-                && entries.iter().all(|(_, value)| is_plain(value))
-        }
-        _ => true,
-    }
-}
+use crate::naive::{follow, is_plain};
 
 fn found<'a>(data: &'a [u8], paths: &[&str]) -> Option<Vec<Option<Value<'a>>>> {
     let paths = Paths::new(paths.iter().copied());

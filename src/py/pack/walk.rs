@@ -480,12 +480,14 @@ impl<'py> Open<'py> {
         let (py, item) = unsafe {
             match self {
                 Self::List(list, len) if list.len() != *len => return Err(changed("list")),
-                Self::List(list, len) if index < *len => {
-                    (list.py(), ffi::PyList_GET_ITEM(list.as_ptr(), index as isize))
-                }
-                Self::Tuple(items) if index < items.len() => {
-                    (items.py(), ffi::PyTuple_GET_ITEM(items.as_ptr(), index as isize))
-                }
+                Self::List(list, len) if index < *len => (
+                    list.py(),
+                    ffi::PyList_GET_ITEM(list.as_ptr(), index as isize),
+                ),
+                Self::Tuple(items) if index < items.len() => (
+                    items.py(),
+                    ffi::PyTuple_GET_ITEM(items.as_ptr(), index as isize),
+                ),
                 _ => return Ok(None),
             }
         };

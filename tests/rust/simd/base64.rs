@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use xyfast::simd::{base64_decode, base64_encode, Level};
 
-use super::with_room;
+use super::check::with_room;
 
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -1,44 +1,7 @@
 use proptest::prelude::*;
-use xyfast::simd::{json_escape, json_plain, Level};
+use xyfast::simd::{json_escape, Level};
 
-fn is_plain(byte: &u8) -> bool {
-    *byte >= 0x20 && *byte != b'"' && *byte != b'\\'
-}
-
-fn naive_escape(bytes: &[u8]) -> Vec<u8> {
-    let spell = |byte: &u8| match byte {
-        b'"' => b"\\\"".to_vec(),
-        b'\\' => b"\\\\".to_vec(),
-        0x08 => b"\\b".to_vec(),
-        0x09 => b"\\t".to_vec(),
-        0x0a => b"\\n".to_vec(),
-        0x0c => b"\\f".to_vec(),
-        0x0d => b"\\r".to_vec(),
-        0..=0x1f => format!("\\u{byte:04x}").into_bytes(),
-        _ => vec![*byte],
-    };
-    bytes.iter().flat_map(spell).collect()
-}
-
-fn check(bytes: &[u8]) {
-    let plain = bytes.iter().take_while(|byte| is_plain(byte)).count();
-    let escaped = naive_escape(bytes);
-    for level in Level::available() {
-        assert_eq!(
-            json_plain(level, bytes),
-            plain,
-            "{} {bytes:?}",
-            level.name()
-        );
-        for behind in [0, 10, 100] {
-            let text = [bytes, &vec![b'"'; behind]].concat();
-            let mut out = b"before".to_vec();
-            json_escape(level, &text, bytes.len(), &mut out);
-            assert_eq!(out[..6], *b"before");
-            assert_eq!(out[6..], escaped, "{} {bytes:?}", level.name());
-        }
-    }
-}
+use super::check::json as check;
 
 #[test]
 fn every_byte_is_spelled_right_in_every_place_of_a_block() {

@@ -1,0 +1,255 @@
+"""What no input can do, whatever it says: take memory, the stack or much time."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import struct
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from trees import attempt
+from xyfast._core import parse_frame, read_payload
+from xyfast.codec import (
+    ExtType,
+    Picker,
+    Unpacker,
+    b64encode,
+    decode,
+    decode_frame,
+    decode_many,
+    decrypt,
+    decrypt_many,
+    packb,
+    pick,
+    unpackb,
+)
+from xyfast.errors import DecodeError, OutOfData
+
+
+def by_unpacker(data: bytes) -> Any:
+    unpacker = Unpacker(strict_map_key=False)
+    unpacker.feed(data)
+    return unpacker.unpack()
+
+
+def by_payload(data: bytes) -> Any:
+    payload = read_payload(b64encode(data))
+    if payload.error is not None:
+        raise payload.error
+    return payload.tree
+
+
+FRAME = '{"headers":{"mid":"1 0"},"body":{"syncPushPackage":{"data":[{"data":"?"}]}}}'
+
+
+def frame(data: bytes) -> str:
+    return FRAME.replace("?", b64encode(data))
+
+
+#: Every function that decodes, as one of bytes.
+DECODERS: dict[str, Callable[[bytes], Any]] = {
+    "unpackb": unpackb,
+    "any key": lambda data: unpackb(data, strict_map_key=False),
+    "hooks": lambda data: unpackb(data, strict_map_key=False, object_hook=lambda d: d),
+    "tuples": lambda data: unpackb(data, strict_map_key=False, use_list=False),
+    "pairs": lambda data: unpackb(data, strict_map_key=False, object_pairs_hook=list),
+    "Unpacker": by_unpacker,
+    "decrypt": lambda data: decrypt(b64encode(data)),
+    "decode": lambda data: decode(b64encode(data)),
+    "decrypt_many": lambda data: decrypt_many([b64encode(data)]),
+    "decode_many": lambda data: decode_many([b64encode(data)]),
+    "pick": lambda data: pick(b64encode(data), ["1", "1.1"]),
+    "Picker": lambda data: Picker("1", "2")(b64encode(data)),
+    "decode_frame": lambda data: decode_frame(frame(data)),
+    "read_payload": by_payload,
+}
+
+every_decoder = pytest.mark.parametrize("name", DECODERS)
+
+
+@every_decoder
+@pytest.mark.parametrize("head", [b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff"])
+def test_a_head_of_five_bytes_takes_no_memory(name: str, head: bytes) -> None:
+    call = DECODERS[name]
+    # As a value of its own, and where the function expects one.
+    for data in (head, b"\x81\x01" + head):
+        attempt(call, data)
+        tracemalloc.start()
+        try:
+            _, error = attempt(call, data)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert isinstance(error, (DecodeError, OutOfData))
+        assert peak < 4096
+
+
+def on_a_tiny_stack(work: Callable[[], None]) -> None:
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    before = threading.stack_size(256 * 1024)
+    try:
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join(60)
+    finally:
+        threading.stack_size(before)
+    assert not thread.is_alive()
+    assert failures == []
+
+
+def nest(depth: int, inmost: bytes) -> bytes:
+    """Maps and lists by turns, maps outside."""
+    return b"".join(itertools.islice(itertools.cycle([b"\x81\x01", b"\x91"]), depth)) + inmost
+
+
+@every_decoder
+def test_nesting_ends_at_its_limit_on_a_tiny_stack(name: str) -> None:
+    call = DECODERS[name]
+    deepest = 1024 if name in ("any key", "hooks", "tuples", "pairs", "Unpacker") else 512
+    # Payloads know no extension types.
+    inmost = packb(ExtType(5, b"x")) if deepest == 1024 else b"\x01"
+
+    def work() -> None:
+        if name == "unpackb":
+            # It takes no numbers as keys.
+            value, error = attempt(call, b"\x91" * 1024 + inmost)
+            assert error is None
+            _, error = attempt(call, b"\x91" * 1025 + inmost)
+        else:
+            value, error = attempt(call, nest(deepest, inmost))
+            assert error is None
+            _, error = attempt(call, nest(deepest + 1, inmost))
+        # The whole tree goes at once.
+        del value
+        assert isinstance(error, DecodeError)
+        assert error.reason == "depth"
+        assert "nested" in str(error) or "recursion" in str(error)
+        assert len(repr(error)) < 200
+
+    on_a_tiny_stack(work)
+
+
+def test_the_nesting_of_a_frame_ends_at_its_limit_on_a_tiny_stack() -> None:
+    def text(depth: int) -> str:
+        return '{"headers":{},"body":%s}' % ('[{"a":' * depth + "0" + "}]" * depth)
+
+    def work() -> None:
+        for call in (parse_frame, decode_frame):
+            call(text(255))
+            _, error = attempt(call, text(256))
+            assert isinstance(error, DecodeError)
+            assert error.reason == "depth"
+
+    on_a_tiny_stack(work)
+
+
+def table(keys: Iterable[bytes]) -> bytes:
+    """A map of packed keys, all values 0."""
+    keys = list(keys)
+    return b"\xdf" + struct.pack(">I", len(keys)) + b"\0".join(keys) + b"\0"
+
+
+def way(start: int, size: int) -> Iterable[int]:
+    """Where a dict with so many places looks for a key of this hash."""
+    at = rest = start
+    while True:
+        yield at % size
+        rest >>= 5
+        at = at * 5 + rest + 1
+
+
+def chosen(count: int, size: int) -> list[int]:
+    """Numbers that fill the places where a dict of this size looks, and one that meets all.
+
+    Half of them is the last one, which is looked for again and again.
+    """
+    filled = list(itertools.islice(way(1, size), min(count // 2, size * 2 // 3 - 2)))
+    taken = set(filled)
+
+    def met(number: int) -> int:
+        return next(met for met, place in enumerate(way(number, size)) if place not in taken)
+
+    candidates = range(size, size + (1 << 23) // size)
+    worst = max(candidates, key=met)
+    return filled + [worst] * (count - len(filled))
+
+
+KINDS: dict[str, Callable[[int], bytes]] = {
+    "int": packb,
+    "float": lambda number: packb(float(number)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [1 << 13, 1 << 14, 1 << 15, 1 << 18])
+def test_numbers_that_are_chosen_to_collide_do_not_slow_a_map(kind: str, size: int) -> None:
+    """Taken, they would cost hundreds of times as many steps as numbers have."""
+    numbers = chosen(218_000 if size > 1 << 15 else 20_000, size)
+    keys = [KINDS[kind](number) for number in numbers]
+    refused = []
+    for data, options in (
+        (table(keys), {}),
+        (table([b"\xa1a", *keys]), {}),
+        (table(keys), {"object_hook": lambda d: d}),
+    ):
+        _, error = attempt(unpackb, data, strict_map_key=False, **options)
+        if error is not None:
+            assert isinstance(error, DecodeError)
+            assert (error.reason, "collide" in str(error)) == ("key", True)
+            refused.append(error)
+    # A dict that is made large at once has another size than one that grows.
+    assert refused
+
+
+def test_each_map_of_many_is_watched() -> None:
+    keys = [packb(number) for number in chosen(20_000, 1 << 15)]
+    plain = table(packb(number) for number in range(2000))
+    for data in (b"\x92" + plain + table(keys), b"\x81\x01" + b"\x81\x01" + table(keys)):
+        with pytest.raises(DecodeError, match="collide"):
+            unpackb(data, strict_map_key=False)
+    inner = table(packb(number) for number in range(2000, 4000))
+    outer = b"\xde\x08\x00" + b"".join(
+        packb(number) + (inner if number % 500 == 0 else b"\0") for number in range(2048)
+    )
+    tree = unpackb(outer, strict_map_key=False)
+    assert len(tree) == 2048
+    assert tree[500] == dict.fromkeys(range(2000, 4000), 0)
+
+
+HONEST: dict[str, Callable[[int], int | float]] = {
+    "dense": lambda i: i,
+    "negative": lambda i: -i,
+    "random": lambda i: random.Random(i).getrandbits(64),
+    "milliseconds": lambda i: 1_764_000_000_000 + i,
+    "days of milliseconds": lambda i: 1_764_000_000_000 + i * 86_400_000,
+    **{f"multiples of 2**{n}": lambda i, n=n: i << n for n in range(1, 21)},
+    **{f"multiples of 2**{n}": lambda i, n=n: i << n for n in (29, 34, 44)},
+    "halves": lambda i: i / 2,
+    "thousandths": lambda i: i / 1000,
+    **{f"2**{n}ths": lambda i, n=n: i / 2**n for n in (8, 12, 17, 19)},
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_numbers_that_mean_no_harm_are_taken(name: str) -> None:
+    expected = {HONEST[name](i): 0 for i in range(100_000)}
+    data = table(map(packb, expected))
+    assert unpackb(data, strict_map_key=False) == expected
+    assert unpackb(data, strict_map_key=False, object_hook=lambda d: d) == expected
+
+
+def test_a_key_that_comes_again_and_again_is_taken() -> None:
+    data = table([packb(7), packb(-1), packb(-2), packb(2.0)] * 10_000)
+    assert unpackb(data, strict_map_key=False) == {7: 0, -1: 0, -2: 0, 2.0: 0}
