@@ -7,10 +7,12 @@ import binascii
 import copy
 import datetime
 import doctest
+import gc
 import json
 import math
 import mmap
 import pickle
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -509,3 +511,23 @@ def test_the_short_names_are_the_long_ones() -> None:
     assert codec.dumps is codec.packb
     assert codec.loads is codec.unpackb
     assert all(hasattr(codec, name) for name in codec.__all__)
+
+
+@pytest.mark.parametrize("name", ["decode", "decode_frame", "decrypt", "packb", "unpackb", "pick"])
+def test_functions_can_be_pickled_as_a_pool_of_processes_does(name: str) -> None:
+    function = getattr(codec, name)
+    assert pickle.loads(pickle.dumps(function)) is function
+    assert (function.__qualname__, function.__module__) == (name, "xyfast._core")
+
+
+def test_keys_too_long_to_be_shared_are_not_kept() -> None:
+    """A thread remembers keys and shapes of maps: short ones, or a sender decides how much."""
+    before = len(gc.get_objects())
+    keys = [f"{n:03}" + "x" * 100_000 for n in range(20)]
+    data = packb(dict.fromkeys(keys, 0))
+    for _ in range(5):
+        tree = unpackb(data)
+    key = next(iter(tree))
+    del tree
+    assert sys.getrefcount(key) == 2
+    assert len(gc.get_objects()) <= before + 50

@@ -468,3 +468,14 @@ def test_options_are_those_of_unpackb(tree: Any) -> None:
     }
     assert repr(fed(data, **options).unpack()) == repr(unpackb(data, **options))
     assert fed(packb(Timestamp(5)), timestamp=1).unpack() == 5.0
+
+
+def test_an_exception_of_a_type_in_the_stream_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(self: object, seconds: int, nanoseconds: int = 0) -> None:
+        raise KeyboardInterrupt
+
+    unpacker = Unpacker()
+    unpacker.feed(packb(Timestamp(1)))
+    monkeypatch.setattr(Timestamp, "__init__", stop)
+    with pytest.raises(KeyboardInterrupt):
+        unpacker.unpack()
