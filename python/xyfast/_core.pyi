@@ -303,31 +303,32 @@ class Packer:
         def __buffer__(self, flags: int, /) -> memoryview: ...
         def __release_buffer__(self, view: memoryview, /) -> None: ...
 
-    def pack(self, obj: object, /) -> Any:
+    def pack(self, obj: object) -> Any:
         """Pack a value; the result is bytes with ``autoreset``, else None.
 
         Raises what `packb` raises. What was gathered before is dropped then.
         """
-    def pack_array_header(self, size: int, /) -> Any:
+    def pack_array_header(self, size: int) -> Any:
         """Pack the head of a list; the caller packs as many values after it.
 
         Raises ValueError for a size that is negative or above 2**32 - 1.
         """
-    def pack_map_header(self, size: int, /) -> Any:
+    def pack_map_header(self, size: int) -> Any:
         """Pack the head of a map; the caller packs as many keys and values after it.
 
         Raises ValueError for a size that is negative or above 2**32 - 1.
         """
-    def pack_map_pairs(self, pairs: Iterable[tuple[Any, Any]], /) -> Any:
+    def pack_map_pairs(self, pairs: Iterable[tuple[Any, Any]]) -> Any:
         """Pack pairs of keys and values as a map.
 
         Raises what `packb` raises, and ValueError for what is no pair. What was gathered
         before stays.
         """
-    def pack_ext_type(self, typecode: int, data: builtins.bytes | bytearray, /) -> Any:
+    def pack_ext_type(self, typecode: int, data: builtins.bytes | bytearray | str) -> Any:
         """Pack the data of an extension type of any code from -128 to 127.
 
-        Raises OverflowError for other codes, TypeError for other data.
+        A str is taken as its ASCII text. Raises OverflowError for other codes, TypeError
+        for other data, `EncodeError` for a str that is not ASCII.
         """
     def bytes(self) -> builtins.bytes:
         """Return what was gathered."""
