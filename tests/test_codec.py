@@ -7,6 +7,7 @@ import binascii
 import copy
 import datetime
 import doctest
+import inspect
 import json
 import math
 import mmap
@@ -168,6 +169,21 @@ def test_a_timestamp_is_checked_and_frozen() -> None:
         Timestamp.from_bytes(b"12345")
     with pytest.raises(AttributeError):
         moment.seconds = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (ExtType, msgpack.ExtType),
+        (Timestamp, msgpack.Timestamp),
+        *(
+            (getattr(Timestamp, name), getattr(msgpack.Timestamp, name))
+            for name in ("from_bytes", "from_datetime", "from_unix", "from_unix_nano")
+        ),
+    ],
+)
+def test_parameters_have_the_names_that_msgpack_gives_them(ours: Any, theirs: Any) -> None:
+    assert [*inspect.signature(ours).parameters] == [*inspect.signature(theirs).parameters]
 
 
 # -- base64 ------------------------------------------------------------------------------
