@@ -223,10 +223,7 @@ fn two_bytes<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) 
 #[inline(never)]
 fn four_bytes<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
     let mut units = [MaybeUninit::uninit(); WIDEST + SLACK];
-    let widened = simd::widen4(Level::detect(), utf8, &mut units);
-    let Some(Widened { len, .. }) = widened else {
-        return None;
-    };
+    let Widened { len, .. } = simd::widen4(Level::detect(), utf8, &mut units)?;
     // SAFETY: `widen4` has written the units, of which one is above U+FFFF, since `widen` has
     // refused the text.
     unsafe { units_of(py, len, 0x10_ffff, units[..len].iter().copied()) }
