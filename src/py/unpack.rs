@@ -9,7 +9,7 @@ use super::errors::{raised, Failure};
 use super::hooks::Hooked;
 use super::input::Input;
 use super::object::{ext_type, Keys, Objects};
-use crate::msgpack::scan::{Limits, Scan};
+use crate::msgpack::scan::{Limit, Limits, Scan};
 use crate::msgpack::{read, Options};
 
 /// How deeply lists and maps may be nested, as in msgpack.
@@ -131,14 +131,22 @@ pub(crate) struct Lengths {
 }
 
 impl Lengths {
-    /// Returns the limits for so many bytes of data.
-    pub(crate) fn limits(&self, size: usize) -> Limits {
+    /// Returns the limits for a buffer of so many bytes.
+    pub(crate) fn limits(&self, max_buffer_size: usize) -> Limits {
+        // A value inside takes at least a byte, so that an entry of a map takes two.
+        let limit = |chosen: Option<usize>, option, least| match chosen {
+            Some(len) => Limit { len, option },
+            None => Limit {
+                len: max_buffer_size / least,
+                option: "max_buffer_size",
+            },
+        };
         Limits {
-            str: self.str.unwrap_or(size),
-            bin: self.bin.unwrap_or(size),
-            array: self.array.unwrap_or(size),
-            map: self.map.unwrap_or(size / 2),
-            ext: self.ext.unwrap_or(size),
+            str: limit(self.str, "max_str_len", 1),
+            bin: limit(self.bin, "max_bin_len", 1),
+            array: limit(self.array, "max_array_len", 1),
+            map: limit(self.map, "max_map_len", 2),
+            ext: limit(self.ext, "max_ext_len", 1),
         }
     }
 }
