@@ -41,6 +41,7 @@ from xyfast.codec import (
     b64encode,
     decode,
     decrypt,
+    decrypt_many,
     packb,
     pick,
     unpackb,
@@ -443,6 +444,23 @@ def test_payloads_may_be_bytes() -> None:
     for payload in (text, text.encode(), bytearray(text.encode()), memoryview(text.encode())):
         assert decode(payload) == {"1": "a"}
         assert pick(payload, ("1",)) == ("a",)
+
+
+def test_decrypt_takes_every_buffer_as_text_and_the_str_of_everything_else() -> None:
+    text = b"gQGhYQ=="
+    mapped = mmap.mmap(-1, len(text))
+    mapped[:] = text
+    strided = memoryview(b"".join(bytes([byte, 0]) for byte in text))[::2]
+    for payload in (bytearray(text), mapped, array.array("B", text), strided):
+        assert decrypt(payload) == '{"1": "a"}'
+        assert decrypt_many([payload]) == ['{"1": "a"}']
+
+    class Said:
+        def __str__(self) -> str:
+            return text.decode()
+
+    assert decrypt(Said()) == '{"1": "a"}'
+    mapped.close()
 
 
 def test_a_released_buffer_says_so() -> None:

@@ -49,10 +49,10 @@ def decrypt(payload: object, /) -> str:
 
     The base64 text is decoded forgivingly, one MessagePack value is read from it, and a
     map becomes JSON text as ``json.dumps(value, ensure_ascii=False)`` writes it; any other
-    value becomes its ``str()``. Payloads of type bytes, bytearray or memoryview are taken
-    as ASCII text, those of any other type as their ``str()``. All this, errors included, was
-    observed on zhinianboke/xianyu-auto-reply:utils/xianyu_utils.py at 21cde1a; only bytes are
-    taken there by their repr.
+    value becomes its ``str()``. Payloads that are bytes-like are taken as ASCII text, those
+    of any other type as their ``str()``. All this, errors included, was observed on
+    zhinianboke/xianyu-auto-reply:utils/xianyu_utils.py at 21cde1a; only what is bytes-like is
+    taken there by its repr.
 
     Raises `DecryptError`, a ValueError whose text starts with ``解密失败: ``, with
     ``reason`` and ``offset``; and what the ``str()`` of a payload raises.

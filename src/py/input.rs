@@ -44,10 +44,11 @@ impl<'py> Input<'py> {
 
     /// Takes what `decrypt` takes: text as above, and of everything else its `str()`.
     pub(crate) fn payload(object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if Self::is_text(object) {
-            Self::text(object)
-        } else {
-            Self::from_str(&object.str()?)
+        match Self::text(object) {
+            Err(error) if error.is_instance_of::<PyTypeError>(object.py()) => {
+                Self::from_str(&object.str()?)
+            }
+            input => input,
         }
     }
 
