@@ -12,6 +12,7 @@ import json
 import math
 import mmap
 import pickle
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,13 @@ def test_unpacks_what_it_packs(tree: Any) -> None:
 def test_the_depth_is_limited_as_asked() -> None:
     with pytest.raises(DecodeError):
         decode(b64encode(b"\x81\x01\x90"), max_depth=1)
+
+
+@pytest.mark.parametrize("depth", [-1, -(2**70), 2**64, 2**70])
+def test_a_depth_that_is_no_count_is_a_value_error_with_the_range(depth: int) -> None:
+    with pytest.raises(ValueError, match="max_depth must be within 0 and "):
+        decode("gQGhYQ==", max_depth=depth)
+    assert decode("gQGhYQ==", max_depth=sys.maxsize) == {"1": "a"}
 
 
 @pytest.mark.parametrize("level", [b"\x91", b"\x81\x01", b"\x81\x01\x91", b"\x81", b"\x82\x91"])
@@ -480,9 +488,17 @@ def test_decode_takes_nothing_but_text(wrong: Any) -> None:
 
 
 def test_paths_are_several() -> None:
-    wrong: Any = "1.10"
+    for wrong in ("1", "1.10", 5, None):
+        paths: Any = wrong
+        with pytest.raises(
+            TypeError, match=f"paths must be an iterable of str, not {type(wrong).__name__}"
+        ):
+            pick("gQGhYQ==", paths)
+    wrong_path: Any = [1]
     with pytest.raises(TypeError):
-        pick("gQGhYQ==", wrong)
+        pick("gQGhYQ==", wrong_path)
+    assert pick("gQGhYQ==", iter(["1", "2"])) == ("a", None)
+    assert pick("gQGhYQ==", {"1": 0}) == ("a",)
 
 
 def test_no_error_repeats_the_message() -> None:

@@ -182,9 +182,9 @@ def test_lone_surrogates_are_errors_like_any_other() -> None:
 
 def test_a_package_with_too_many_entries_is_refused() -> None:
     assert len(push(*[0] * 4096).payloads) == 4096
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError, match="the frame has more than 4096 payloads") as caught:
         push(*[0] * 4097)
-    assert caught.value.reason == "envelope"
+    assert caught.value.reason == "payloads"
 
 
 # -- the payloads alone -------------------------------------------------------------------

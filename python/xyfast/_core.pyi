@@ -70,7 +70,7 @@ def decode(payload: str | Buffer, /, *, max_depth: int = 512) -> dict[str, Any]:
 
     Raises `DecodeError` if the payload cannot be decoded, holds something else than a map,
     or nests maps and lists more than ``max_depth`` deep; TypeError if it is neither str nor
-    bytes-like.
+    bytes-like; ValueError if ``max_depth`` is negative or beyond 64 bits.
 
     >>> decode("gQGhYQ==")
     {'1': 'a'}
@@ -373,7 +373,7 @@ def b2a_base64(data: object, /) -> bytes | None:
     Returns None for what is not bytes-like and in one piece.
     """
 
-def pick(payload: str | Buffer, paths: Sequence[str], /) -> tuple[Any, ...]:
+def pick(payload: str | Buffer, paths: Iterable[str], /) -> tuple[Any, ...]:
     """Return the values at some paths of a payload, without building the rest.
 
     A path names the keys from the top, spelled as `decode` spells them, with dots between
@@ -524,8 +524,8 @@ def decode_frame(frame: str | Buffer, /) -> list[dict[str, Any]]:
     21cde1a). A payload may also be a JSON object, as it is or in base64. A frame without
     payloads gives an empty list.
 
-    Raises `DecodeError`: for the frame with reason ``"json"``, ``"depth"``, ``"envelope"`` or
-    ``"utf8"``, its offset counting bytes of the text; for the first payload that is missing,
+    Raises `DecodeError`: for the frame with reason ``"json"``, ``"depth"``, ``"envelope"``,
+    ``"payloads"`` or ``"utf8"``, its offset counting bytes of the text; for the first payload that is missing,
     bad or no map with its ``index`` in the list. Raises TypeError for a frame that is neither
     str nor bytes-like.
 
@@ -537,8 +537,8 @@ def decode_frame(frame: str | Buffer, /) -> list[dict[str, Any]]:
 def parse_frame(text: str, /) -> Frame:
     """Read one frame's text.
 
-    Raises `DecodeError` with reason ``"json"``, ``"depth"`` or ``"envelope"``; its offset
-    counts the bytes of the text in UTF-8.
+    Raises `DecodeError` with reason ``"json"``, ``"depth"``, ``"envelope"`` or ``"payloads"``;
+    its offset counts the bytes of the text in UTF-8.
     """
 
 def read_payload(text: str, /) -> Payload:
@@ -591,7 +591,7 @@ class Invalid:
         """The link."""
     @property
     def reason(self) -> str:
-        """``"json"``, ``"depth"``, ``"envelope"`` or ``"utf8"``."""
+        """``"json"``, ``"depth"``, ``"envelope"``, ``"payloads"`` or ``"utf8"``."""
     @property
     def offset(self) -> int:
         """The byte of the frame at which that shows."""

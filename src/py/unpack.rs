@@ -30,7 +30,7 @@ pub(crate) fn unpackb<'py>(
     let py = packed.py();
     let buffer = Input::buffer(packed)?;
     let data = buffer.as_bytes();
-    let choices = Choices::new(py, options)?;
+    let choices = Choices::new(py, options, "unpackb")?;
     if choices.lengths != Lengths::default() {
         Scan::new(MAX_DEPTH).advance(data, &choices.lengths.limits(usize::MAX))?;
     }
@@ -169,11 +169,16 @@ impl Default for Choices {
 }
 
 impl Choices {
-    pub(crate) fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+    /// Takes the options of a function of this name.
+    pub(crate) fn new(
+        py: Python<'_>,
+        options: Option<&Bound<'_, PyDict>>,
+        function: &str,
+    ) -> PyResult<Self> {
         let mut choices = Self::default();
         for (name, value) in options.into_iter().flatten() {
             let name = name.cast_into::<PyString>()?;
-            choices.set(name.to_str()?, &value)?;
+            choices.set(name.to_str()?, &value, function)?;
         }
         if choices.object_hook.is_some() && choices.object_pairs_hook.is_some() {
             return Err(PyTypeError::new_err(
@@ -187,7 +192,7 @@ impl Choices {
         Ok(choices)
     }
 
-    fn set(&mut self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn set(&mut self, name: &str, value: &Bound<'_, PyAny>, function: &str) -> PyResult<()> {
         match name {
             "use_list" => self.use_list = value.is_truthy()?,
             "raw" => self.raw = value.is_truthy()?,
@@ -217,7 +222,7 @@ impl Choices {
             "max_ext_len" => self.lengths.ext = length(name, value)?,
             _ => {
                 return Err(PyTypeError::new_err(format!(
-                    "got an unexpected keyword argument '{name}'"
+                    "{function}() got an unexpected keyword argument '{name}'"
                 )))
             }
         }
