@@ -23,6 +23,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import xyfast
 from trees import (
     PAYLOADS,
     TREES,
@@ -33,7 +34,7 @@ from trees import (
     ours,
     wire,
 )
-from xyfast import _core, codec
+from xyfast import _core, codec, errors
 from xyfast.codec import (
     ExtType,
     Picker,
@@ -499,6 +500,24 @@ def test_paths_are_several() -> None:
         pick("gQGhYQ==", wrong_path)
     assert pick("gQGhYQ==", iter(["1", "2"])) == ("a", None)
     assert pick("gQGhYQ==", {"1": 0}) == ("a",)
+
+
+def test_one_import_serves_a_user_of_the_codec() -> None:
+    exceptions = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.CodecError | errors.UnpackException)
+    }
+    assert {name: getattr(codec, name) for name in exceptions} == exceptions
+    assert exceptions.keys() <= set(codec.__all__)
+    functions = {
+        name
+        for name in _core.__all__
+        if getattr(xyfast, name, None) is getattr(_core, name) and name in xyfast.__all__
+    }
+    assert functions <= set(codec.__all__)
+    for name in {*xyfast.__all__} & {*codec.__all__}:
+        assert getattr(xyfast, name) is getattr(codec, name)
 
 
 def test_no_error_repeats_the_message() -> None:
