@@ -206,6 +206,30 @@ def test_decode_frame_returns_the_trees_or_the_first_error(vector: dict[str, Any
         assert (caught.value.reason, caught.value.offset) == (error.reason, error.offset)
 
 
+@pytest.mark.parametrize("vector", VALID, ids=by_name)
+def test_a_bad_payload_costs_its_neighbours_nothing_on_request(vector: dict[str, Any]) -> None:
+    payloads = parse_frame(vector["frame"]).payloads
+    answers = decode_frame(vector["frame"], return_exceptions=True)
+    assert len(answers) == len(payloads)
+    for index, (answer, payload) in enumerate(zip(answers, payloads, strict=True)):
+        if payload.error is None:
+            assert answer == payload.tree
+            continue
+        assert isinstance(answer, DecodeError)
+        assert (type(answer), answer.index) == (type(payload.error), index)
+        assert (answer.reason, answer.offset) == (payload.error.reason, payload.error.offset)
+
+
+def test_no_payload_answers_for_its_frame_or_for_what_ends_programs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(DecodeError):
+        decode_frame("{}", return_exceptions=True)
+    monkeypatch.setattr(json, "loads", raises(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        decode_frame(push('{"a": 1}').text, return_exceptions=True)
+
+
 @pytest.mark.parametrize("vector", INVALID, ids=by_name)
 def test_decode_frame_refuses_what_is_no_envelope(vector: dict[str, Any]) -> None:
     with pytest.raises(DecodeError) as parsed:

@@ -516,7 +516,10 @@ class Frame:
     def body(self) -> str | None:
         """The body as JSON text; None if there is none, or null."""
 
-def decode_frame(frame: str | Buffer, /) -> list[dict[str, Any]]:
+@overload
+def decode_frame(
+    frame: str | Buffer, /, *, return_exceptions: Literal[False] = False
+) -> list[dict[str, Any]]:
     """Return the payloads of a frame's text, each as `decode` returns it.
 
     They stand in ``body.syncPushPackage.data``, each as ``data`` of an entry, where all
@@ -525,9 +528,12 @@ def decode_frame(frame: str | Buffer, /) -> list[dict[str, Any]]:
     payloads gives an empty list.
 
     Raises `DecodeError`: for the frame with reason ``"json"``, ``"depth"``, ``"envelope"``,
-    ``"payloads"`` or ``"utf8"``, its offset counting bytes of the text; for the first payload that is missing,
-    bad or no map with its ``index`` in the list. Raises TypeError for a frame that is neither
-    str nor bytes-like.
+    ``"payloads"`` or ``"utf8"``, its offset counting bytes of the text; for the first payload
+    that is missing, bad or no map with its ``index`` in the list. Raises TypeError for a frame
+    that is neither str nor bytes-like.
+
+    With ``return_exceptions=True`` the exceptions of payloads stand in the list instead, in
+    the places of their payloads; those for the frame are raised.
 
     >>> package = '{"data":[{"data":"gQGhYQ=="}]}'
     >>> decode_frame('{"headers":{},"body":{"syncPushPackage":' + package + '}}')
@@ -538,6 +544,10 @@ def parse_frame(text: str, /) -> Frame:
     """Read one frame's text.
 
     Raises `DecodeError` with reason ``"json"``, ``"depth"``, ``"envelope"`` or ``"payloads"``;
+@overload
+def decode_frame(
+    frame: str | Buffer, /, *, return_exceptions: bool
+) -> list[dict[str, Any] | Exception]: ...
     its offset counts the bytes of the text in UTF-8.
     """
 
