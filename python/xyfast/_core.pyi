@@ -34,11 +34,15 @@ __all__ = [
     "parse_frame",
     "pick",
     "read_payload",
+    "simd",
     "unpackb",
 ]
 
 build_profile: Final[str]
 """``"release"`` or ``"debug"``; timings of a debug build mean nothing."""
+
+simd: Final[str]
+"""The level of vector instructions in use: ``"scalar"``, ``"sse4.1"``, ``"avx2"``, ``"neon"``."""
 
 @type_check_only
 class _Readable(Protocol):
@@ -540,14 +544,14 @@ def decode_frame(
     [{'1': 'a'}]
     """
 
-def parse_frame(text: str, /) -> Frame:
-    """Read one frame's text.
-
-    Raises `DecodeError` with reason ``"json"``, ``"depth"``, ``"envelope"`` or ``"payloads"``;
 @overload
 def decode_frame(
     frame: str | Buffer, /, *, return_exceptions: bool
 ) -> list[dict[str, Any] | Exception]: ...
+def parse_frame(text: str, /) -> Frame:
+    """Read one frame's text.
+
+    Raises `DecodeError` with reason ``"json"``, ``"depth"``, ``"envelope"`` or ``"payloads"``;
     its offset counts the bytes of the text in UTF-8.
     """
 
