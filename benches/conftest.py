@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from race import Laps, Race, enabled
@@ -11,6 +13,10 @@ from xyfast import _core
 def pytest_collection(session: pytest.Session) -> None:
     if enabled(session.config) and _core.build_profile == "debug":
         raise pytest.UsageError("benchmarks need a release build: use `make bench`")
+
+
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    machine_info["xyfast_simd"] = _core.simd
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,7 @@ def facts(run: dict[str, Any]) -> dict[str, str]:
         "Python": f"{machine['python_implementation']} {machine['python_version']}",
         "processor": f"{cpu.get('brand_raw') or machine['processor']}, {cpu.get('count')} cores",
         "instructions": ", ".join(flag for flag in INSTRUCTIONS if flag in cpu.get("flags", ())),
+        "level in use": machine["xyfast_simd"],
         "system": f"{machine['system']} {machine['release']}, {machine['machine']}",
         "build": _core.build_profile,
         "commit": str(commit.get("id"))[:12] + changed,

@@ -96,6 +96,7 @@ def test_a_record_is_a_page_a_plot_and_the_figures(
             "system": "Linux",
             "release": "6",
             "machine": "x86_64",
+            "xyfast_simd": "avx2",
             "cpu": {"brand_raw": "Some <CPU>", "count": 2, "flags": ["avx2"]},
         },
         "commit_info": {"id": "0123456789abcdef", "dirty": False},
@@ -109,6 +110,7 @@ def test_a_record_is_a_page_a_plot_and_the_figures(
     main(str(path), str(tmp_path))
     assert "unpackb, gf8k, int keys: 1.50 of msgpack [missed" in capsys.readouterr().out
     page = (tmp_path / "2026-01-02-python3.11.md").read_text("utf-8")
+    assert "| level in use | avx2 |" in page
     assert "| 2 | gf8k, int keys | **1.50** | 0.55 | 0.42 | **missed** | msgpack | 3 us |" in page
     assert "| 5 | gf8k, int keys | **2.00** | 1.05 | 1.00 | **missed** | 2 KiB |" in page
     for name in ("2026-01-02-python3.11.svg", "2026-01-02-python3.11-summary.svg"):

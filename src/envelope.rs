@@ -344,7 +344,7 @@ impl Package {
                 Ok(())
             })?;
             if payloads.len() == MAX_PAYLOADS {
-                return Err(DecodeError::new(Reason::Envelope, walk.at()));
+                return Err(DecodeError::new(Reason::Payloads(MAX_PAYLOADS), walk.at()));
             }
             payloads.push(data);
             Ok(())

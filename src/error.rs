@@ -50,6 +50,8 @@ pub enum Reason {
     Json,
     /// The JSON is no envelope: no object, or one without headers.
     Envelope,
+    /// The frame has more payloads than so many, the most that are taken.
+    Payloads(usize),
 }
 
 /// The two kinds of value that hold others.
@@ -123,6 +125,7 @@ impl Reason {
             Self::Base64(_) => "base64",
             Self::Json => "json",
             Self::Envelope => "envelope",
+            Self::Payloads(_) => "payloads",
         }
     }
 }
@@ -191,6 +194,7 @@ impl fmt::Display for Reason {
             Self::Base64(fault) => write!(f, "{fault}"),
             Self::Json => f.write_str("the text is not JSON"),
             Self::Envelope => f.write_str("the frame is no envelope"),
+            Self::Payloads(most) => write!(f, "the frame has more than {most} payloads"),
         }
     }
 }

@@ -56,6 +56,13 @@ impl Level {
         *LEVEL
     }
 
+    /// Returns what `XYFAST_SIMD` says if that is the name of no level that this machine has.
+    pub fn unknown() -> Option<String> {
+        let wanted = std::env::var_os(VARIABLE)?;
+        let known = wanted.is_empty() || wanted == Self::detect().name();
+        (!known).then(|| wanted.to_string_lossy().into_owned())
+    }
+
     /// Returns every level that this machine has, the best one last.
     pub fn available() -> Vec<Self> {
         let kinds = [

@@ -134,6 +134,7 @@ def test_unsafe_code_is_opened_by_name_only() -> None:
         "py/make.rs",
         "py/pack/output.rs",
         "py/pack/packer.rs",
+        "py/pack/scalar.rs",
         "py/pack/walk.rs",
         "simd/neon.rs",
         "simd/neon/json.rs",

@@ -7,6 +7,7 @@ import binascii
 import pickle
 from array import array
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from xyfast.codec import base64
-from xyfast.errors import DecodeError
+from xyfast.errors import Base64Error, DecodeError
 
 DATA = st.binary(max_size=300)
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -41,7 +42,7 @@ def outcome(call: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
         result = call(*args)
     except Exception as error:
         kind = type(error)
-        if kind is base64.Base64Error:
+        if kind is Base64Error:
             kind = binascii.Error
         return kind, str(error)
     return type(result), result
@@ -100,10 +101,32 @@ def test_long_text_is_decoded_around_a_foreign_character(size: int, at: int, odd
 
 
 def test_the_error_is_binasciis_and_ours() -> None:
-    with pytest.raises(base64.Base64Error, match="Incorrect padding") as raised:
+    with pytest.raises(Base64Error, match="Incorrect padding") as raised:
         base64.b64decode("Zg=")
     assert isinstance(raised.value, binascii.Error)
     assert isinstance(raised.value, DecodeError)
     assert raised.value.reason == "base64"
     copy = pickle.loads(pickle.dumps(raised.value))
-    assert (type(copy), str(copy)) == (base64.Base64Error, "Incorrect padding")
+    assert (type(copy), str(copy), copy.offset) == (Base64Error, "Incorrect padding", 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "text", "offset"),
+    [
+        (base64.b64decode, "Zg", 2),
+        (base64.b64decode, "Zm9vZ\n", 6),
+        (base64.urlsafe_b64decode, b"-_", 2),
+        (base64.decodebytes, bytearray(b"Zg=\n"), 4),
+        (base64.b64decode, array("H", b"Zg"), 2),
+        (partial(base64.b64decode, validate=True), "Zm9v Zm9v", 4),
+        (partial(base64.b64decode, validate=True), memoryview(b"=Zm9vZm9"), 0),
+        (partial(base64.b64decode, validate=True), b"Zm9vZg", 6),
+        (partial(base64.b64decode, altchars="-_", validate=True), "Zm9v-_?_", 6),
+    ],
+)
+def test_the_error_says_where_the_fault_shows(
+    call: Callable[..., bytes], text: Any, offset: int
+) -> None:
+    with pytest.raises(Base64Error) as raised:
+        call(text)
+    assert (raised.value.reason, raised.value.offset) == ("base64", offset)

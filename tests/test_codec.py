@@ -8,6 +8,7 @@ import copy
 import datetime
 import doctest
 import gc
+import inspect
 import json
 import math
 import mmap
@@ -23,6 +24,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import xyfast
 from trees import (
     PAYLOADS,
     TREES,
@@ -33,7 +35,7 @@ from trees import (
     ours,
     wire,
 )
-from xyfast import _core, codec
+from xyfast import _core, codec, errors
 from xyfast.codec import (
     ExtType,
     Picker,
@@ -42,6 +44,7 @@ from xyfast.codec import (
     b64encode,
     decode,
     decrypt,
+    decrypt_many,
     packb,
     pick,
     unpackb,
@@ -67,6 +70,13 @@ def test_unpacks_what_it_packs(tree: Any) -> None:
 def test_the_depth_is_limited_as_asked() -> None:
     with pytest.raises(DecodeError):
         decode(b64encode(b"\x81\x01\x90"), max_depth=1)
+
+
+@pytest.mark.parametrize("depth", [-1, -(2**70), 2**64, 2**70])
+def test_a_depth_that_is_no_count_is_a_value_error_with_the_range(depth: int) -> None:
+    with pytest.raises(ValueError, match="max_depth must be within 0 and "):
+        decode("gQGhYQ==", max_depth=depth)
+    assert decode("gQGhYQ==", max_depth=sys.maxsize) == {"1": "a"}
 
 
 @pytest.mark.parametrize("level", [b"\x91", b"\x81\x01", b"\x81\x01\x91", b"\x81", b"\x82\x91"])
@@ -170,6 +180,21 @@ def test_a_timestamp_is_checked_and_frozen() -> None:
         Timestamp.from_bytes(b"12345")
     with pytest.raises(AttributeError):
         moment.seconds = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (ExtType, msgpack.ExtType),
+        (Timestamp, msgpack.Timestamp),
+        *(
+            (getattr(Timestamp, name), getattr(msgpack.Timestamp, name))
+            for name in ("from_bytes", "from_datetime", "from_unix", "from_unix_nano")
+        ),
+    ],
+)
+def test_parameters_have_the_names_that_msgpack_gives_them(ours: Any, theirs: Any) -> None:
+    assert [*inspect.signature(ours).parameters] == [*inspect.signature(theirs).parameters]
 
 
 # -- base64 ------------------------------------------------------------------------------
@@ -431,6 +456,23 @@ def test_payloads_may_be_bytes() -> None:
         assert pick(payload, ("1",)) == ("a",)
 
 
+def test_decrypt_takes_every_buffer_as_text_and_the_str_of_everything_else() -> None:
+    text = b"gQGhYQ=="
+    mapped = mmap.mmap(-1, len(text))
+    mapped[:] = text
+    strided = memoryview(b"".join(bytes([byte, 0]) for byte in text))[::2]
+    for payload in (bytearray(text), mapped, array.array("B", text), strided):
+        assert decrypt(payload) == '{"1": "a"}'
+        assert decrypt_many([payload]) == ['{"1": "a"}']
+
+    class Said:
+        def __str__(self) -> str:
+            return text.decode()
+
+    assert decrypt(Said()) == '{"1": "a"}'
+    mapped.close()
+
+
 def test_a_released_buffer_says_so() -> None:
     released = memoryview(b"gQGhYQ==")
     released.release()
@@ -448,9 +490,35 @@ def test_decode_takes_nothing_but_text(wrong: Any) -> None:
 
 
 def test_paths_are_several() -> None:
-    wrong: Any = "1.10"
+    for wrong in ("1", "1.10", 5, None):
+        paths: Any = wrong
+        with pytest.raises(
+            TypeError, match=f"paths must be an iterable of str, not {type(wrong).__name__}"
+        ):
+            pick("gQGhYQ==", paths)
+    wrong_path: Any = [1]
     with pytest.raises(TypeError):
-        pick("gQGhYQ==", wrong)
+        pick("gQGhYQ==", wrong_path)
+    assert pick("gQGhYQ==", iter(["1", "2"])) == ("a", None)
+    assert pick("gQGhYQ==", {"1": 0}) == ("a",)
+
+
+def test_one_import_serves_a_user_of_the_codec() -> None:
+    exceptions = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.CodecError | errors.UnpackException)
+    }
+    assert {name: getattr(codec, name) for name in exceptions} == exceptions
+    assert exceptions.keys() <= set(codec.__all__)
+    functions = {
+        name
+        for name in _core.__all__
+        if getattr(xyfast, name, None) is getattr(_core, name) and name in xyfast.__all__
+    }
+    assert functions <= set(codec.__all__)
+    for name in {*xyfast.__all__} & {*codec.__all__}:
+        assert getattr(xyfast, name) is getattr(codec, name)
 
 
 def test_no_error_repeats_the_message() -> None:

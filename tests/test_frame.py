@@ -182,9 +182,9 @@ def test_lone_surrogates_are_errors_like_any_other() -> None:
 
 def test_a_package_with_too_many_entries_is_refused() -> None:
     assert len(push(*[0] * 4096).payloads) == 4096
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError, match="the frame has more than 4096 payloads") as caught:
         push(*[0] * 4097)
-    assert caught.value.reason == "envelope"
+    assert caught.value.reason == "payloads"
 
 
 # -- the payloads alone -------------------------------------------------------------------
@@ -204,6 +204,30 @@ def test_decode_frame_returns_the_trees_or_the_first_error(vector: dict[str, Any
         assert type(caught.value) is type(error)
         assert str(caught.value) == f"{error} in payload {index}"
         assert (caught.value.reason, caught.value.offset) == (error.reason, error.offset)
+
+
+@pytest.mark.parametrize("vector", VALID, ids=by_name)
+def test_a_bad_payload_costs_its_neighbours_nothing_on_request(vector: dict[str, Any]) -> None:
+    payloads = parse_frame(vector["frame"]).payloads
+    answers = decode_frame(vector["frame"], return_exceptions=True)
+    assert len(answers) == len(payloads)
+    for index, (answer, payload) in enumerate(zip(answers, payloads, strict=True)):
+        if payload.error is None:
+            assert answer == payload.tree
+            continue
+        assert isinstance(answer, DecodeError)
+        assert (type(answer), answer.index) == (type(payload.error), index)
+        assert (answer.reason, answer.offset) == (payload.error.reason, payload.error.offset)
+
+
+def test_no_payload_answers_for_its_frame_or_for_what_ends_programs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(DecodeError):
+        decode_frame("{}", return_exceptions=True)
+    monkeypatch.setattr(json, "loads", raises(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        decode_frame(push('{"a": 1}').text, return_exceptions=True)
 
 
 @pytest.mark.parametrize("vector", INVALID, ids=by_name)

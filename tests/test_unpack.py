@@ -9,6 +9,7 @@ import pickle
 import struct
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -211,8 +212,12 @@ def test_a_false_length_allocates_nothing(lie: bytes) -> None:
 
 @pytest.mark.parametrize("wrong", ["\x01", None, 5, [1], object()])
 def test_unpackb_takes_nothing_but_buffers(wrong: Any) -> None:
-    with pytest.raises(TypeError):
-        unpackb(wrong)
+    words = f"expected a bytes-like object, not {type(wrong).__name__}"
+    for options in ({}, {"strict_map_key": False}, {"use_list": False}):
+        with pytest.raises(TypeError, match=words):
+            unpackb(wrong, **options)
+    with pytest.raises(TypeError, match=words):
+        codec.Unpacker().feed(wrong)
 
 
 def test_errors_of_data_know_reason_and_place_and_the_class_of_msgpack() -> None:
@@ -278,6 +283,14 @@ def test_an_option_that_makes_no_sense_is_refused(
         msgpack.unpackb(b"\x90", **options)
     with pytest.raises(error):
         unpackb(b"\x90", **options)
+
+
+def test_an_unknown_option_is_refused_by_the_name_of_what_was_called() -> None:
+    wrong: Any = {"foo": 1}
+    for call, name in ((partial(unpackb, b"\x90"), "unpackb"), (codec.Unpacker, "Unpacker")):
+        words = rf"{name}\(\) got an unexpected keyword argument 'foo'"
+        with pytest.raises(TypeError, match=words):
+            call(**wrong)
 
 
 def test_options_are_as_true_as_they_look() -> None:

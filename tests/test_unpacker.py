@@ -251,7 +251,7 @@ def test_what_the_file_raises_loses_nothing() -> None:
 
 
 def test_a_length_or_depth_that_is_not_taken_is_refused_before_its_value_is_there() -> None:
-    for head, options in (
+    for head, limit in (
         (b"\xdb\x00\x01\x00\x00", {"max_str_len": 100}),
         (b"\xc6\x00\x01\x00\x00", {"max_bin_len": 100}),
         (b"\xc9\x00\x01\x00\x00", {"max_ext_len": 100}),
@@ -259,9 +259,11 @@ def test_a_length_or_depth_that_is_not_taken_is_refused_before_its_value_is_ther
         (b"\xdf\x00\x01\x00\x00", {"max_map_len": 100}),
         (b"\xdf\x00\x00\x00\x06", {"max_buffer_size": 10}),
         (b"\xdb\x00\x00\x00\x0b", {"max_buffer_size": 10}),
+        (b"\xc6\x00\x00\x00\x0b", {"max_buffer_size": 10}),
     ):
-        with pytest.raises(DecodeError) as raised:
-            fed(head, **options).unpack()
+        [option] = limit
+        with pytest.raises(DecodeError, match=f"a length exceeds {option} at byte 0") as raised:
+            fed(head, **limit).unpack()
         assert raised.value.reason == "length"
     with pytest.raises(StackError):
         fed(b"\x91" * 1025).unpack()

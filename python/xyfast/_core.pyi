@@ -34,6 +34,7 @@ __all__ = [
     "parse_frame",
     "pick",
     "read_payload",
+    "simd",
     "unpackb",
 ]
 
@@ -42,6 +43,9 @@ build_profile: Final[str]
 
 Timings of a debug build mean nothing.
 """
+
+simd: Final[str]
+"""The level of vector instructions in use: ``"scalar"``, ``"sse4.1"``, ``"avx2"``, ``"neon"``."""
 
 @type_check_only
 class _Readable(Protocol):
@@ -52,10 +56,10 @@ def decrypt(payload: object, /) -> str:
 
     The base64 text is decoded forgivingly, one MessagePack value is read from it, and a
     map becomes JSON text as ``json.dumps(value, ensure_ascii=False)`` writes it; any other
-    value becomes its ``str()``. Payloads of type bytes, bytearray or memoryview are taken
-    as ASCII text, those of any other type as their ``str()``. All this, errors included, was
-    observed on zhinianboke/xianyu-auto-reply:utils/xianyu_utils.py at 21cde1a; only bytes are
-    taken there by their repr.
+    value becomes its ``str()``. Payloads that are bytes-like are taken as ASCII text, those
+    of any other type as their ``str()``. All this, errors included, was observed on
+    zhinianboke/xianyu-auto-reply:utils/xianyu_utils.py at 21cde1a; only what is bytes-like is
+    taken there by its repr.
 
     Raises `DecryptError`, a ValueError whose text starts with ``解密失败: ``, with
     ``reason`` and ``offset``; and what the ``str()`` of a payload raises.
@@ -73,7 +77,7 @@ def decode(payload: str | Buffer, /, *, max_depth: int = 512) -> dict[str, Any]:
 
     Raises `DecodeError` if the payload cannot be decoded, holds something else than a map,
     or nests maps and lists more than ``max_depth`` deep; TypeError if it is neither str nor
-    bytes-like.
+    bytes-like; ValueError if ``max_depth`` is negative or beyond 64 bits.
 
     >>> decode("gQGhYQ==")
     {'1': 'a'}
@@ -306,31 +310,32 @@ class Packer:
         def __buffer__(self, flags: int, /) -> memoryview: ...
         def __release_buffer__(self, view: memoryview, /) -> None: ...
 
-    def pack(self, obj: object, /) -> Any:
+    def pack(self, obj: object) -> Any:
         """Pack a value; the result is bytes with ``autoreset``, else None.
 
         Raises what `packb` raises. What was gathered before is dropped then.
         """
-    def pack_array_header(self, size: int, /) -> Any:
+    def pack_array_header(self, size: int) -> Any:
         """Pack the head of a list; the caller packs as many values after it.
 
         Raises ValueError for a size that is negative or above 2**32 - 1.
         """
-    def pack_map_header(self, size: int, /) -> Any:
+    def pack_map_header(self, size: int) -> Any:
         """Pack the head of a map; the caller packs as many keys and values after it.
 
         Raises ValueError for a size that is negative or above 2**32 - 1.
         """
-    def pack_map_pairs(self, pairs: Iterable[tuple[Any, Any]], /) -> Any:
+    def pack_map_pairs(self, pairs: Iterable[tuple[Any, Any]]) -> Any:
         """Pack pairs of keys and values as a map.
 
         Raises what `packb` raises, and ValueError for what is no pair. What was gathered
         before stays.
         """
-    def pack_ext_type(self, typecode: int, data: builtins.bytes | bytearray, /) -> Any:
+    def pack_ext_type(self, typecode: int, data: builtins.bytes | bytearray | str) -> Any:
         """Pack the data of an extension type of any code from -128 to 127.
 
-        Raises OverflowError for other codes, TypeError for other data.
+        A str is taken as its ASCII text. Raises OverflowError for other codes, TypeError
+        for other data, `EncodeError` for a str that is not ASCII.
         """
     def bytes(self) -> builtins.bytes:
         """Return what was gathered."""
@@ -375,7 +380,7 @@ def b2a_base64(data: object, /) -> bytes | None:
     Returns None for what is not bytes-like and in one piece.
     """
 
-def pick(payload: str | Buffer, paths: Sequence[str], /) -> tuple[Any, ...]:
+def pick(payload: str | Buffer, paths: Iterable[str], /) -> tuple[Any, ...]:
     """Return the values at some paths of a payload, without building the rest.
 
     A path names the keys from the top, spelled as `decode` spells them, with dots between
@@ -518,7 +523,10 @@ class Frame:
     def body(self) -> str | None:
         """The body as JSON text; None if there is none, or null."""
 
-def decode_frame(frame: str | Buffer, /) -> list[dict[str, Any]]:
+@overload
+def decode_frame(
+    frame: str | Buffer, /, *, return_exceptions: Literal[False] = False
+) -> list[dict[str, Any]]:
     """Return the payloads of a frame's text, each as `decode` returns it.
 
     They stand in ``body.syncPushPackage.data``, each as ``data`` of an entry, where all
@@ -526,21 +534,28 @@ def decode_frame(frame: str | Buffer, /) -> list[dict[str, Any]]:
     21cde1a). A payload may also be a JSON object, as it is or in base64. A frame without
     payloads gives an empty list.
 
-    Raises `DecodeError`: for the frame with reason ``"json"``, ``"depth"``, ``"envelope"`` or
-    ``"utf8"``, its offset counting bytes of the text; for the first payload that is missing,
-    bad or no map with its ``index`` in the list. Raises TypeError for a frame that is neither
-    str nor bytes-like.
+    Raises `DecodeError`: for the frame with reason ``"json"``, ``"depth"``, ``"envelope"``,
+    ``"payloads"`` or ``"utf8"``, its offset counting bytes of the text; for the first payload
+    that is missing, bad or no map with its ``index`` in the list. Raises TypeError for a frame
+    that is neither str nor bytes-like.
+
+    With ``return_exceptions=True`` the exceptions of payloads stand in the list instead, in
+    the places of their payloads; those for the frame are raised.
 
     >>> package = '{"data":[{"data":"gQGhYQ=="}]}'
     >>> decode_frame('{"headers":{},"body":{"syncPushPackage":' + package + '}}')
     [{'1': 'a'}]
     """
 
+@overload
+def decode_frame(
+    frame: str | Buffer, /, *, return_exceptions: bool
+) -> list[dict[str, Any] | Exception]: ...
 def parse_frame(text: str, /) -> Frame:
     """Read one frame's text.
 
-    Raises `DecodeError` with reason ``"json"``, ``"depth"`` or ``"envelope"``; its offset
-    counts the bytes of the text in UTF-8.
+    Raises `DecodeError` with reason ``"json"``, ``"depth"``, ``"envelope"`` or ``"payloads"``;
+    its offset counts the bytes of the text in UTF-8.
     """
 
 def read_payload(text: str, /) -> Payload:
@@ -593,7 +608,7 @@ class Invalid:
         """The link."""
     @property
     def reason(self) -> str:
-        """``"json"``, ``"depth"``, ``"envelope"`` or ``"utf8"``."""
+        """``"json"``, ``"depth"``, ``"envelope"``, ``"payloads"`` or ``"utf8"``."""
     @property
     def offset(self) -> int:
         """The byte of the frame at which that shows."""

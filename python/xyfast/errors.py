@@ -5,6 +5,7 @@
     XyfastError
     ├── CodecError (ValueError)
     │   ├── DecodeError               bytes are not what they should be; says where
+    │   │   ├── Base64Error           the same from codec.base64 (binascii.Error)
     │   │   ├── DecryptError          the same from decrypt(), with the text users know
     │   │   ├── ExtraData             one value was read, bytes are left
     │   │   ├── FormatError           a byte that starts no value (UnpackException)
@@ -34,9 +35,11 @@ Cookies, tokens and message texts are never part of a message or attribute here.
 
 from __future__ import annotations
 
+import binascii
 from typing import Any
 
 __all__ = [
+    "Base64Error",
     "BufferFull",
     "CodecError",
     "ConfigError",
@@ -95,6 +98,13 @@ class DecodeError(CodecError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.args[0], self.reason, self.offset), {"index": self.index}
+
+
+class Base64Error(DecodeError, binascii.Error):
+    """Text is not base64; the message is that of ``binascii``."""
+
+    def __init__(self, message: str, reason: str = "base64", offset: int = 0) -> None:
+        super().__init__(message, reason, offset)
 
 
 class DecryptError(DecodeError):

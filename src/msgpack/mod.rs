@@ -5,6 +5,8 @@
 //! All sinks share the walk, so they refuse the same inputs. A [`scan`] finds the end of a
 //! value that comes in pieces.
 
+mod first_error;
+mod head;
 pub mod json;
 pub(crate) mod marker;
 pub mod pick;

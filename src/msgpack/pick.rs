@@ -4,7 +4,8 @@ use std::mem;
 
 use smallvec::{smallvec, SmallVec};
 
-use super::reader::{read, Head, Options, Reader, Take, INLINE};
+use super::head::{Head, Reader, Take};
+use super::reader::{read, Options, INLINE};
 use super::sink::{Scalar, Sink};
 use crate::error::{Container, DecodeError};
 
@@ -187,8 +188,7 @@ where
                             max_depth: OPTIONS.max_depth - outer.len() - 1,
                             ..OPTIONS
                         };
-                        let (value, len) =
-                            read(reader.rest(), inside, sink).map_err(|_| Unclear)?;
+                        let (value, len) = read(reader.rest, inside, sink).map_err(|_| Unclear)?;
                         for &other in others {
                             found[other] = Some(value.clone());
                         }

@@ -7,39 +7,54 @@ use crate::error::{Container, DecodeError, Reason};
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of a string.
-    pub str: usize,
+    pub str: Limit,
     /// Bytes of a value of type bin.
-    pub bin: usize,
+    pub bin: Limit,
     /// Items of a list.
-    pub array: usize,
+    pub array: Limit,
     /// Entries of a map.
-    pub map: usize,
+    pub map: Limit,
     /// Bytes of the data of an extension type.
-    pub ext: usize,
+    pub ext: Limit,
+}
+
+/// The greatest length that is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// The length.
+    pub len: usize,
+    /// The option that says so.
+    pub option: &'static str,
 }
 
 impl Limits {
     /// Whatever a head can say.
-    pub const NONE: Self = Self {
-        str: usize::MAX,
-        bin: usize::MAX,
-        array: usize::MAX,
-        map: usize::MAX,
-        ext: usize::MAX,
+    pub const NONE: Self = {
+        const NONE: Limit = Limit {
+            len: usize::MAX,
+            option: "",
+        };
+        Self {
+            str: NONE,
+            bin: NONE,
+            array: NONE,
+            map: NONE,
+            ext: NONE,
+        }
     };
 
-    /// Returns the name of the limit that is below a length, if one is.
+    /// Returns the option that allows less than a length, if one does.
     #[inline(always)]
     fn exceeded(&self, head: Head) -> Option<&'static str> {
-        let (limit, name) = match head.kind {
+        let limit = match head.kind {
             Kind::Plain => return None,
-            Kind::Str => (self.str, "max_str_len"),
-            Kind::Bin => (self.bin, "max_bin_len"),
-            Kind::Holds(Container::List) => (self.array, "max_array_len"),
-            Kind::Holds(Container::Map) => (self.map, "max_map_len"),
-            Kind::Ext => (self.ext, "max_ext_len"),
+            Kind::Str => &self.str,
+            Kind::Bin => &self.bin,
+            Kind::Holds(Container::List) => &self.array,
+            Kind::Holds(Container::Map) => &self.map,
+            Kind::Ext => &self.ext,
         };
-        (head.len > limit).then_some(name)
+        (head.len > limit.len).then_some(limit.option)
     }
 }
 
@@ -103,8 +118,8 @@ impl Scan {
                     self.outer.push(self.left);
                     self.left = head.values();
                 }
-                if let Some(name) = limits.exceeded(head) {
-                    return Err(self.error(Reason::Length(name)));
+                if let Some(option) = limits.exceeded(head) {
+                    return Err(self.error(Reason::Length(option)));
                 }
                 self.at = self.at.saturating_add(head.size + head.body());
             }

@@ -6,12 +6,12 @@
 
 use std::ops::Range;
 
-use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList};
 
 use super::codec::{checked, decoded, decrypted};
-use super::errors::at_payload;
+use super::errors::in_place;
 use super::input::Input;
 use super::object::named;
 use crate::msgpack::DEFAULT_DEPTH;
@@ -90,13 +90,7 @@ impl<'py> Steps<'py> {
                 let answer = made.map_or_else(|| (self.single)(py, input?.as_bytes()?), Ok);
                 answers.append(match answer {
                     Ok(answer) => answer,
-                    Err(error) => {
-                        let error = at_payload(py, answers.len(), error);
-                        if !return_exceptions || !error.is_instance_of::<PyException>(py) {
-                            return Err(error);
-                        }
-                        error.into_value(py).into_bound(py).into_any()
-                    }
+                    Err(error) => in_place(py, answers.len(), error, return_exceptions)?,
                 })?;
             }
             py.check_signals()?;

@@ -1,10 +1,11 @@
 //! Decoding: take the argument, call, map the error.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::errors::Failure;
-use super::input::Input;
+use super::input::{within, Input};
 use super::make;
 use super::object::{named, Keys, Objects};
 use crate::msgpack::{json, read, Options, DEFAULT_DEPTH};
@@ -57,11 +58,18 @@ pub(crate) fn checked<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, Py
 
 /// Decode a payload into a dict with str keys.
 #[pyfunction]
-#[pyo3(signature = (payload, /, *, max_depth = 512))]
+#[pyo3(
+    signature = (payload, /, *, max_depth = Some(DEFAULT_DEPTH)),
+    text_signature = "(payload, /, *, max_depth=512)"
+)]
 pub(crate) fn decode<'py>(
     payload: &Bound<'py, PyAny>,
-    max_depth: usize,
+    #[pyo3(from_py_with = within)] max_depth: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let max_depth = max_depth.ok_or_else(|| {
+        let words = format!("max_depth must be within 0 and {}", usize::MAX);
+        PyValueError::new_err(words)
+    })?;
     decoded(payload.py(), Input::text(payload)?.as_bytes()?, max_depth)
 }
 
@@ -75,5 +83,5 @@ pub(crate) fn decoded<'py>(
 }
 
 pub(crate) fn decode_plain<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    decode(payload, DEFAULT_DEPTH)
+    decode(payload, Some(DEFAULT_DEPTH))
 }

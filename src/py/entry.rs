@@ -59,7 +59,7 @@ struct Entry(
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     front(module, "decrypt", entry!(codec::decrypt_plain))?;
     front(module, "decode", entry!(codec::decode_plain))?;
-    front(module, "decode_frame", entry!(frame::decode_frame))?;
+    front(module, "decode_frame", entry!(frame::decode_frame_plain))?;
     front(module, "packb", entry!(packed))?;
     front(
         module,

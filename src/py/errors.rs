@@ -1,6 +1,6 @@
 //! Exceptions are written once, in Python, and borrowed here.
 
-use pyo3::exceptions::PyRecursionError;
+use pyo3::exceptions::{PyException, PyRecursionError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -57,11 +57,26 @@ impl From<DecodeError> for PyErr {
 }
 
 /// Says in an error which payload is meant.
-pub(crate) fn at_payload(py: Python<'_>, index: usize, error: PyErr) -> PyErr {
+fn at_payload(py: Python<'_>, index: usize, error: PyErr) -> PyErr {
     match error.value(py).setattr(intern!(py, "index"), index) {
         Ok(()) => error,
         Err(other) => other,
     }
+}
+
+/// Puts the exception of a payload where its answer would stand, or raises it: one that ends
+/// programs always.
+pub(crate) fn in_place<'py>(
+    py: Python<'py>,
+    index: usize,
+    error: PyErr,
+    return_exceptions: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let error = at_payload(py, index, error);
+    if !return_exceptions || !error.is_instance_of::<PyException>(py) {
+        return Err(error);
+    }
+    Ok(error.into_value(py).into_bound(py).into_any())
 }
 
 /// What can happen while Python objects are built: the input is wrong, or Python raised.

@@ -9,7 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 use smallvec::SmallVec;
 
-use super::errors::{at_payload, raised};
+use super::errors::{in_place, raised};
 use super::input::Input;
 use super::object::{named, Keys, Objects};
 use crate::base64;
@@ -260,8 +260,11 @@ impl Frame {
 
 /// Return the payloads of a frame as dicts.
 #[pyfunction]
-#[pyo3(signature = (frame, /))]
-pub(super) fn decode_frame<'py>(frame: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+#[pyo3(signature = (frame, /, *, return_exceptions = false))]
+pub(super) fn decode_frame<'py>(
+    frame: &Bound<'py, PyAny>,
+    return_exceptions: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = frame.py();
     let input = Input::text(frame)?;
     let envelope = Envelope::parse(input.as_str()?)?;
@@ -269,10 +272,14 @@ pub(super) fn decode_frame<'py>(frame: &Bound<'py, PyAny>) -> PyResult<Bound<'py
         let text = envelope.payload(index);
         let tree = tree(py, text.as_deref()).map_err(|(_, error)| error);
         tree.and_then(only_dict)
-            .map_err(|error| at_payload(py, index, error))
+            .or_else(|error| in_place(py, index, error, return_exceptions))
     });
     let trees: SmallVec<[_; 4]> = trees.collect::<PyResult<_>>()?;
     Ok(PyList::new(py, trees)?.into_any())
+}
+
+pub(super) fn decode_frame_plain<'py>(frame: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    decode_frame(frame, false)
 }
 
 /// Refuses the tree of a payload that is no map.

@@ -20,34 +20,28 @@ impl<'py> Input<'py> {
         if let Ok(bytes) = object.cast::<PyBytes>() {
             return Ok(bytes.clone());
         }
-        let copy = PyMemoryView::from(object)?.call_method0("tobytes")?;
-        Ok(copy.cast_into()?)
+        let view = PyMemoryView::from(object)
+            .map_err(|error| expected("a bytes-like object", object, error))?;
+        Ok(view.call_method0("tobytes")?.cast_into()?)
     }
 
     /// Takes `str`, or an object with the buffer protocol as ASCII text.
     pub(crate) fn text(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         match object.cast::<PyString>() {
             Ok(text) => Self::from_str(text),
-            Err(_) => Self::buffer(object).map(Self::Bytes).map_err(|error| {
-                // A buffer that cannot be read now, such as a released one, says so itself.
-                if !error.is_instance_of::<PyTypeError>(object.py()) {
-                    return error;
-                }
-                let name = object.get_type().name();
-                PyTypeError::new_err(match name {
-                    Ok(name) => format!("expected str or a bytes-like object, not {name}"),
-                    Err(_) => "expected str or a bytes-like object".to_owned(),
-                })
-            }),
+            Err(_) => Self::buffer(object)
+                .map(Self::Bytes)
+                .map_err(|error| expected("str or a bytes-like object", object, error)),
         }
     }
 
     /// Takes what `decrypt` takes: text as above, and of everything else its `str()`.
     pub(crate) fn payload(object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if Self::is_text(object) {
-            Self::text(object)
-        } else {
-            Self::from_str(&object.str()?)
+        match Self::text(object) {
+            Err(error) if error.is_instance_of::<PyTypeError>(object.py()) => {
+                Self::from_str(&object.str()?)
+            }
+            input => input,
         }
     }
 
@@ -82,6 +76,18 @@ impl<'py> Input<'py> {
         let bytes = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
         Ok(Self::Bytes(bytes.cast_into()?))
     }
+}
+
+/// Words the refusal of an argument of another type; other errors, such as that of a buffer
+/// that was released, speak for themselves.
+pub(crate) fn expected(what: &str, object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyTypeError>(object.py()) {
+        return error;
+    }
+    PyTypeError::new_err(match object.get_type().name() {
+        Ok(name) => format!("expected {what}, not {name}"),
+        Err(_) => format!("expected {what}"),
+    })
 }
 
 /// Takes a float; one that is too large becomes a NaN, which no range holds.

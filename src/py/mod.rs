@@ -22,8 +22,12 @@ mod stream;
 mod unpack;
 mod unpacker;
 
-use pyo3::exceptions::PyImportError;
+use std::ffi::CString;
+
+use pyo3::exceptions::{PyImportError, PyRuntimeWarning};
 use pyo3::prelude::*;
+
+use crate::simd::Level;
 
 /// Refuses interpreters other than the main one: types and exceptions that are looked up
 /// once would be shared by all of them.
@@ -42,6 +46,18 @@ fn check_interpreter(py: Python<'_>) -> PyResult<()> {
     ))
 }
 
+/// Chooses the level of vector instructions, before threads could wait for each other to do it.
+fn choose_level(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let (py, level) = (module.py(), Level::detect().name());
+    module.add("simd", level)?;
+    if let Some(unknown) = Level::unknown() {
+        let words = format!("XYFAST_SIMD={unknown} is no level of this machine; {level} is used");
+        let category = py.get_type::<PyRuntimeWarning>();
+        PyErr::warn(py, &category, &CString::new(words)?, 1)?;
+    }
+    Ok(())
+}
+
 #[pyo3::pymodule]
 mod _core {
     use pyo3::prelude::*;
@@ -50,6 +66,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::check_interpreter(module.py())?;
         super::errors::raised::find(module.py())?;
+        super::choose_level(module)?;
         super::entry::install(module)
     }
 

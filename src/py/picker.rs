@@ -2,8 +2,9 @@
 
 use std::hash::{Hash, Hasher};
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::entry::Call;
 use super::input::Input;
@@ -117,7 +118,23 @@ fn follow<'py>(tree: &Bound<'py, PyAny>, path: &str) -> PyResult<Option<Bound<'p
 #[pyo3(signature = (payload, paths, /))]
 pub(super) fn pick<'py>(
     payload: &Bound<'py, PyAny>,
-    paths: Vec<String>,
+    #[pyo3(from_py_with = several)] paths: Vec<String>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     Picker::new(paths).pick(payload)
+}
+
+/// Takes several paths; a str would be one for each of its characters.
+fn several(paths: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    let refused = |object: &Bound<'_, PyAny>| {
+        let name = object.get_type().name()?;
+        let words = format!("paths must be an iterable of str, not {name}");
+        Err(PyTypeError::new_err(words))
+    };
+    if paths.is_instance_of::<PyString>() {
+        return refused(paths);
+    }
+    let Ok(paths) = paths.try_iter() else {
+        return refused(paths);
+    };
+    paths.map(|path| path?.extract()).collect()
 }

@@ -9,7 +9,7 @@ use super::errors::{raised, Failure};
 use super::hooks::Hooked;
 use super::input::Input;
 use super::object::{ext_type, Keys, Objects};
-use crate::msgpack::scan::{Limits, Scan};
+use crate::msgpack::scan::{Limit, Limits, Scan};
 use crate::msgpack::{read, Options};
 
 /// How deeply lists and maps may be nested, as in msgpack.
@@ -30,7 +30,7 @@ pub(crate) fn unpackb<'py>(
     let py = packed.py();
     let buffer = Input::buffer(packed)?;
     let data = buffer.as_bytes();
-    let choices = Choices::new(py, options)?;
+    let choices = Choices::new(py, options, "unpackb")?;
     if choices.lengths != Lengths::default() {
         Scan::new(MAX_DEPTH).advance(data, &choices.lengths.limits(usize::MAX))?;
     }
@@ -131,14 +131,22 @@ pub(crate) struct Lengths {
 }
 
 impl Lengths {
-    /// Returns the limits for so many bytes of data.
-    pub(crate) fn limits(&self, size: usize) -> Limits {
+    /// Returns the limits for a buffer of so many bytes.
+    pub(crate) fn limits(&self, max_buffer_size: usize) -> Limits {
+        // A value inside takes at least a byte, so that an entry of a map takes two.
+        let limit = |chosen: Option<usize>, option, least| match chosen {
+            Some(len) => Limit { len, option },
+            None => Limit {
+                len: max_buffer_size / least,
+                option: "max_buffer_size",
+            },
+        };
         Limits {
-            str: self.str.unwrap_or(size),
-            bin: self.bin.unwrap_or(size),
-            array: self.array.unwrap_or(size),
-            map: self.map.unwrap_or(size / 2),
-            ext: self.ext.unwrap_or(size),
+            str: limit(self.str, "max_str_len", 1),
+            bin: limit(self.bin, "max_bin_len", 1),
+            array: limit(self.array, "max_array_len", 1),
+            map: limit(self.map, "max_map_len", 2),
+            ext: limit(self.ext, "max_ext_len", 1),
         }
     }
 }
@@ -161,11 +169,16 @@ impl Default for Choices {
 }
 
 impl Choices {
-    pub(crate) fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+    /// Takes the options of a function of this name.
+    pub(crate) fn new(
+        py: Python<'_>,
+        options: Option<&Bound<'_, PyDict>>,
+        function: &str,
+    ) -> PyResult<Self> {
         let mut choices = Self::default();
         for (name, value) in options.into_iter().flatten() {
             let name = name.cast_into::<PyString>()?;
-            choices.set(name.to_str()?, &value)?;
+            choices.set(name.to_str()?, &value, function)?;
         }
         if choices.object_hook.is_some() && choices.object_pairs_hook.is_some() {
             return Err(PyTypeError::new_err(
@@ -179,7 +192,7 @@ impl Choices {
         Ok(choices)
     }
 
-    fn set(&mut self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn set(&mut self, name: &str, value: &Bound<'_, PyAny>, function: &str) -> PyResult<()> {
         match name {
             "use_list" => self.use_list = value.is_truthy()?,
             "raw" => self.raw = value.is_truthy()?,
@@ -209,7 +222,7 @@ impl Choices {
             "max_ext_len" => self.lengths.ext = length(name, value)?,
             _ => {
                 return Err(PyTypeError::new_err(format!(
-                    "got an unexpected keyword argument '{name}'"
+                    "{function}() got an unexpected keyword argument '{name}'"
                 )))
             }
         }

@@ -51,7 +51,7 @@ max_array_len=-1, max_map_len=-1, max_ext_len=-1)"
         max_buffer_size: usize,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
-        let choices = Choices::new(py, options)?;
+        let choices = Choices::new(py, options, "Unpacker")?;
         let new = Stream::new(file_like, read_size, max_buffer_size, choices)?;
         self.work(|stream| {
             *stream = new;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use xyfast::error::{DecodeError, Reason};
-use xyfast::msgpack::scan::{Limits, Scan};
+use xyfast::msgpack::scan::{Limit, Limits, Scan};
 use xyfast::msgpack::{read, Options, Tree, DEFAULT_DEPTH};
 
 use crate::generate::{tree, wild};
@@ -67,12 +67,13 @@ proptest! {
 
 #[test]
 fn every_limit_refuses_its_kind_by_the_head_alone() {
+    let limit = |option| Limit { len: 3, option };
     let limits = Limits {
-        str: 3,
-        bin: 3,
-        array: 3,
-        map: 3,
-        ext: 3,
+        str: limit("max_str_len"),
+        bin: limit("max_bin_len"),
+        array: limit("max_array_len"),
+        map: limit("max_map_len"),
+        ext: limit("max_ext_len"),
     };
     for (name, heads) in [
         (

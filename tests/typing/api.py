@@ -39,6 +39,10 @@ assert_type(xyfast.pick("ggGhYQ==", ["1.10.reminderContent"]), tuple[Any, ...])
 assert_type(codec.Picker("1.2")(b"ggGhYQ=="), tuple[Any, ...])
 assert_type(codec.Picker("1.2").paths, tuple[str, ...])
 assert_type(codec.decode_frame('{"headers":{}}'), list[dict[str, Any]])
+assert_type(
+    codec.decode_frame(b'{"headers":{}}', return_exceptions=True),
+    list[dict[str, Any] | Exception],
+)
 assert_type(xyfast.packb({"a": [1, None]}), bytes)
 assert_type(xyfast.b64encode(memoryview(b"a")), str)
 assert_type(msgpack.unpackb(b"\x80", object_hook=dict, timestamp=3), Any)

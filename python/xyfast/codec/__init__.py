@@ -9,6 +9,7 @@ docs/msgpack.md what differs from msgpack.
 from __future__ import annotations
 
 from xyfast._core import (
+    DedupCache,
     Packer,
     Picker,
     Unpacker,
@@ -37,23 +38,46 @@ from xyfast.codec.exceptions import (
 )
 from xyfast.codec.ext import ExtType, Timestamp
 from xyfast.codec.files import pack, unpack
+from xyfast.errors import (
+    Base64Error,
+    CodecError,
+    DecodeError,
+    DecryptError,
+    EncodeError,
+    LoneSurrogate,
+    OutOfRange,
+    TextError,
+    UnhashableKey,
+    UnsupportedType,
+)
 
 __all__ = [
+    "Base64Error",
     "BufferFull",
+    "CodecError",
+    "DecodeError",
+    "DecryptError",
+    "DedupCache",
+    "EncodeError",
     "ExtType",
     "ExtraData",
     "FormatError",
+    "LoneSurrogate",
     "OutOfData",
+    "OutOfRange",
     "PackException",
     "PackOverflowError",
     "PackValueError",
     "Packer",
     "Picker",
     "StackError",
+    "TextError",
     "Timestamp",
+    "UnhashableKey",
     "UnpackException",
     "UnpackValueError",
     "Unpacker",
+    "UnsupportedType",
     "b64decode",
     "b64encode",
     "decode",

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xyfast._core import a2b_base64, b2a_base64
-from xyfast.errors import DecodeError
+from xyfast._core import b64decode as _strictly
+from xyfast.errors import Base64Error, DecodeError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -31,13 +32,6 @@ __all__ = [
 
 _TO_URLSAFE = bytes.maketrans(b"+/", b"-_")
 _LINE = 76
-
-
-class Base64Error(DecodeError, binascii.Error):
-    """Text is not base64; the message is that of ``binascii``."""
-
-    def __init__(self, message: str, reason: str = "base64", offset: int = 0) -> None:
-        super().__init__(message, reason, offset)
 
 
 # Whatever is not plain success is left to the standard library, which knows what to answer.
@@ -66,7 +60,8 @@ def b64decode(
     try:
         return base64.b64decode(s, altchars, validate)
     except binascii.Error as error:
-        raise Base64Error(str(error)) from None
+        offset = _fault(text) if validate else _size(s)
+        raise Base64Error(str(error), offset=offset) from None
 
 
 def standard_b64encode(s: Buffer) -> bytes:
@@ -106,7 +101,21 @@ def decodebytes(s: Buffer) -> bytes:
     try:
         return base64.decodebytes(s)
     except binascii.Error as error:
-        raise Base64Error(str(error)) from None
+        raise Base64Error(str(error), offset=_size(s)) from None
+
+
+def _fault(text: Any) -> int:
+    """Return where text is no base64; 0 if nothing is known of it."""
+    try:
+        _strictly(text or b"")
+    except DecodeError as error:
+        return error.offset
+    return 0
+
+
+def _size(text: str | Buffer) -> int:
+    """Return the end of a text, where it shows that a group is not whole."""
+    return len(text) if isinstance(text, str) else memoryview(text).nbytes
 
 
 def _translated(s: object, altchars: object) -> bytes | bytearray | None:

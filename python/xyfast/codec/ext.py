@@ -59,16 +59,16 @@ class Timestamp:
         return hash(f"{self.seconds:d}.{self.nanoseconds:d}")
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Timestamp:
+    def from_bytes(cls, b: bytes) -> Timestamp:
         """Read the data of extension type -1: 4, 8 or 12 bytes."""
-        if len(data) == 4:
-            return cls(int.from_bytes(data, "big"))
-        if len(data) == 8:
-            both = int.from_bytes(data, "big")
+        if len(b) == 4:
+            return cls(int.from_bytes(b, "big"))
+        if len(b) == 8:
+            both = int.from_bytes(b, "big")
             return cls(both & (1 << 34) - 1, both >> 34)
-        if len(data) == 12:
-            seconds = int.from_bytes(data[4:], "big", signed=True)
-            return cls(seconds, int.from_bytes(data[:4], "big"))
+        if len(b) == 12:
+            seconds = int.from_bytes(b[4:], "big", signed=True)
+            return cls(seconds, int.from_bytes(b[:4], "big"))
         raise ValueError("a timestamp has 4, 8 or 12 bytes")
 
     def to_bytes(self) -> bytes:
@@ -80,28 +80,28 @@ class Timestamp:
         return self.nanoseconds.to_bytes(4, "big") + self.seconds.to_bytes(8, "big", signed=True)
 
     @classmethod
-    def from_unix(cls, seconds: float) -> Timestamp:
+    def from_unix(cls, unix_sec: float) -> Timestamp:
         """Take seconds since 1970 with a fraction."""
-        whole = math.floor(seconds)
-        return cls.from_unix_nano(whole * _NANO + int((seconds - whole) * _NANO))
+        whole = math.floor(unix_sec)
+        return cls.from_unix_nano(whole * _NANO + int((unix_sec - whole) * _NANO))
 
     def to_unix(self) -> float:
         """Return the seconds since 1970 with a fraction, as exactly as a float can."""
         return self.seconds + self.nanoseconds / _NANO
 
     @classmethod
-    def from_unix_nano(cls, nanoseconds: int) -> Timestamp:
+    def from_unix_nano(cls, unix_ns: int) -> Timestamp:
         """Take nanoseconds since 1970."""
-        return cls(*divmod(nanoseconds, _NANO))
+        return cls(*divmod(unix_ns, _NANO))
 
     def to_unix_nano(self) -> int:
         """Return the nanoseconds since 1970."""
         return self.seconds * _NANO + self.nanoseconds
 
     @classmethod
-    def from_datetime(cls, moment: datetime.datetime) -> Timestamp:
+    def from_datetime(cls, dt: datetime.datetime) -> Timestamp:
         """Take a datetime; a naive one means local time."""
-        since = moment.astimezone(datetime.timezone.utc) - _EPOCH
+        since = dt.astimezone(datetime.timezone.utc) - _EPOCH
         return cls(since.days * 86400 + since.seconds, since.microseconds * 1000)
 
     def to_datetime(self) -> datetime.datetime:

@@ -3,6 +3,7 @@
 mod other;
 mod output;
 mod packer;
+mod scalar;
 mod walk;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};

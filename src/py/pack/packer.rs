@@ -10,10 +10,10 @@ use pyo3::exceptions::{PyBufferError, PyMemoryError, PyValueError};
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString, PyTuple};
 
 use super::other::ext_data;
-use super::{flat, walk, Flag, Hook, Options};
+use super::{flat, refused, walk, Flag, Hook, Options};
 use crate::msgpack::Writer;
 
 /// Packs values, with options, one by one or into one buffer.
@@ -82,7 +82,6 @@ impl Packer {
     }
 
     /// Pack a value; the result is bytes with `autoreset`, else None.
-    #[pyo3(signature = (obj, /))]
     fn pack<'py>(&self, obj: &Bound<'py, PyAny>) -> Packed<'py> {
         let options = self.ready()?;
         let packed = walk::pack(obj, &options);
@@ -97,7 +96,6 @@ impl Packer {
     }
 
     /// Pack the head of a list; the caller packs as many values after it.
-    #[pyo3(signature = (size, /))]
     fn pack_array_header<'py>(&self, py: Python<'py>, size: i64) -> Packed<'py> {
         self.ready()?;
         let mut writer = Writer::new();
@@ -106,7 +104,6 @@ impl Packer {
     }
 
     /// Pack the head of a map; the caller packs as many keys and values after it.
-    #[pyo3(signature = (size, /))]
     fn pack_map_header<'py>(&self, py: Python<'py>, size: i64) -> Packed<'py> {
         self.ready()?;
         let mut writer = Writer::new();
@@ -115,18 +112,19 @@ impl Packer {
     }
 
     /// Pack pairs of keys and values as a map.
-    #[pyo3(signature = (pairs, /))]
     fn pack_map_pairs<'py>(&self, pairs: &Bound<'py, PyAny>) -> Packed<'py> {
         let options = self.ready()?;
         self.give(walk::pack_pairs(&flat(pairs)?, &options)?)
     }
 
     /// Pack the data of an extension type of any code from -128 to 127.
-    #[pyo3(signature = (typecode, data, /))]
     fn pack_ext_type<'py>(&self, typecode: i8, data: &Bound<'py, PyAny>) -> Packed<'py> {
         self.ready()?;
         let mut writer = Writer::new();
-        writer.ext(typecode, ext_data(data)?.as_bytes())?;
+        match data.cast::<PyString>() {
+            Ok(text) => writer.ext(typecode, ascii(text)?)?,
+            Err(_) => writer.ext(typecode, ext_data(data)?.as_bytes())?,
+        }
         self.give(PyBytes::new(data.py(), &writer.into_bytes()))
     }
 
@@ -236,4 +234,11 @@ impl State {
 
 fn length(size: i64) -> PyResult<usize> {
     usize::try_from(size).map_err(|_| PyValueError::new_err("the size must be non-negative"))
+}
+
+/// Returns the bytes of text, which msgpack takes as data if it is ASCII.
+fn ascii<'a>(text: &'a Bound<'_, PyString>) -> PyResult<&'a [u8]> {
+    let ascii = text.to_str().ok().filter(|text| text.is_ascii());
+    let ascii = ascii.ok_or_else(|| refused("the data of an extension type is no ASCII text"));
+    ascii.map(str::as_bytes)
 }
