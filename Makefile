@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MATURIN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin
-# Has the compiler learn from benches/train.py first; needs `rustup component add llvm-tools`.
-GUIDED := MATURIN_PGO=1
+# Has the compiler learn from benches/train.py first, where `rustup component add llvm-tools` was run.
+PROFDATA = $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata*)
+GUIDED = $(if $(PROFDATA),MATURIN_PGO=1)
 RUST := Cargo.toml Cargo.lock build.rs pyproject.toml $(shell find src -name '*.rs')
 
 # The benchmarks have an environment of their own for every Python.

@@ -96,7 +96,8 @@ extern "C" {
 #[inline]
 pub(crate) fn len(dict: &Bound<'_, PyAny>) -> usize {
     // SAFETY: a live object; what is no dict gives -1.
-    unsafe { ffi::PyDict_Size(dict.as_ptr()) as usize }
+    let len = unsafe { ffi::PyDict_Size(dict.as_ptr()) };
+    usize::try_from(len).unwrap_or(0)
 }
 
 /// A key of a dict and its hash.
