@@ -6,7 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["DeadLetter", "Kept", "Outcome", "Page", "Posted", "PostState", "Row", "Store"]
+__all__ = [
+    "DeadLetter",
+    "Kept",
+    "Outcome",
+    "Page",
+    "PostState",
+    "Posted",
+    "Retention",
+    "Row",
+    "Store",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +70,36 @@ class Page(NamedTuple):
     waiting: int | None
 
 
-class Kept(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Kept:
     """What an account left behind: how far all is handled, and how far all is stored.
 
-    Both are positions of the server in microseconds, None before the first.
+    Both are positions of the server in microseconds, None before the first. ``session`` is
+    what `Store.save_session` got last: a secret.
     """
 
     cursor: int | None
     received: int | None
-    session: str | None
+    session: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long a store remembers, and how much it holds.
+
+    Past a bound the messages handled longest ago are forgotten early, some at a time,
+    within `Store.commit`; one of them that the server sends again would be new. When the
+    others alone exceed it, `Store.commit` raises `StoreFull`.
+    """
+
+    keep: float = 7 * 86_400.0
+    """Seconds for which a handled message, or one that was sent, is remembered."""
+    keep_dead: float = 30 * 86_400.0
+    """Seconds for which a dead letter is kept."""
+    max_rows: int = 1_000_000
+    """Messages in the inbox."""
+    max_bytes: int = 1024**3
+    """Bytes of the inbox."""
 
 
 PostState = Literal["queued", "out", "sent", "refused"]
@@ -119,18 +150,18 @@ class Store(Protocol):
 
         A row whose identity is known changes nothing, except that one which still waits
         takes the position and the place in line of its last coming. ``outcomes`` make
-        messages handled or dead. ``received`` and ``cursors`` are positions by account.
+        messages handled or dead that wait or are taken, those of ``rows`` included; others
+        stay as they are. ``received`` and ``cursors`` are positions by account; they never
+        go back.
         When this returns, everything survives whatever the store promises to survive.
-        Raises `StoreFull` when ``rows`` would exceed the store's bounds.
+        Raises `StoreFull` when new rows would exceed the store's bounds.
         """
 
-    async def take(
-        self, account_id: str, limit: int, *, skip: Collection[str | None] = ()
-    ) -> Page:
+    async def take(self, account_id: str, limit: int, *, skip: Collection[str | None] = ()) -> Page:
         """Take the waiting rows that are first in line, at most ``limit``.
 
-        Rows of the conversations in ``skip`` stay where they are. ``waiting`` of the page
-        counts these too.
+        The line is ordered by position, then by the order of coming. Rows of the
+        conversations in ``skip`` stay where they are; ``waiting`` of the page counts them.
         """
 
     async def load(self, account_id: str) -> Kept:
@@ -154,7 +185,11 @@ class Store(Protocol):
         """Accounts with rows that another process let wait again since the last call."""
 
     async def sweep(self) -> int:
-        """Forget what is kept for long enough, a part of it; returns how many rows went."""
+        """Forget what was kept for long enough; returns how many rows went.
+
+        A call looks at a bounded part of the store and the next one goes on from there, so
+        that nobody waits long for it; to be called again and again, say once a minute.
+        """
 
     async def post(self, letter: Posted) -> Posted:
         """Keep a message that is to be sent; returns what is kept by that name."""
@@ -168,7 +203,7 @@ class Store(Protocol):
         message_id: str | None = None,
         time: int | None = None,
     ) -> None:
-        """Record what became of a posted message."""
+        """Record what became of a posted message; one that is not kept stays unknown."""
 
     async def unsent(self, account_id: str) -> Sequence[Posted]:
         """Posted messages that are queued or out, in the order in which they were posted."""
