@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from scripted import User
 from world import ME, OTHER, ThreadedServer
 from xyfast.testing import FakeServer
 
@@ -21,3 +22,10 @@ def threaded_server() -> Iterator[ThreadedServer]:
     threaded = ThreadedServer()
     yield threaded
     threaded.close()
+
+
+@pytest.fixture
+async def user() -> AsyncIterator[User]:
+    user = User()
+    yield user
+    user.end()
