@@ -168,11 +168,11 @@ def table(keys: Iterable[bytes]) -> bytes:
 
 def way(start: int, size: int) -> Iterable[int]:
     """Where a dict with so many places looks for a key of this hash."""
-    at = rest = start
+    at, rest = start % size, start
     while True:
-        yield at % size
+        yield at
         rest >>= 5
-        at = at * 5 + rest + 1
+        at = (at * 5 + rest + 1) % size
 
 
 def chosen(count: int, size: int) -> list[int]:
