@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -9,6 +10,12 @@ import pytest
 from scripted import User
 from world import ME, OTHER, ThreadedServer
 from xyfast.testing import FakeServer
+
+
+def pytest_collection_finish() -> None:
+    """Keep what pytest knows of the tests out of the collections that tests ask for."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
