@@ -12,8 +12,9 @@ from world import ME, OTHER, ThreadedServer
 from xyfast.testing import FakeServer
 
 
-def pytest_collection_finish() -> None:
-    """Keep what pytest knows of the tests out of the collections that tests ask for."""
+@pytest.fixture(autouse=True, scope="module")
+def collected() -> None:
+    """Keep what other modules left out of the collections that the tests of this one ask for."""
     gc.collect()
     gc.freeze()
 
