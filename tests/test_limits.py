@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
-from trees import attempt
+from trees import attempt, on_a_small_stack
 from xyfast import _core
 from xyfast._core import parse_frame, read_payload
 from xyfast.codec import (
@@ -94,26 +93,6 @@ TINY = (1024 if _core.build_profile == "debug" else 256) * 1024
 """Bytes of stack. In a debug build nothing shares its place with anything."""
 
 
-def on_a_tiny_stack(work: Callable[[], None]) -> None:
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-
-    before = threading.stack_size(TINY)
-    try:
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join(60)
-    finally:
-        threading.stack_size(before)
-    assert not thread.is_alive()
-    assert failures == []
-
-
 def nest(depth: int, inmost: bytes) -> bytes:
     """Maps and lists by turns, maps outside."""
     return b"".join(itertools.islice(itertools.cycle([b"\x81\x01", b"\x91"]), depth)) + inmost
@@ -143,7 +122,7 @@ def test_nesting_ends_at_its_limit_on_a_tiny_stack(name: str) -> None:
         assert "nested" in str(error) or "recursion" in str(error)
         assert len(repr(error)) < 200
 
-    on_a_tiny_stack(work)
+    on_a_small_stack(work, TINY)
 
 
 def test_the_nesting_of_a_frame_ends_at_its_limit_on_a_tiny_stack() -> None:
@@ -157,7 +136,7 @@ def test_the_nesting_of_a_frame_ends_at_its_limit_on_a_tiny_stack() -> None:
             assert isinstance(error, DecodeError)
             assert error.reason == "depth"
 
-    on_a_tiny_stack(work)
+    on_a_small_stack(work, TINY)
 
 
 def table(keys: Iterable[object]) -> bytes:

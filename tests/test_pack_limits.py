@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
-import threading
 import tracemalloc
 from typing import Any
 
 import msgpack
 import pytest
 
+from trees import on_a_small_stack
 from values import Entries, Items, Opaque, Point, answer, nested
 from xyfast import _core
 from xyfast.codec import ExtType, Packer, packb
@@ -38,29 +38,16 @@ def test_packs_as_deep_as_msgpack_and_no_deeper(around: Any) -> None:
 
 
 def test_nesting_costs_little_stack() -> None:
-    wrong: list[object] = []
-
     def work() -> None:
         for around in (lambda value: [value], lambda value: Point(value, 1)):
             value = nested(1023, around, Opaque(None))
             made = nested(1023, around, [])
-            try:
-                assert packb(value, default=lambda _: []) == packb(made)
-                assert answer(packb, Opaque(None), default=around) is ValueError
-            except BaseException as error:
-                wrong.append(error)
+            assert packb(value, default=lambda _: []) == packb(made)
+            assert answer(packb, Opaque(None), default=around) is ValueError
 
     # The frames of a debug build are several times as large.
     size = 192 if _core.build_profile == "release" else 768
-    before = threading.stack_size(size * 1024)
-    try:
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join(60)
-    finally:
-        threading.stack_size(before)
-    assert not thread.is_alive()
-    assert wrong == []
+    on_a_small_stack(work, size * 1024)
 
 
 def test_a_list_within_itself_is_too_deep() -> None:
