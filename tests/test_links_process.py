@@ -9,7 +9,6 @@ import gc
 import json
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import textwrap
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 from websockets.sync.server import ServerConnection
 
+from leaks import resident
 from scripted import PATIENCE, REGISTER, User, answer, idle, push, registered, request, until
 from xyfast._core import Closed, Frame, Links, Opened
 from xyfast.errors import StateError
@@ -80,11 +80,6 @@ HEARTBEAT_SERVER = textwrap.dedent("""
         print(server.socket.getsockname()[1], flush=True)
         server.serve_forever()
 """)
-
-
-def resident() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * resource.getpagesize()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
