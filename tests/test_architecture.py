@@ -28,7 +28,7 @@ LAYERS = [
         "facts",
         "config",
     ],
-    ["envelope", "requests", "events", "session", "store"],
+    ["history", "envelope", "requests", "events", "session", "store"],
     ["instrumentation", "transport", "tokens", "dispatch", "calls", "entries", "upkeep"],
     ["sync", "driver", "intake"],
     ["client"],
@@ -44,6 +44,7 @@ PURE = [
     "facts",
     "messages",
     "account",
+    "history",
     "envelope",
 ]
 PURE += ["requests", "events", "session", "config", "errors"]

@@ -10,7 +10,7 @@ import pytest
 
 from xyfast.dispatch import Delivery, Dispatcher, Router
 from xyfast.errors import ConfigError
-from xyfast.instrumentation import Fact, Hooks, Retried
+from xyfast.instrumentation import Fact, Hooks
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, OrderNotice, Typing
 from xyfast.store import DeadLetter
 

@@ -20,7 +20,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
-from xyfast import envelope, requests, upkeep
+from xyfast import envelope, history, requests, upkeep
 from xyfast._core import Closed, Frame, Invalid, Opened
 from xyfast.account import Account
 from xyfast.config import Settings
@@ -358,16 +358,15 @@ class Client:
         body = await self._driver(account_id).ask(
             partial(requests.history, conversation_id, cursor=cursor, limit=limit)
         )
-        return [
-            envelope.to_message(
-                facts,
-                account_id=account_id,
-                key=envelope.message_key(facts, None, facts.time_ms),
-                tree=None,
-                sender=self,
+        messages = []
+        for model in history.models(body):
+            tree = history.tree(model)
+            facts = envelope.read(tree, account_id)
+            key = envelope.message_key(facts, None, facts.time_ms)
+            messages.append(
+                envelope.to_message(facts, account_id=account_id, key=key, tree=tree, sender=self)
             )
-            for facts in envelope.history(body, account_id)
-        ]
+        return messages
 
     async def conversations(
         self, account_id: str, /, *, before: int | None = None, limit: int = 50
