@@ -30,7 +30,7 @@ LAYERS = [
     ],
     ["history", "envelope", "requests", "events", "session", "store"],
     ["instrumentation", "transport", "tokens", "dispatch", "calls", "entries", "upkeep"],
-    ["sync", "driver", "intake"],
+    ["reconcile", "markers", "sync", "driver", "intake"],
     ["client"],
     ["testing"],
     ["commands", "__main__"],

@@ -119,6 +119,7 @@ class Client:
             deliver=self._deliver,
             hold=self._intake.hold,
             release=self._intake.release,
+            take_in=self._intake.take_in,
         )
         self._starting: asyncio.Task[None] | None = None
         self._intaking: asyncio.Task[None] | None = None
@@ -423,7 +424,7 @@ class Client:
         if frame.kind == "answer":
             driver.calls.answered(frame)
         if frame.resync:
-            driver.sync.skip()
+            driver.sync.skip(frame.link)
         if frame.kind == "push" or frame.payloads:
             self._intake.arrived(driver, frame)
 

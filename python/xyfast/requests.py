@@ -10,7 +10,7 @@ import json
 import random
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from xyfast.reading import LARGEST, SUFFIX, at, identifier, mapping, number, text
 
