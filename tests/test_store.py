@@ -242,6 +242,17 @@ async def test_past_a_bound_handled_messages_go_first(make: Maker) -> None:
     await store.close()
 
 
+async def test_what_a_sweep_forgot_counts_for_no_bound(make: Maker) -> None:
+    store = make(Retention(max_rows=3))
+    await store.open()
+    await store.commit([row(key) for key in "abc"], handled(*"abc"))
+    make.clock.now += 7 * DAY
+    assert await store.sweep() == 3
+    await store.commit([row(key) for key in "def"], handled(*"def"))
+    assert set(await store.known(ME, "abcdef")) == set("def")
+    await store.close()
+
+
 async def test_past_a_bound_nothing_unhandled_is_added_or_lost(make: Maker) -> None:
     store = make(Retention(max_rows=3))
     await store.open()
