@@ -2,86 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from stores import DAY, ME, OTHER, Maker, died, handled, keys, letter, row, waiting
 from xyfast.errors import StoreError, StoreFull
-from xyfast.store import (
-    DeadLetter,
-    Kept,
-    MemoryStore,
-    Outcome,
-    Posted,
-    Retention,
-    Row,
-    SqliteStore,
-    Store,
-)
-
-ME, OTHER = "9000000000001", "9000000000002"
-DAY = 86_400.0
+from xyfast.store import DeadLetter, Kept, Outcome, Retention, Store
 
 
-class Clock:
-    """Seconds since 1970 that go on when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_767_225_600.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def row(key: str, account: str = ME, **facts: object) -> Row:
-    return Row(account_id=account, key=key, payload=f"payload of {key}", **facts)  # type: ignore[arg-type]
-
-
-def handled(*keys: str, account: str = ME) -> list[Outcome]:
-    return [Outcome(account, key) for key in keys]
-
-
-def died(*keys: str, reason: str = "a handler raised ValueError") -> list[Outcome]:
-    return [Outcome(ME, key, DeadLetter(reason=reason)) for key in keys]
-
-
-def letter(name: str, **facts: object) -> Posted:
-    fields = {
-        "account_id": ME,
-        "name": name,
-        "conversation_id": "70000000011",
-        "peer_id": "9000000000077",
-        "content": '{"contentType":1}',
-        "uuid": f"-{name}",
-        "created": 1767225600000,
-    }
-    return Posted(**(fields | facts))  # type: ignore[arg-type]
-
-
-async def waiting(store: Store, account: str = ME) -> list[str]:
-    return keys((await store.take(account, 1000)).rows)
-
-
-def keys(rows: Sequence[Row]) -> list[str]:
-    return [each.key for each in rows]
-
-
-class Maker:
-    """Makes stores of one kind that share what they keep."""
-
-    def __init__(self, kind: str, path: Path) -> None:
-        self.kind, self.path, self.clock = kind, path, Clock()
-
-    def __call__(self, retention: Retention | None = None) -> Store:
-        retention = retention or Retention()
-        if self.kind == "memory":
-            return MemoryStore(retention, clock=self.clock)
-        return SqliteStore(self.path, retention, clock=self.clock)
-
-
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "sqlite"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Maker:
     return Maker(request.param, tmp_path / "x.db")
 
@@ -310,7 +242,7 @@ async def test_past_a_bound_nothing_unhandled_is_added_or_lost(make: Maker) -> N
     await store.open()
     await store.commit([row("a"), row("b", taken=True), row("c")], died("c"))
     for _ in range(2):
-        with pytest.raises(StoreFull, match=r"3 .*unhandled"):
+        with pytest.raises(StoreFull, match=r"unhandled .* max_rows of 3 messages"):
             await store.commit([row("d")], handled("c"), cursors={ME: 1})
     assert await store.load(ME) == Kept(None, None, None)
     assert not await store.commit([row("a")], handled("b"))
@@ -330,10 +262,11 @@ async def test_bytes_are_bounded_too(make: Maker) -> None:
     assert 8 <= len(known) < 15
     assert "14" in known
     assert "0" not in known
-    with pytest.raises(StoreFull, match="bytes"):
-        for each in big[15:]:
-            await store.commit([each])
-    assert 8 <= len(await waiting(store)) < 15
+    with pytest.raises(StoreFull, match="max_bytes of 400000 bytes"):
+        await store.commit(big[15:])
+    assert set(await store.known(ME, names)) == known
+    await store.commit(big[15:23])
+    assert len(await waiting(store)) == 8
     await store.close()
 
 
