@@ -29,7 +29,7 @@ __all__ = ["Sync"]
 log = logging.getLogger(__name__)
 
 _PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
-_REPLAY_COMES = 5.0  # seconds from a registration within which early pushes wait for a replay
+_REPLAY_COMES = 5.0  # seconds, at most, for which early pushes wait for a replay
 _REPLAY_STARTS = 0.5  # the same from the server's answer to the cursor
 
 
@@ -67,6 +67,7 @@ class Sync:
         self._link: int | None = None
         self._skipping: asyncio.Task[None] | None = None
         self._holding = False
+        self._deadline = 0.0  # of the holding
         self._finishing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -93,8 +94,10 @@ class Sync:
         if self._finishing is not None:
             self._finishing.cancel()
             self._finishing = None
-        self._holding = True
-        self._hold(self._account_id)
+        if not self._holding:  # else the old deadline stands, however many links come and go
+            self._holding = True
+            self._hold(self._account_id)
+            self._deadline = asyncio.get_running_loop().time() + _REPLAY_COMES
         self._replayed_in(_REPLAY_COMES)
         self._spawn(self._insist("cursor not confirmed", link, self._send_cursor))
 
@@ -186,4 +189,5 @@ class Sync:
 
     def _replayed_in(self, seconds: float) -> None:
         self.stop()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.replayed)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(min(loop.time() + seconds, self._deadline), self.replayed)
