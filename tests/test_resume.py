@@ -256,6 +256,7 @@ async def test_a_message_that_comes_after_its_marker_is_not_asked_for(server: Fa
     async with running(server, settings={"marker_wait": 0.1}) as world:
         watched = Watched(world)
         await world.connect()
+        await world.until(lambda: requests_of(server, "listNewestPagination"))
         first, lost = server.message(ME, "one"), server.message(ME, "two", conversation="2")
         server.push(ME, [samples.marker(first.conversation, first.id, first.time)])
         server.push(ME, [first])
