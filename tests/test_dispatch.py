@@ -11,7 +11,7 @@ import pytest
 from simulation.loop import simulate
 from xyfast.dispatch import Delivery, Dispatcher, Router
 from xyfast.errors import ConfigError
-from xyfast.instrumentation import Fact, Hooks
+from xyfast.instrumentation import Fact, Hooks, Retried
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, OrderNotice, Typing
 from xyfast.store import DeadLetter
 

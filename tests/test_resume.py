@@ -15,7 +15,7 @@ from world import ME, World, rising, running
 from xyfast import ChatMessage, Expired, Gap, Marker, MemoryStore
 from xyfast.instrumentation import Fact, Recovered
 from xyfast.sync import believable
-from xyfast.testing import FakeServer, Redelivery, Replay, ServerSettings, samples
+from xyfast.testing import FakeServer, Fault, Redelivery, Replay, ServerSettings, samples
 
 SILENT = ServerSettings(replay=Replay.NOTHING, redelivery=Redelivery.NEVER)
 
@@ -297,3 +297,45 @@ async def test_a_position_far_in_the_future_does_not_count(
 )
 def test_positions_are_believed_within_reason(pts: int, told: int | None, believed: bool) -> None:
     assert believable(pts, told, 5_000) == believed
+
+
+async def test_no_position_counts_while_something_may_be_missing() -> None:
+    time_of_day, later = rising(), 0
+    async with (
+        FakeServer([ME], settings=SILENT, clock=lambda: time_of_day() + later) as server,
+        running(server) as world,
+    ):
+        await world.connect()
+        server.push_text(ME, "before")
+        await world.until(lambda: world.chats and not server.ledger(ME).unacked)
+        server.fault(ME, Fault.LISTS_THROTTLED)
+        await away(server, lambda: server.push_text(ME, "missed"))
+        await world.until(lambda: len(requests_of(server, "listNewestPagination")) >= 2)
+        later = 60_000
+        server.push_text(ME, "live")
+        await world.until(lambda: server.ledger(ME).acked >= {server.ledger(ME).pushed[-1]})
+        server.heal(ME)
+        await away(server, lambda: None)
+        await world.until(lambda: len(world.chats) == 3)
+    assert world.texts == ["before", "missed", "live"]
+
+
+async def test_an_account_is_held_for_so_long_and_no_longer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    patience = {"hold_most": 0.3}
+    async with (
+        FakeServer([ME], settings=SILENT, clock=rising()) as server,
+        running(server, settings=patience) as world,
+    ):
+        await world.connect()
+        server.push_text(ME, "before")
+        await world.until(lambda: world.chats)
+        server.fault(ME, Fault.LISTS_THROTTLED)
+        await away(server, lambda: server.push_text(ME, "missed"))
+        server.push_text(ME, "live")
+        await world.until(lambda: len(world.chats) == 2)
+        assert any("still catching up" in record.message for record in caplog.records)
+        server.heal(ME)
+        await world.until(lambda: len(world.chats) == 3)
+    assert world.texts == ["before", "live", "missed"]
