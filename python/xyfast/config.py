@@ -126,10 +126,10 @@ class Settings:
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 kind = "a whole number" if whole else "a number"
                 raise ConfigError(f"Settings.{field.name} must be {kind}, not {value!r}")
-            if field.name == "handler_retries" and value == 0:
-                continue
-            if not math.isfinite(value) or value <= 0:
-                raise ConfigError(f"Settings.{field.name} must be above zero, not {value!r}")
+            may_be_zero = field.name == "handler_retries"
+            if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
+                least = "zero or more" if may_be_zero else "above zero"
+                raise ConfigError(f"Settings.{field.name} must be {least}, not {value!r}")
 
     def _check_address(self, name: str, plain: str, safe: str) -> None:
         address = getattr(self, name)
