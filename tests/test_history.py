@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from payloads import CID, JSON, OWN, PEER, places, put, vector
 from xyfast._core import read_payload
-from xyfast.envelope import message_key, read
+from xyfast.envelope import history, message_key, read
 from xyfast.facts import Facts
 from xyfast.history import message_id, models, payload, time_ms, tree
 from xyfast.reading import LARGEST
@@ -114,7 +114,8 @@ def test_history_names_the_same_key_as_the_push() -> None:
 def test_history_keeps_its_order_and_may_be_empty() -> None:
     page = {"userMessageModels": [entry(messageId=f"{n}.PNM") for n in (3, 2, 1)]}
     assert [message_id(model) for model in models(page)] == ["3.PNM", "2.PNM", "1.PNM"]
-    assert models({"nextCursor": 0, "hasMore": 0, "degradeFailover": 0}) == []
+    assert [facts.message_id for facts in history(page, OWN)] == ["3.PNM", "2.PNM", "1.PNM"]
+    assert history({"nextCursor": 0, "hasMore": 0, "degradeFailover": 0}, OWN) == []
 
 
 def test_a_text_of_history_without_notification_is_still_a_chat() -> None:

@@ -12,12 +12,15 @@ from typing import Any
 
 from xyfast import messages
 from xyfast.facts import Facts, content_object, notice
+from xyfast.history import models
+from xyfast.history import tree as pushed
 from xyfast.messages import Conversation, Message, Sender
 from xyfast.reading import SUFFIX, at, identifier, mapping, number, text
 
 __all__ = [
     "Facts",
     "conversations",
+    "history",
     "message_key",
     "read",
     "to_message",
@@ -40,6 +43,11 @@ def read(tree: object, own_id: str, /) -> Facts:
     if isinstance(first, dict):
         return _read_message(payload, first, own_id)
     return Facts()
+
+
+def history(body: object, own_id: str, /) -> list[Facts]:
+    """Read the messages of a history answer, in its order: the newest first."""
+    return [read(pushed(model), own_id) for model in models(body)]
 
 
 def conversations(body: object, own_id: str, /) -> list[Conversation]:
