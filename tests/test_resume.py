@@ -37,8 +37,11 @@ async def away(server: FakeServer, push: Callable[[], object]) -> None:
     await server.wait(lambda: len(server.ledger(ME).registrations) > registrations, 20.0)
 
 
-async def missed(assumed: ServerSettings) -> None:
-    """Miss messages between two links and between two runs; check that all are handled once."""
+async def missed(assumed: ServerSettings, long_ago: int) -> None:
+    """Miss messages between two links and between two runs; check that all are handled once.
+
+    ``long_ago`` is the time (milliseconds) from the last of them to the next link.
+    """
     store = MemoryStore()
     sent: dict[str | None, list[str | None]] = {}
 
@@ -53,9 +56,15 @@ async def missed(assumed: ServerSettings) -> None:
         push(1, "2", sender=ME)
         push(2, "new")
 
+    def burst_long_ago() -> None:
+        nonlocal later
+        burst()
+        later += long_ago
+
+    time_of_day, later = rising(), 0
     seen: dict[str | None, list[str | None]] = {}
     gaps: list[Gap] = []
-    async with FakeServer([ME], settings=assumed, clock=rising()) as server:
+    async with FakeServer([ME], settings=assumed, clock=lambda: time_of_day() + later) as server:
         for run in range(2):
             async with running(server, store=store, own=True) as world:
 
@@ -68,14 +77,14 @@ async def missed(assumed: ServerSettings) -> None:
                 push(2, "3")
                 wanted = sum(map(len, sent.values()))
                 await world.until(lambda w=world, n=wanted: count(seen, w) >= n)
-                await away(server, burst)
+                await away(server, burst_long_ago)
                 push(2, "1")
                 wanted = sum(map(len, sent.values()))
                 await world.until(lambda w=world, n=wanted: count(seen, w) >= n)
             for name, ids in sequence(world).items():
                 seen.setdefault(name, []).extend(ids)
             if not run:
-                burst()
+                burst_long_ago()
     assert seen == sent
     assert gaps == []
 
@@ -87,18 +96,24 @@ def count(before: dict[str | None, list[str | None]], world: World) -> int:
 @pytest.mark.parametrize("kept", [500, 5], ids=["kept", "too long"])
 @pytest.mark.parametrize("replay", Replay)
 async def test_what_was_missed_is_handled_once_and_in_order(replay: Replay, kept: int) -> None:
-    assumptions = [
-        ServerSettings(
-            replay=replay,
-            kept=kept,
-            redelivery=redelivery,
-            redelivery_after=0.5,
-            quiet_time=quiet,
-            push_before_ack_diff=early,
+    await asyncio.gather(
+        *(
+            missed(
+                ServerSettings(
+                    replay=replay,
+                    kept=kept,
+                    redelivery=redelivery,
+                    redelivery_after=0.5,
+                    quiet_time=quiet,
+                    push_before_ack_diff=early,
+                ),
+                long_ago,
+            )
+            for redelivery, (quiet, early, long_ago) in product(
+                Redelivery, [(0.0, True, 60_000), (0.2, False, 0)]
+            )
         )
-        for redelivery, (quiet, early) in product(Redelivery, [(0.0, True), (0.2, False)])
-    ]
-    await asyncio.gather(*map(missed, assumptions))
+    )
 
 
 class Watched:
@@ -149,6 +164,27 @@ async def test_observers_are_told_what_was_recovered() -> None:
     assert sorted(world.texts) == ["one", "three", "two"]
 
 
+async def test_after_an_honest_replay_no_history_is_read() -> None:
+    time_of_day, later = rising(), 0
+
+    def push() -> None:
+        nonlocal later
+        for number in range(100):
+            server.push_text(ME, str(number), conversation=str(number % 10))
+        later = 60_000
+
+    async with (
+        FakeServer([ME], clock=lambda: time_of_day() + later) as server,
+        running(server) as world,
+    ):
+        await world.connect()
+        await world.until(lambda: requests_of(server, "listNewestPagination"))
+        await away(server, push)
+        await world.until(lambda: len(world.chats) == 100)
+        assert len(requests_of(server, "listNewestPagination")) == 2
+        assert requests_of(server, "listUserMessages") == []
+
+
 async def test_what_came_before_the_account_is_never_fetched() -> None:
     facts: list[Fact] = []
     store = MemoryStore()
@@ -189,12 +225,23 @@ async def test_what_is_fetched_late_is_expired_and_ones_own_words_keep_their_ori
 @pytest.mark.parametrize("compensates", [True, False])
 async def test_a_gap_too_long_is_filled_before_the_server_is_moved_on(compensates: bool) -> None:
     assumed = ServerSettings(replay=Replay.NOTHING, kept=2, state_compensates=compensates)
-    async with FakeServer([ME], settings=assumed) as server, running(server) as world:
+    time_of_day, later = rising(), 0
+
+    def push() -> None:
+        nonlocal later
+        for number in range(9):
+            server.push_text(ME, str(number))
+        later = 60_000
+
+    async with (
+        FakeServer([ME], settings=assumed, clock=lambda: time_of_day() + later) as server,
+        running(server) as world,
+    ):
         watched = Watched(world)
         await world.connect()
         server.push_text(ME, "before")
         await world.until(lambda: world.chats and not server.ledger(ME).unacked)
-        await away(server, lambda: [server.push_text(ME, str(n)) for n in range(9)])
+        await away(server, push)
         await world.until(lambda: len(world.chats) == 10)
         await world.until(lambda: len(requests_of(server, "ackDiff")) >= 3)
         paths = [json.loads(text).get("lwp", "") for text in server.ledger(ME).received]

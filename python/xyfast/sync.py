@@ -237,12 +237,15 @@ class Sync:
             await self._insist(partial(self._send_position, received))
             await self._replayed.wait()
             if not self._too_long:
-                recovery = await self._reconcile(received)
+                # What is older than this link was replayed in its order, or not at all.
+                recovery = await self._reconcile(received, (self._since or 0) - SLACK)
         while self._too_long:
             self._too_long = False
             recovery = await self._skip_gap()
             if self._too_long:  # told of again meanwhile
                 await asyncio.sleep(self._pauses[0])
+        if recovery is None and self.ledger.received is not None:
+            recovery = await self._reconcile(self.ledger.received)
         if recovery is not None:
             self._tell(recovery)
         await self._caught_up(link)
@@ -252,7 +255,7 @@ class Sync:
         state, position = await self._insist(self._get_state)
         recovery, received = None, self.ledger.received
         if received is not None:
-            recovery = await self._reconcile(received, position)
+            recovery = await self._reconcile(received, end=position)
         build = partial(requests.ack_diff_state, state)
         await self._insist(partial(self._calls.ask, build, heard=self._follow))
         if position is not None:
@@ -283,13 +286,14 @@ class Sync:
             position = None
         return heard[0].body or "null", position
 
-    async def _reconcile(self, received: int, position: int | None = None) -> Recovery:
+    async def _reconcile(
+        self, received: int, proven: int = 0, *, end: int | None = None
+    ) -> Recovery:
+        """Fetch what is missing from one position to another, or to now."""
         since = received // 1000
         start = max(since - self._slack, self.began or 0)
-        # What came over the links before, or was replayed, came in order.
-        proven = max((self._since or 0) - SLACK, start)
-        end = self._now() if position is None else position // 1000
-        return await self._reconciler.account(since, end, start=start, proven=proven)
+        until = self._now() if end is None else end // 1000
+        return await self._reconciler.account(since, until, start=start, proven=max(proven, start))
 
     def _begin_at(self, position: int, time: int) -> None:
         """The account is new: the server will bring nothing from before."""
