@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Collection, Iterable
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from simulation.loop import simulate
 from world import ME
 from xyfast._core import read_payload
 from xyfast.envelope import read
@@ -67,7 +69,12 @@ class Shelf:
         self.inbox = [name for name in self.inbox if name not in ids] + ids
         return new
 
-    def reconciler(self, pages: int = 20, conversations: int = 500) -> Reconciler:
+    def reconciler(
+        self,
+        pages: int = 20,
+        conversations: int = 500,
+        pauses: tuple[float, ...] = (0.0, 0.0, 0.0),
+    ) -> Reconciler:
         return Reconciler(
             ME,
             ask=self.ask,
@@ -75,7 +82,7 @@ class Shelf:
             take_in=self.take_in,
             pages=pages,
             conversations=conversations,
-            pauses=(0.0, 0.0, 0.0),
+            pauses=pauses,
         )
 
     async def run(
@@ -298,3 +305,48 @@ async def test_one_conversation_can_be_asked_for() -> None:
     shelf.message("2", 5)
     found = await shelf.reconciler().conversation("1", START, START + 5)
     assert (shelf.inbox, found) == ([name], Recovery(messages=1, conversations=1))
+
+
+def test_flow_control_is_waited_for_ever_longer() -> None:
+    async def main() -> list[float]:
+        shelf = Shelf()
+        loop = asyncio.get_running_loop()
+        times: list[float] = []
+
+        def refuse(lwp: str, body: Any) -> None:
+            times.append(loop.time())
+            if len(times) < 6:
+                raise THROTTLED
+
+        shelf.before = refuse
+        began = loop.time()
+        await shelf.reconciler(pauses=(2.0, 4.0, 6.0)).account(START, END, start=START, proven=0)
+        return [round(time - began, 3) for time in times]
+
+    assert simulate(main()) == [0.0, 2.0, 6.0, 12.0, 18.0, 24.0]
+
+
+def test_one_request_is_asked_at_a_time() -> None:
+    async def main() -> None:
+        shelf = Shelf()
+        for n in range(3):
+            shelf.message(str(n), n)
+        asking = 0
+
+        async def ask(build: Callable[..., str]) -> Any:
+            nonlocal asking
+            asking += 1
+            assert asking == 1
+            await asyncio.sleep(1.0)
+            asking -= 1
+            return await Shelf.ask(shelf, build)
+
+        shelf.ask = ask  # type: ignore[method-assign]
+        reconciler = shelf.reconciler()
+        await asyncio.gather(
+            reconciler.account(START, END, start=START, proven=0),
+            *(reconciler.conversation(str(n), START, END) for n in range(3)),
+        )
+        assert len(shelf.inbox) == 3
+
+    simulate(main())

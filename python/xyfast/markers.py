@@ -45,25 +45,30 @@ class Markers:
         self._spawn = spawn
         self._awaited: set[str] = set()
 
-    def came(self, marker: Facts, now: int) -> None:
-        """A marker was stored; ``now`` (milliseconds) is its time if it bears none."""
+    def came(self, marker: Facts, now: int, began: int = 0) -> None:
+        """A marker was stored; ``now`` (milliseconds) is its time if it bears none.
+
+        Nothing from before ``began`` is announced or fetched.
+        """
         key, conversation_id = marker.message_id, marker.conversation_id
         if key is None or conversation_id is None or key in self._awaited:
             return
         time = now if marker.time_ms is None else marker.time_ms
+        if time < began:
+            return
         if len(self._awaited) >= _MOST:
             reason = "too many messages are announced at once"
             self._tell(Recovery(gaps=[self._gap(conversation_id, time, reason)]))
             return
         self._awaited.add(key)
-        self._spawn(self._await(key, conversation_id, time))
+        self._spawn(self._await(key, conversation_id, max(time - SLACK, began), time))
 
-    async def _await(self, key: str, conversation_id: str, time: int) -> None:
+    async def _await(self, key: str, conversation_id: str, start: int, time: int) -> None:
         try:
             await asyncio.sleep(self._wait)
             if await self._known([key]):
                 return
-            found = await self._reconciler.conversation(conversation_id, time - SLACK, time)
+            found = await self._reconciler.conversation(conversation_id, start, time)
             if not found.gaps and not await self._known([key]):
                 reason = "a message was announced and is not in the history"
                 found.gaps.append(self._gap(conversation_id, time, reason))

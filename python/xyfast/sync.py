@@ -205,9 +205,7 @@ class Sync:
 
     def marked(self, marker: Facts) -> None:
         """A marker is stored; its message is to come."""
-        time = marker.time_ms
-        if self.began is None or time is None or time >= self.began:
-            self._markers.came(marker, self._now())
+        self._markers.came(marker, self._now(), self.began or 0)
 
     # --- catching up ----------------------------------------------------------------
 
