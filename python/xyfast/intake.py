@@ -261,7 +261,7 @@ class Intake:
             key=row.key,
             tree=entry.payload.tree,
             redelivered=row.redelivered,
-            ours=facts.message_id is not None and facts.message_id in driver.sent,
+            ours=driver.outbox.claims(facts),
             sender=self._sender,
         )
         late = (

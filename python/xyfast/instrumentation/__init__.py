@@ -9,11 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from xyfast.events import State
 from xyfast.logs import say
 
-__all__ = ["Committed", "Fact", "Finished", "Hook", "Hooks", "StateChanged"]
+__all__ = [
+    "Committed",
+    "Fact",
+    "Finished",
+    "Hook",
+    "Hooks",
+    "SendFinished",
+    "SendOutcome",
+    "StateChanged",
+]
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +64,22 @@ class Finished(Fact):
     account_id: str
     key: str
     failed: str | None = None
+
+
+SendOutcome = Literal["sent", "refused", "not sent", "unknown", "cancelled"]
+"""What became of a message that was to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFinished(Fact):
+    """A message was sent, or will not be; ``seconds`` is the time since it was asked for.
+
+    One that is durable is told of when it is sent or refused, however long that takes.
+    """
+
+    account_id: str
+    outcome: SendOutcome
+    seconds: float
 
 
 Hook = Callable[[Fact], None]
