@@ -82,6 +82,11 @@ class Settings:
     """Messages a second that may go into one conversation in the long run."""
     conversation_burst: int = 5
     """Messages that may go into one conversation at once after a quiet time."""
+    history_delay: float = 2.0
+    """History is asked for a message without an answer so long after it was written, and once
+    more so long after that."""
+    clock_skew: float = 5.0
+    """How far apart the server's own times may be."""
     message_expiry: float = 300.0
     """Messages older than this on arrival go to the `Expired` route."""
     dedup_size: int = 10_000

@@ -41,8 +41,6 @@ __all__ = ["Outbox"]
 log = logging.getLogger(__name__)
 
 _PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
-_SETTLES = 2.0  # seconds after which history shows what was written, if it was taken
-_SKEW_MS = 5000  # how far the server's times may be apart from each other
 _STORE_PAUSE = 1.0  # seconds until a store that failed is tried again
 _MOST_UNKNOWN = 1000  # messages without an outcome that are kept in mind
 
@@ -81,13 +79,13 @@ class _Letter:
         """The conversation."""
         return self.post.conversation_id
 
-    def echoes(self, facts: Facts) -> bool:
-        """Whether a message of our own may be this one."""
+    def echoes(self, facts: Facts, skew: int) -> bool:
+        """Whether a message of our own may be this one; ``skew`` is milliseconds."""
         if self.since is None or facts.time_ms is None or facts.conversation_id != self.lane:
             return False
-        if facts.time_ms < self.since - _SKEW_MS:
+        if facts.time_ms < self.since - skew:
             return False
-        if self.until is not None and facts.time_ms > self.until + _SKEW_MS:
+        if self.until is not None and facts.time_ms > self.until + skew:
             return False
         if self.says.images:  # the text of a picture is a placeholder
             return facts.images == self.says.images
@@ -122,6 +120,7 @@ class Outbox:
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
         self._uuids = requests.Uuids()
+        self._skew = int(settings.clock_skew * 1000)
         self._line: Line[_Letter] = Line(
             send=(settings.send_rate, settings.send_burst),
             conversation=(settings.conversation_rate, settings.conversation_burst),
@@ -166,7 +165,9 @@ class Outbox:
             return False
         if facts.message_id in self._ours:
             return True
-        fitting = (letter for letter in reversed(self._out.values()) if letter.echoes(facts))
+        fitting = (
+            letter for letter in reversed(self._out.values()) if letter.echoes(facts, self._skew)
+        )
         if (letter := next(fitting, None)) is None:
             return False
         self._taken(letter, facts.message_id, facts.time_ms)
@@ -303,7 +304,9 @@ class Outbox:
         await asyncio.wait({letter.outcome}, timeout=self._settings.send_timeout)
         if letter.post.state != "queued":
             patience = self._settings.request_timeout
-            await asyncio.wait({letter.outcome}, timeout=3 * patience + 2 * _SETTLES)
+            await asyncio.wait(
+                {letter.outcome}, timeout=3 * patience + 2 * self._settings.history_delay
+            )
         told = letter.outcome.result() if letter.outcome.done() else self._undecided(letter)
         if isinstance(told, Sent):
             return told
@@ -442,14 +445,14 @@ class Outbox:
         `NotSent` if it is surely not there, `SendUnknown` if the history cannot be read.
         """
         assert letter.wrote is not None
-        rest = letter.wrote + _SETTLES - self._loop.time()
+        rest = letter.wrote + self._settings.history_delay - self._loop.time()
         for _ in range(2):
             await asyncio.wait({letter.sent}, timeout=max(rest, 0.0))
             if not letter.sent.done():
                 await self._read_history(letter)
             if letter.sent.done():
                 return
-            rest = _SETTLES
+            rest = self._settings.history_delay
         raise self._not_sent("the server has not taken it")
 
     async def _read_history(self, letter: _Letter) -> None:
@@ -487,7 +490,7 @@ class Outbox:
                 or not requests.has_more(body)
                 or older is None
                 or older >= cursor
-                or min(times, default=0) < letter.since - _SKEW_MS
+                or min(times, default=0) < letter.since - self._skew
             ):
                 return
             cursor = older
