@@ -81,7 +81,7 @@ class Maker:
         return SqliteStore(self.path, retention, clock=self.clock)
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "sqlite"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Maker:
     return Maker(request.param, tmp_path / "x.db")
 
@@ -310,7 +310,7 @@ async def test_past_a_bound_nothing_unhandled_is_added_or_lost(make: Maker) -> N
     await store.open()
     await store.commit([row("a"), row("b", taken=True), row("c")], died("c"))
     for _ in range(2):
-        with pytest.raises(StoreFull, match=r"3 .*unhandled"):
+        with pytest.raises(StoreFull, match=r"unhandled .* max_rows of 3 messages"):
             await store.commit([row("d")], handled("c"), cursors={ME: 1})
     assert await store.load(ME) == Kept(None, None, None)
     assert not await store.commit([row("a")], handled("b"))
@@ -330,10 +330,11 @@ async def test_bytes_are_bounded_too(make: Maker) -> None:
     assert 8 <= len(known) < 15
     assert "14" in known
     assert "0" not in known
-    with pytest.raises(StoreFull, match="bytes"):
-        for each in big[15:]:
-            await store.commit([each])
-    assert 8 <= len(await waiting(store)) < 15
+    with pytest.raises(StoreFull, match="max_bytes of 400000 bytes"):
+        await store.commit(big[15:])
+    assert set(await store.known(ME, names)) == known
+    await store.commit(big[15:23])
+    assert len(await waiting(store)) == 8
     await store.close()
 
 

@@ -5,6 +5,7 @@
 """
 
 from xyfast.store.memory import MemoryStore
+from xyfast.store.retention import Retention
 from xyfast.store.rows import (
     DeadLetter,
     Kept,
@@ -12,7 +13,6 @@ from xyfast.store.rows import (
     Page,
     Posted,
     PostState,
-    Retention,
     Row,
     Store,
 )

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from xyfast.errors import StoreError, StoreFull
-from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Retention, Row
+from xyfast.errors import StoreError
+from xyfast.store.retention import Retention
+from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
 
 __all__ = ["MemoryStore"]
 
@@ -282,9 +283,9 @@ class MemoryStore:
         rows = len(self._open) + len(self._dead) + len(sizes) - len(ended)
         freed = sum(len(self._open[identity].row.payload) for identity in ended)
         if rows > self._retention.max_rows:
-            raise StoreFull(f"the store holds {self._retention.max_rows} unhandled messages")
+            raise self._retention.full("max_rows")
         if self._bytes[False] + sum(sizes) - freed > self._retention.max_bytes:
-            raise StoreFull(f"the store holds {self._retention.max_bytes} bytes unhandled")
+            raise self._retention.full("max_bytes")
 
     def _make_room(self) -> None:
         while self._handled and (

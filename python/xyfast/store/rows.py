@@ -13,7 +13,6 @@ __all__ = [
     "Page",
     "PostState",
     "Posted",
-    "Retention",
     "Row",
     "Store",
 ]
@@ -81,25 +80,6 @@ class Kept:
     cursor: int | None
     received: int | None
     session: str | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """How long a store remembers, and how much it holds.
-
-    Past a bound the messages handled longest ago are forgotten early, some at a time,
-    within `Store.commit`; one of them that the server sends again would be new. When the
-    others alone exceed it, `Store.commit` raises `StoreFull`.
-    """
-
-    keep: float = 7 * 86_400.0
-    """Seconds for which a handled message, or one that was sent, is remembered."""
-    keep_dead: float = 30 * 86_400.0
-    """Seconds for which a dead letter is kept."""
-    max_rows: int = 1_000_000
-    """Messages in the inbox."""
-    max_bytes: int = 1024**3
-    """Bytes of the inbox."""
 
 
 PostState = Literal["queued", "out", "sent", "refused"]
