@@ -153,6 +153,7 @@ class Client:
             self._check_open()
         except BaseException:
             del self._drivers[account.id]
+            await driver.close()
             raise
         driver.feed(Start())
 

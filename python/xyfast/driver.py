@@ -200,10 +200,10 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         self.sync.stop()
+        self.outbox.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.outbox.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)

@@ -56,7 +56,7 @@ class _Letter:
     ``says`` is what its echo will say. ``turn`` is done when it may be written, ``sent``
     when the answer or an echo says that the server has it. ``since`` and ``until`` are the
     server's time of the first write and of giving up, ``wrote`` our loop's of the last one.
-    ``outcome`` is what those are told who wait for a durable message.
+    ``outcome`` is what those are told who wait, ``wanted`` is false when nobody does.
     """
 
     post: Posted
@@ -66,9 +66,11 @@ class _Letter:
     turn: asyncio.Future[None] = field(default_factory=_future)
     sent: asyncio.Future[Sent] = field(default_factory=_future)
     outcome: asyncio.Future[Sent | XyfastError] = field(default_factory=_future)
+    work: asyncio.Task[None] = field(init=False)
     wrote: float | None = None
     since: int | None = None
     until: int | None = None
+    wanted: bool = True
 
     def __post_init__(self) -> None:
         if self.post.state == "out":  # written by an earlier run
@@ -96,8 +98,8 @@ class _Letter:
 class Outbox:
     """Sends for one account.
 
-    ``spawn`` starts a task that its owner awaits or cancels before `close`, ``clock`` gives
-    seconds since the epoch.
+    ``spawn`` starts a task that its owner cancels after `close`, ``clock`` gives seconds since
+    the epoch.
     """
 
     def __init__(
@@ -125,7 +127,6 @@ class Outbox:
             send=(settings.send_rate, settings.send_burst),
             conversation=(settings.conversation_rate, settings.conversation_burst),
         )
-        self._waiting: dict[_Letter, None] = {}
         self._out: dict[str, _Letter] = {}
         """By uuid, what was written and may be at the server: the last one last."""
         self._named: dict[str, _Letter] = {}
@@ -139,10 +140,7 @@ class Outbox:
     async def load(self) -> None:
         """Take up the durable messages that an earlier run left."""
         for post in await self._store.unsent(self._account_id):
-            letter = self._letter(post, durable=True)
-            if letter.since is not None:
-                self._out[post.uuid] = letter
-            self._begin(letter, kept=True)
+            self._begin(post, durable=True, kept=True)
 
     def pump(self) -> None:
         """Give turns to whoever may write now; to be called when a link can be written to."""
@@ -174,12 +172,10 @@ class Outbox:
         return True
 
     def close(self) -> None:
-        """End the waiting of everybody; what is durable stays in the store."""
+        """Send nothing more; what is durable stays in the store."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for letter in self._waiting:
-            letter.turn.cancel()
 
     # --- what users ask for ---------------------------------------------------------
 
@@ -197,59 +193,87 @@ class Outbox:
             raise ConfigError("a name is for durable messages: say durable=True")
         if self._closed:
             raise self._not_sent("the client is closed")
-        if name is not None and (running := self._named.get(name)) is not None:
-            return await self._await(running)
-        uuid = self._uuids.next(int(self._clock() * 1000))
-        post = Posted(
-            account_id=self._account_id,
-            name=name or uuid,
-            conversation_id=conversation_id.removesuffix(SUFFIX),
-            peer_id=peer_id,
-            content=content,
-            uuid=uuid,
-            created=self._now_ms(),
-        )
-        letter = self._letter(post, durable=durable)
-        if durable:
-            self._begin(letter, kept=False)
-            return await self._await(letter)
-        self._queue(letter)
+        letter = None if name is None else self._named.get(name)
+        if letter is None:
+            uuid = self._uuids.next(int(self._clock() * 1000))
+            post = Posted(
+                account_id=self._account_id,
+                name=name or uuid,
+                conversation_id=conversation_id.removesuffix(SUFFIX),
+                peer_id=peer_id,
+                content=content,
+                uuid=uuid,
+                created=self._now_ms(),
+            )
+            letter = self._begin(post, durable=durable)
+        told = await self._told(letter)
+        if isinstance(told, Sent):
+            return told
+        raise told
+
+    async def _told(self, letter: _Letter) -> Sent | XyfastError:
+        """Wait for an outcome; for that of a durable message as long as for any other."""
+        settings = self._settings
         try:
-            return await self._deliver(letter, letter.asked + self._settings.send_timeout)
-        finally:
-            self._leave(letter)
+            timeout = settings.send_timeout if letter.durable else None
+            await asyncio.wait({letter.outcome}, timeout=timeout)
+            if self._may_be_out(letter):
+                patience = 3 * settings.request_timeout + 2 * settings.history_delay
+                await asyncio.wait({letter.outcome}, timeout=patience)
+        except asyncio.CancelledError:
+            if not letter.durable:
+                letter.wanted = False
+                if not self._may_be_out(letter):
+                    letter.work.cancel()
+            raise
+        return letter.outcome.result() if letter.outcome.done() else self._undecided(letter)
 
-    def _letter(self, post: Posted, *, durable: bool) -> _Letter:
-        says = notice(None, {}, content_object(post.content), self._account_id)
-        return _Letter(post=post, durable=durable, asked=self._loop.time(), says=says)
-
-    def _queue(self, letter: _Letter) -> None:
+    def _begin(self, post: Posted, *, durable: bool, kept: bool = False) -> _Letter:
+        """Take a place in line, at once; a task of its own sees the message through."""
+        letter = _Letter(
+            post=post,
+            durable=durable,
+            asked=self._loop.time(),
+            says=notice(None, {}, content_object(post.content), self._account_id),
+        )
+        if durable:
+            self._named[post.name] = letter
+        if letter.since is not None:
+            self._out[post.uuid] = letter
         self._line.put(letter.lane, letter)
-        self._waiting[letter] = None
         self.pump()
-
-    def _leave(self, letter: _Letter) -> None:
-        del self._waiting[letter]
-        self._line.leave(letter.lane, letter)
-        self.pump()
-
-    # --- durable messages -----------------------------------------------------------
-
-    def _begin(self, letter: _Letter, *, kept: bool) -> None:
-        self._named[letter.post.name] = letter
-        self._queue(letter)  # at once: the place in line is that of the asking
-        self._spawn(self._work(letter, kept=kept))
+        letter.work = self._spawn(self._work(letter, kept=kept))
+        return letter
 
     async def _work(self, letter: _Letter, *, kept: bool) -> None:
-        """Send a durable message, however long that takes."""
-        told = None
+        """See a message through: once it is out, its conversation waits for the outcome."""
+        told: Sent | XyfastError | None = None
         try:
-            told = await self._settle(letter, kept=kept)
+            told = await (self._settle(letter, kept=kept) if letter.durable else self._once(letter))
         finally:
-            del self._named[letter.post.name]
-            self._leave(letter)
+            if letter.durable:
+                del self._named[letter.post.name]
             if not letter.outcome.done():
                 letter.outcome.set_result(told or self._undecided(letter))
+            self._line.leave(letter.lane, letter)
+            self.pump()
+
+    async def _once(self, letter: _Letter) -> Sent | XyfastError:
+        try:
+            return await self._deliver(letter)
+        except RequestError as error:
+            return error
+
+    def _may_be_out(self, letter: _Letter) -> bool:
+        return letter.post.uuid in self._out
+
+    def _undecided(self, letter: _Letter) -> NotSent | SendUnknown:
+        stays = "; it stays in the outbox" if letter.durable else ""
+        if self._may_be_out(letter):
+            return self._unknown(f"no answer came{stays}")
+        return self._not_sent(f"it did not go out{stays}")
+
+    # --- durable messages -----------------------------------------------------------
 
     async def _settle(self, letter: _Letter, *, kept: bool) -> Sent | XyfastError:
         if not kept:
@@ -266,7 +290,7 @@ class Outbox:
                 account_id=self._account_id,
             )
         try:
-            sent = await self._deliver(letter, None)
+            sent = await self._deliver(letter)
         except SendRefused as error:
             say(log, logging.WARNING, "refused", account=self._account_id, reason=error.error)
             await self._mark(letter, "refused", error)
@@ -299,35 +323,17 @@ class Outbox:
                 letter.post = post
                 return
 
-    async def _await(self, letter: _Letter) -> Sent:
-        """Wait for a durable message's outcome, as long as a caller waits for any message."""
-        await asyncio.wait({letter.outcome}, timeout=self._settings.send_timeout)
-        if letter.post.state != "queued":
-            patience = self._settings.request_timeout
-            await asyncio.wait(
-                {letter.outcome}, timeout=3 * patience + 2 * self._settings.history_delay
-            )
-        told = letter.outcome.result() if letter.outcome.done() else self._undecided(letter)
-        if isinstance(told, Sent):
-            return told
-        raise told
-
-    def _undecided(self, letter: _Letter) -> NotSent | SendUnknown:
-        if letter.post.state == "queued":
-            return self._not_sent("it did not go out yet, and stays in the outbox")
-        return self._unknown("no answer came yet; it stays in the outbox")
-
     # --- one message ----------------------------------------------------------------
 
-    async def _deliver(self, letter: _Letter, deadline: float | None) -> Sent:
+    async def _deliver(self, letter: _Letter) -> Sent:
         """Bring a message from its place in line to its outcome, and tell observers.
 
-        ``deadline`` (loop time) bounds the wait in line. Raises `NotSent`, `SendRefused` or
-        `SendUnknown`; of these a durable message knows `SendRefused` only.
+        Raises `NotSent`, `SendRefused` or `SendUnknown`; of these a durable message knows
+        `SendRefused` only.
         """
         outcome: SendOutcome | None = None if letter.durable else "cancelled"
         try:
-            sent = await self._until_known(letter, deadline)
+            sent = await self._until_known(letter)
             outcome = "sent"
         except NotSent:
             outcome = "not sent"
@@ -345,16 +351,16 @@ class Outbox:
             self._give_up(letter)
         return sent
 
-    async def _until_known(self, letter: _Letter, deadline: float | None) -> Sent:
+    async def _until_known(self, letter: _Letter) -> Sent:
         pauses = iter(_PAUSES)
         while True:
-            await self._turn(letter, deadline)
+            await self._turn(letter)
             try:
                 await self._try(letter)
             except SendRefused as error:
                 self._out.pop(letter.post.uuid, None)
-                pause = next(pauses, None) if error.error == "throttled" else None
-                if pause is None:
+                pause = next(pauses, None)
+                if pause is None or error.error != "throttled" or not letter.wanted:
                     raise
                 await asyncio.sleep(pause)
             except NotSent:
@@ -364,20 +370,17 @@ class Outbox:
             if letter.sent.done():
                 return letter.sent.result()
             letter.turn = _future()
-            if self._closed:
-                letter.turn.cancel()
             self._line.back(letter.lane, letter)
             self.pump()
 
-    async def _turn(self, letter: _Letter, deadline: float | None) -> None:
-        """Wait for the turn; whoever is cancelled here has surely not been written."""
-        left = None if deadline is None else max(deadline - self._loop.time(), 0.0)
+    async def _turn(self, letter: _Letter) -> None:
+        """Wait for the turn; what is cancelled here has surely not been written."""
+        timeout = self._settings.send_timeout
+        left = None if letter.durable else max(letter.asked + timeout - self._loop.time(), 0.0)
         await asyncio.wait({letter.turn}, timeout=left)
-        if letter.turn.cancelled():
-            raise self._not_sent("the client was closed")
         if not letter.turn.done():
             what = "its turn did not come" if self._calls.usable else "no link"
-            raise self._not_sent(f"{what} within {self._settings.send_timeout:g} s")
+            raise self._not_sent(f"{what} within {timeout:g} s")
 
     async def _try(self, letter: _Letter) -> None:
         """Write a message and find out; returns without a result if there was no link.
@@ -458,16 +461,17 @@ class Outbox:
     async def _read_history(self, letter: _Letter) -> None:
         """Read history until a message is found or surely missing; a durable one has time."""
         timeout = None if letter.durable else self._settings.request_timeout
-        if not self._closed:
-            reading = self._spawn(self._search(letter))
-            try:
-                either: set[asyncio.Future[Any]] = {reading, letter.sent}
-                await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-                if letter.sent.done() or (reading.done() and not reading.cancelled()):
-                    return
-            finally:
-                reading.cancel()
-        raise self._unknown("no answer came; look at the history before sending it again")
+        reading = self._spawn(self._search(letter))
+        either: set[asyncio.Future[Any]] = {reading, letter.sent}
+        try:
+            await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if letter.sent.done():
+                return
+            if not reading.done():
+                raise self._unknown("no answer came; look at the history before sending it again")
+            reading.result()
+        finally:
+            reading.cancel()
 
     async def _search(self, letter: _Letter) -> None:
         """Offer to `claims` what was said since the message was first written."""
@@ -477,6 +481,8 @@ class Outbox:
             try:
                 body = (await self._calls.ask(build)).body
             except RequestError:
+                body = None
+            if not isinstance(body, dict):
                 await asyncio.sleep(_PAUSES[0])
                 continue
             page = envelope.history(body, self._account_id)

@@ -73,10 +73,10 @@ class World:
             self.loop.call_later(back_after, self.connect)
 
     async def stop(self) -> None:
+        self.outbox.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        self.outbox.close()
 
     def text(self, text: str, conversation: str = CID, **options: Any) -> asyncio.Task[Sent]:
         sending = self.outbox.send(conversation, PEER, text_content(text), **options)
@@ -231,7 +231,7 @@ def test_closing_ends_every_wait() -> None:
         sending = world.text("x")
         await asyncio.sleep(1.0)
         await world.stop()
-        with pytest.raises(NotSent, match="closed"):
+        with pytest.raises(NotSent, match="did not go out"):
             await sending
         with pytest.raises(NotSent, match="closed"):
             await world.text("y")
