@@ -435,8 +435,44 @@ def test_the_echo_of_a_send_that_was_cancelled_while_out_is_ours() -> None:
         sending.cancel()
         await asyncio.wait({sending})
         assert world.outbox.claims(world.platform.echo(world.platform.taken[0]))
-        await asyncio.sleep(10.0)
-        assert not world.outbox.claims(world.platform.say("x"))  # once, and not for ever
+        await asyncio.sleep(0.0)
+        assert not world.outbox.claims(world.platform.say("x"))  # once is enough
+
+    simulate(main())
+
+
+def test_what_is_cancelled_while_out_keeps_its_conversation_until_its_fate_is_known() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("late")).start()
+        first, second = world.text("1"), world.text("2")
+        await asyncio.sleep(LATENCY / 2)
+        first.cancel()
+        await second
+        assert [taken.text for taken in world.platform.taken] == ["1", "2"]
+
+    simulate(main())
+
+
+def test_what_is_cancelled_while_out_is_not_tried_again() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("throttled")).start()
+        first, second = world.text("1"), world.text("2")
+        await asyncio.sleep(LATENCY / 2)
+        first.cancel()
+        await second
+        assert [text for _, text in world.written] == ["1", "2"]
+
+    simulate(main())
+
+
+def test_a_send_of_unknown_fate_is_not_looked_for_among_what_is_said_much_later() -> None:
+    async def main() -> None:
+        readable = False
+        world = await World(fate=fates("lost"), readable=lambda: readable).start()
+        with pytest.raises(SendUnknown):
+            await world.text("x")
+        await asyncio.sleep(60.0)
+        assert not world.outbox.claims(world.platform.say("x"))
 
     simulate(main())
 
