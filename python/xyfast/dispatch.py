@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from xyfast.errors import ConfigError
 from xyfast.lanes import Lanes
 from xyfast.logs import say
-from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message
+from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, for_handler
 from xyfast.store import DeadLetter
 
 __all__ = ["Delivery", "Dispatcher", "Handled", "Router"]
@@ -197,7 +197,8 @@ class Dispatcher:
             "handler": _name(handler),
         }
         try:
-            await handler(delivery.message)
+            number = self._router.handlers(delivery.message).index(handler)
+            await handler(for_handler(delivery.message, number))
         except asyncio.CancelledError:
             if task in self._cut_off:
                 raise

@@ -23,8 +23,8 @@ called is left out of every ``repr``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, TypeVar
 
 from xyfast.errors import StateError
 
@@ -48,6 +48,8 @@ __all__ = [
     "Undecodable",
     "Unknown",
 ]
+
+T = TypeVar("T")
 
 Origin = Literal["peer", "seller", "client"]
 """Who wrote: the peer, the account's owner on another device, or this client."""
@@ -210,6 +212,15 @@ class ChatMessage(_Written):
         if self.conversation_id is None or self.peer_id is None:
             raise StateError("the message names no conversation or no peer to answer")
         return self._sender, self.conversation_id, self.peer_id
+
+
+def for_handler(message: T, number: int, /) -> T:
+    """Give the copy of a message that one of its handlers gets.
+
+    Each handler counts its own replies, from none at every try: so a durable reply has the
+    same name whenever that handler runs again, whichever others do.
+    """
+    return replace(message, _handler=number) if isinstance(message, ChatMessage) else message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,14 +53,16 @@ def _future() -> asyncio.Future[Any]:
 class _Letter:
     """A message on its way.
 
-    ``says`` is what its echo will say. ``turn`` is done when it may be written, ``sent``
-    when the answer or an echo says that the server has it. ``since`` and ``until`` are the
-    server's time of the first write and of giving up, ``wrote`` our loop's of the last one.
-    ``outcome`` is what those are told who wait, ``wanted`` is false when nobody does.
+    ``kept`` says that the store has it, ``says`` is what its echo will say. ``turn`` is done
+    when it may be written, ``sent`` when the answer or an echo says that the server has it.
+    ``since`` and ``until`` are the server's time of the first write and of giving up, ``wrote``
+    our loop's of the last one. ``outcome`` is what those are told who wait, ``wanted`` is false
+    when nobody does.
     """
 
     post: Posted
     durable: bool
+    kept: bool
     asked: float
     says: Facts
     turn: asyncio.Future[None] = field(default_factory=_future)
@@ -233,6 +235,7 @@ class Outbox:
         letter = _Letter(
             post=post,
             durable=durable,
+            kept=kept,
             asked=self._loop.time(),
             says=notice(None, {}, content_object(post.content), self._account_id),
         )
@@ -242,27 +245,28 @@ class Outbox:
             self._out[post.uuid] = letter
         self._line.put(letter.lane, letter)
         self.pump()
-        letter.work = self._spawn(self._work(letter, kept=kept))
+        letter.work = self._spawn(self._work(letter))
+        letter.work.add_done_callback(partial(self._ended, letter))
         return letter
 
-    async def _work(self, letter: _Letter, *, kept: bool) -> None:
+    async def _work(self, letter: _Letter) -> None:
         """See a message through: once it is out, its conversation waits for the outcome."""
-        told: Sent | XyfastError | None = None
+        told: Sent | XyfastError
         try:
-            told = await (self._settle(letter, kept=kept) if letter.durable else self._once(letter))
-        finally:
-            if letter.durable:
-                del self._named[letter.post.name]
-            if not letter.outcome.done():
-                letter.outcome.set_result(told or self._undecided(letter))
-            self._line.leave(letter.lane, letter)
-            self.pump()
+            told = await (self._settle if letter.durable else self._deliver)(letter)
+        except (RequestError, StoreError) as error:
+            told = error
+        if not letter.outcome.done():
+            letter.outcome.set_result(told)
 
-    async def _once(self, letter: _Letter) -> Sent | XyfastError:
-        try:
-            return await self._deliver(letter)
-        except RequestError as error:
-            return error
+    def _ended(self, letter: _Letter, _: asyncio.Task[None]) -> None:
+        """The work is over, or was cancelled, maybe before it began."""
+        if letter.durable:
+            del self._named[letter.post.name]
+        if not letter.outcome.done():
+            letter.outcome.set_result(self._undecided(letter))
+        self._line.leave(letter.lane, letter)
+        self.pump()
 
     def _may_be_out(self, letter: _Letter) -> bool:
         return letter.post.uuid in self._out
@@ -275,17 +279,15 @@ class Outbox:
 
     # --- durable messages -----------------------------------------------------------
 
-    async def _settle(self, letter: _Letter, *, kept: bool) -> Sent | XyfastError:
-        if not kept:
-            try:
-                letter.post = await self._store.post(letter.post)
-            except StoreError as error:
-                return error
+    async def _settle(self, letter: _Letter) -> Sent:
+        """Deliver and record; raises `SendRefused`, or `StoreError` if it is not kept."""
+        if not letter.kept:
+            letter.post = await self._store.post(letter.post)
         post = letter.post
         if post.state == "sent":  # asked for by this name before
             return Sent(message_id=post.message_id, uuid=post.uuid, time=post.time)
         if post.state == "refused":
-            return SendRefused(
+            raise SendRefused(
                 f"account {self._account_id}: what was sent by this name was refused before",
                 account_id=self._account_id,
             )
@@ -294,7 +296,7 @@ class Outbox:
         except SendRefused as error:
             say(log, logging.WARNING, "refused", account=self._account_id, reason=error.error)
             await self._mark(letter, "refused", error)
-            return error
+            raise
         await self._mark(letter, "sent", sent)
         return sent
 
@@ -359,7 +361,7 @@ class Outbox:
                 await self._try(letter)
             except SendRefused as error:
                 self._out.pop(letter.post.uuid, None)
-                pause = next(pauses, None)
+                pause = next(pauses, _PAUSES[-1] if letter.durable else None)
                 if pause is None or error.error != "throttled" or not letter.wanted:
                     raise
                 await asyncio.sleep(pause)

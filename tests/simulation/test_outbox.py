@@ -225,17 +225,18 @@ def test_a_link_that_is_lost_in_the_moment_of_the_turn_costs_nothing() -> None:
     simulate(main())
 
 
-def test_closing_ends_every_wait() -> None:
+@pytest.mark.parametrize("after", [0.0, 1.0])  # before the first step of its task, and later
+def test_closing_ends_every_wait(after: float) -> None:
     async def main() -> None:
         world = World()
         sending = world.text("x")
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(after)
         await world.stop()
         with pytest.raises(NotSent, match="did not go out"):
             await sending
         with pytest.raises(NotSent, match="closed"):
             await world.text("y")
-        assert world.loop.time() == 1.0
+        assert world.loop.time() == after
 
     simulate(main())
 
@@ -563,6 +564,17 @@ def test_a_durable_send_that_was_not_taken_goes_out_again_by_itself() -> None:
         assert len(world.platform.taken) == 1
         assert sent.message_id == world.platform.taken[0].message_id
         assert {uuid for _, uuid, _ in world.platform.written} == {sent.uuid}
+
+    simulate(main())
+
+
+def test_a_durable_send_waits_flow_control_out() -> None:
+    async def main() -> None:
+        world = await World(fate=fates(*["throttled"] * 20)).start()  # type: ignore[arg-type]
+        with pytest.raises(NotSent, match="stays in the outbox"):
+            await world.text("x", durable=True)
+        await asyncio.sleep(120.0)
+        assert [taken.text for taken in world.platform.taken] == ["x"]
 
     simulate(main())
 
