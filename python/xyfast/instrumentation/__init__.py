@@ -20,6 +20,7 @@ __all__ = [
     "Finished",
     "Hook",
     "Hooks",
+    "Retried",
     "SendFinished",
     "SendOutcome",
     "StateChanged",
@@ -64,6 +65,20 @@ class Finished(Fact):
     account_id: str
     key: str
     failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried(Fact):
+    """A handler failed for ``reason`` and is tried again after ``wait`` seconds.
+
+    ``tries`` counts its failures up to now. ``key`` is None for what is not in the inbox.
+    """
+
+    account_id: str
+    key: str | None
+    tries: int
+    wait: float
+    reason: str
 
 
 SendOutcome = Literal["sent", "refused", "not sent", "unknown", "cancelled"]
