@@ -165,6 +165,31 @@ async def test_durable_sends_over_links_that_are_cut_arrive_once_and_in_order(
     assert texts(server) == [str(number) for number in range(30)]
 
 
+async def test_a_handler_that_is_tried_again_gives_its_own_durable_answers_once(
+    server: FakeServer,
+) -> None:
+    failures = 1
+    async with running(server, settings={"retry_wait": 0.01}) as world:
+
+        @world.client.on(ChatMessage)
+        async def first(message: ChatMessage) -> None:
+            await message.reply("from the first", durable=True)
+
+        @world.client.on(ChatMessage)
+        async def second(message: ChatMessage) -> None:
+            nonlocal failures
+            await message.reply("from the second", durable=True)
+            if failures:
+                failures -= 1
+                raise ValueError("once")
+            await message.reply("and its last word", durable=True)
+
+        await world.connect()
+        server.push_text(ME, "在吗")
+        await world.until(lambda: len(texts(server)) == 3)
+    assert texts(server) == ["from the first", "from the second", "and its last word"]
+
+
 BOT = """
 import asyncio, json, sys
 from xyfast import Account, ChatMessage, Client, Settings
