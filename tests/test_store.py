@@ -234,6 +234,22 @@ async def test_past_a_bound_handled_messages_go_first(make: Maker) -> None:
     await store.commit([row("a"), row("b"), row("c")], handled("a", "b"))
     await store.commit([row("d")])
     assert set(await store.known(ME, "abcd")) == set("bcd")
+    await store.commit([row("e")], handled("c"))
+    await store.commit(outcomes=handled("d", "e"))
+    for one, two, three, new in ("cdef", "defg", "efgh", "fghi"):
+        assert await store.commit([row(new)], handled(new))
+        assert set(await store.known(ME, [one, two, three, new])) == {two, three, new}
+    await store.close()
+
+
+async def test_what_a_sweep_forgot_counts_for_no_bound(make: Maker) -> None:
+    store = make(Retention(max_rows=3))
+    await store.open()
+    await store.commit([row(key) for key in "abc"], handled(*"abc"))
+    make.clock.now += 7 * DAY
+    assert await store.sweep() == 3
+    await store.commit([row(key) for key in "def"], handled(*"def"))
+    assert set(await store.known(ME, "abcdef")) == set("def")
     await store.close()
 
 
@@ -289,6 +305,8 @@ async def test_unsent_letters_keep_their_order_and_sent_ones_leave(store: Store)
     await store.mark(ME, "unheard of", "sent")
     assert list(await store.unsent(ME)) == [letter("c", state="out"), letter("b")]
     sent = letter("a", state="sent", message_id="m1", time=1767225601000)
+    assert await store.post(letter("a")) == sent
+    await store.mark(ME, "a", "sent")
     assert await store.post(letter("a")) == sent
     await store.mark(ME, "c", "queued")
     assert [each.state for each in await store.unsent(ME)] == ["queued", "queued"]

@@ -197,6 +197,8 @@ async def test_a_guest_looks_at_dead_letters_and_revives_them(path: Path) -> Non
     assert not await store.revived()
     page = await store.take(ME, 9)
     assert [(each.key, each.redelivered) for each in page.rows] == [("a", 1), ("b", 0)]
+    assert await guest.revive(OTHER, ["x"]) == 1
+    assert list(await store.revived()) == [OTHER]
     await guest.close()
     await store.commit([row("c")])
     await store.close()
