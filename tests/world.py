@@ -31,6 +31,7 @@ def fast_settings(server: FakeServer, **changes: Any) -> Settings:
         "conversation_rate": 1000.0,
         "history_delay": 0.1,
         "grace": 5.0,
+        "retry_wait": 0.01,
     }
     return Settings(**{**values, **changes})
 

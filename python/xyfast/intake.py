@@ -31,6 +31,7 @@ __all__ = ["Intake"]
 
 log = logging.getLogger(__name__)
 
+_LAPS = 16  # of the event loop between two batches, at most
 _QUIET = 60.0  # seconds between two log lines about the same trouble
 
 Identity = tuple[str, str]
@@ -146,9 +147,12 @@ class Intake:
 
     def finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
         """The handlers of a message have ended."""
-        if delivery.key is not None:
-            self._outcomes.append((delivery, letter))
-            self._work.set()
+        if delivery.key is None:
+            return
+        account_id, conversation_id = delivery.lane
+        self._window.leave(account_id, conversation_id, delivery.size)
+        self._outcomes.append((delivery, letter))
+        self._work.set()
 
     def recover(self, driver: Driver) -> None:
         """Hand on what an earlier run stored and did not handle, as there is room for it."""
@@ -185,6 +189,7 @@ class Intake:
         """Work until `stop`; then record what was handled and return."""
         while True:
             await self._work.wait()
+            await self._breathe()
             self._work.clear()
             try:
                 await self._round()
@@ -196,8 +201,6 @@ class Intake:
                 await self._wait_or_stop()
             if self._stopping.is_set() and not self._outcomes and not self._moved:
                 return
-            if self._work.is_set():
-                await asyncio.sleep(0)  # a store that never waits must not keep handlers waiting
 
     def refuse(self) -> None:
         """Take nothing new; what is not acknowledged comes again another time."""
@@ -214,14 +217,28 @@ class Intake:
         outcomes = self._outcomes[:]
         if batch or outcomes or (self._moved and self._stopping.is_set()):
             await self._commit(batch, outcomes)
-        if not self._refusing:
-            await self._page()
+        while not self._refusing and await self._page():
+            pass
         if (
             self._outcomes
             or (self._moved and self._stopping.is_set())
             or (self._arrivals and not self._refusing and self._full is None)
         ):
             self._work.set()
+
+    async def _breathe(self) -> None:
+        """Let handlers run; while they end at once, until there is room for the next batch.
+
+        What is committed without room goes the long way, over the disk and back.
+        """
+        idle = 0
+        for _ in range(_LAPS):
+            ended = len(self._outcomes)
+            await asyncio.sleep(0)
+            idle = 0 if len(self._outcomes) > ended else idle + 1
+            # One lap ends handlers, the next one starts others.
+            if self._window.room >= self._most or idle > 1:
+                return
 
     async def _wait_or_stop(self) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
@@ -370,18 +387,17 @@ class Intake:
         """The outcomes are durable: the cursor may pass them."""
         del self._outcomes[: len(outcomes)]
         for delivery, letter in outcomes:
-            driver, message = self._drivers[delivery.account_id], delivery.message
+            driver = self._drivers[delivery.account_id]
             driver.sync.ledger.handled(delivery.position)
             self._moved.add(driver)
-            self._window.leave(delivery.account_id, message.conversation_id, delivery.size)
             reason = None if letter is None else letter.reason
             self._hooks(Finished(delivery.account_id, delivery.key or "", reason))
 
-    async def _page(self) -> None:
-        """Take what is first in line into memory, if there is room for it."""
+    async def _page(self) -> bool:
+        """Take what is first in line into memory; False if there is nothing, or no room."""
         ask = self._window.ask()
         if ask is None:
-            return
+            return False
         account_id, limit, size, skip = ask
         rows, waiting = await self._store.take(account_id, limit, size=size, skip=skip)
         sizes = [(row.conversation_id, len(row.payload)) for row in rows]
@@ -393,7 +409,7 @@ class Intake:
         ledger.paged(waiting)
         self._moved.add(self._drivers[account_id])
         self._dispatcher.start()
-        self._work.set()  # there may be more
+        return True
 
     # --- trouble --------------------------------------------------------------------
 
