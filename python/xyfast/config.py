@@ -72,6 +72,21 @@ class Settings:
 
     request_timeout: float = 20.0
     """Most time for the server's answer to a request."""
+    send_timeout: float = 30.0
+    """Most time that a message waits for its turn and for a link before it is `NotSent`."""
+    send_rate: float = 1.0
+    """Messages a second that an account may send in the long run."""
+    send_burst: int = 30
+    """Messages that an account may send at once after a quiet time."""
+    conversation_rate: float = 1.0
+    """Messages a second that may go into one conversation in the long run."""
+    conversation_burst: int = 5
+    """Messages that may go into one conversation at once after a quiet time."""
+    history_delay: float = 2.0
+    """History is asked for a message without an answer so long after it was written, and once
+    more so long after that."""
+    clock_skew: float = 5.0
+    """How far apart the server's own times may be."""
     message_expiry: float = 300.0
     """Messages older than this on arrival go to the `Expired` route."""
     dedup_size: int = 10_000

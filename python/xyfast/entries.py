@@ -90,10 +90,10 @@ class Reader:
     """Makes the messages of entries.
 
     ``expiry_ms`` is the age on arrival past which a message is `Expired`, ``ours`` says
-    whether this client sent a message (account, message id) itself.
+    whether this client sent what an account's facts tell of.
     """
 
-    def __init__(self, sender: Sender, ours: Callable[[str, str], bool], expiry_ms: int) -> None:
+    def __init__(self, sender: Sender, ours: Callable[[str, Facts], bool], expiry_ms: int) -> None:
         self._sender = sender
         self._ours = ours
         self._expiry_ms = expiry_ms
@@ -114,14 +114,13 @@ class Reader:
                 reason="missing" if error is None else error.reason,
                 offset=0 if error is None else error.offset,
             )
-        known = facts.message_id
         message = envelope.to_message(
             facts,
             account_id=entry.account_id,
             key=entry.key,
             tree=entry.payload.tree,
             redelivered=entry.redelivered,
-            ours=known is not None and self._ours(entry.account_id, known),
+            ours=self._ours(entry.account_id, facts),
             sender=self._sender,
         )
         late = (

@@ -19,6 +19,7 @@ from xyfast.dispatch import Delivery, Dispatcher
 from xyfast.driver import Driver
 from xyfast.entries import Entry, Reader
 from xyfast.errors import StoreError, StoreFull
+from xyfast.facts import Facts
 from xyfast.instrumentation import Committed, Finished, Hooks
 from xyfast.logs import say
 from xyfast.messages import Sender, Undecodable
@@ -449,8 +450,8 @@ class Intake:
             say(log, logging.INFO, "store works again")
         self._failing = self._told = False
 
-    def _ours(self, account_id: str, message_id: str) -> bool:
-        return message_id in self._drivers[account_id].sent
+    def _ours(self, account_id: str, facts: Facts) -> bool:
+        return self._drivers[account_id].outbox.claims(facts)
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

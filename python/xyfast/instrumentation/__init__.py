@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from xyfast.events import State
 from xyfast.logs import say
@@ -21,6 +22,8 @@ __all__ = [
     "Hooks",
     "Recovered",
     "Retried",
+    "SendFinished",
+    "SendOutcome",
     "StateChanged",
 ]
 
@@ -89,6 +92,22 @@ class Recovered(Fact):
     account_id: str
     messages: int
     conversations: int
+
+
+SendOutcome = Literal["sent", "refused", "not sent", "unknown", "cancelled"]
+"""What became of a message that was to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFinished(Fact):
+    """A message was sent, or will not be; ``seconds`` is the time since it was asked for.
+
+    One that is durable is told of when it is sent or refused, however long that takes.
+    """
+
+    account_id: str
+    outcome: SendOutcome
+    seconds: float
 
 
 Hook = Callable[[Fact], None]
