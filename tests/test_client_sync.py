@@ -131,7 +131,7 @@ async def test_the_cursor_is_stored_as_messages_are_handled(
         server.push_text(ME, "two")
         await world.until(lambda: len(world.chats) == 2 and not server.ledger(ME).unacked)
     await store.open()
-    cursor = await store.cursor(ME)
+    cursor = (await store.load(ME)).cursor
     await store.close()
     delivered = len(server.ledger(ME).delivered)
     async with running(server, store=path) as world:

@@ -28,6 +28,7 @@ def fast_settings(server: FakeServer, **changes: Any) -> Settings:
         "close_timeout": 1.0,
         "request_timeout": 5.0,
         "grace": 5.0,
+        "retry_wait": 0.01,
     }
     return Settings(**{**values, **changes})
 
