@@ -90,10 +90,13 @@ class Reader:
     """Makes the messages of entries.
 
     ``expiry_ms`` is the age on arrival past which a message is `Expired`, ``ours`` says
-    whether this client sent a message (account, message id) itself.
+    whether this client sent a message (account, message id) itself. Without a ``sender``
+    they cannot be answered.
     """
 
-    def __init__(self, sender: Sender, ours: Callable[[str, str], bool], expiry_ms: int) -> None:
+    def __init__(
+        self, sender: Sender | None, ours: Callable[[str, str], bool], expiry_ms: int
+    ) -> None:
         self._sender = sender
         self._ours = ours
         self._expiry_ms = expiry_ms

@@ -48,8 +48,9 @@ class SqliteStore:
 
     One process at a time owns the file, by a lock on ``<path>.lock``. With ``shared=True``
     the file is opened beside its owner, to look at dead letters and handled messages and to
-    revive them; other calls raise `StoreError`. ``retention`` bounds the file; to its ``max_bytes`` of pages
-    in use comes the write-ahead log, some MiB. ``clock`` gives seconds since 1970.
+    revive them; other calls raise `StoreError`. ``retention`` bounds the file; to its
+    ``max_bytes`` of pages in use comes the write-ahead log, some MiB. ``clock`` gives seconds
+    since 1970.
     """
 
     def __init__(
