@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shlex
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +117,16 @@ class Shown:
 Run = Callable[..., Shown]
 
 
+@contextmanager
+def shanghai(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local time is eight hours ahead of UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "CST-8")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return lambda *arguments: Shown(capsys, *arguments)
@@ -152,14 +165,9 @@ def test_letters_are_listed_oldest_first_without_their_texts(path: Path, run: Ru
 
 
 def test_times_are_local_for_people(path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Asia/Shanghai")
-    time.tzset()
-    try:
+    with shanghai(monkeypatch):
         assert "2026-01-01 08:00:00" in run("dead", "list", "--store", path).out
         assert f"2026-01-01 08:00:00 ({NOW})" in run("dead", "show", "--store", path, 1).out
-    finally:
-        monkeypatch.undo()
-        time.tzset()
 
 
 def test_the_list_can_be_narrowed(path: Path, run: Run) -> None:
@@ -360,14 +368,9 @@ def test_handled_messages_that_are_chosen_wait_again(
 def test_a_local_time_is_one_of_this_machine(
     history: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TZ", "Asia/Shanghai")
-    time.tzset()
-    try:
-        replay = ["replay", "--store", history, "--account", ME, "--dry-run"]
+    replay = ["replay", "--store", history, "--account", ME, "--dry-run"]
+    with shanghai(monkeypatch):
         shown = run(*replay, "--since", "2026-01-01 09:30", "--kind", "Expired")
-    finally:
-        monkeypatch.undo()
-        time.tzset()
     assert shown.out.split() == ["2026-01-01", "10:00:00", "Expired", str(len(chat(4))), "4.PNM"]
 
 
@@ -403,12 +406,45 @@ def test_only_what_was_handled_is_replayed(history: Path, run: Run) -> None:
 
 
 def test_more_than_a_page_handled_at_once_is_replayed(tmp_path: Path, run: Run) -> None:
-    rows = [came(chat(number)) for number in range(2500)]
+    rows = [came(chat(number)) for number in range(250)]
     outcomes = [Outcome(row.account_id, row.key) for row in rows]
     path = tmp_path / "x.db"
     with_store(path, lambda store: store.commit(rows, outcomes))
     shown = run("replay", "--store", path, "--account", ME, "--since", "0", "--json")
-    assert shown.objects == [{"replayed": 2500}]
+    assert shown.objects == [{"replayed": 250}]
+
+
+# --- the page ---------------------------------------------------------------------------
+
+
+def test_the_commands_of_the_page_print_what_it_shows(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clock = Clock()
+
+    async def fill() -> None:
+        store = SqliteStore("xyfast.db", synchronous="normal", clock=clock)
+        await store.open()
+        letters = [came(BAD), came(chat(5000000000001)), came(chat(5000000000002))]
+        failed = DeadLetter(reason=FAILED)
+        await store.commit(letters, [Outcome(ME, row.key, failed) for row in letters[1:]])
+        rows = [came(chat(5000000000003)), came(samples.unknown(NOW).payload, key="digest:77")]
+        for row in rows:
+            clock.now += 600
+            await store.commit([row], [Outcome(ME, row.key)])
+        await store.close()
+
+    asyncio.run(fill())
+    text = (Path(__file__).parent.parent / "docs" / "howto" / "dead-letters.md").read_text("utf-8")
+    sessions = re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    steps = [step for session in sessions for step in session.split("$ ")[1:]]
+    assert len(steps) == 8
+    with shanghai(monkeypatch):
+        for step in steps:
+            line, expected = step.split("\n", 1)
+            shown = run(*shlex.split(line)[1:])
+            assert (shown.code, shown.out, shown.err) == (0, expected, ""), line
 
 
 # --- wrong use, wrong files -------------------------------------------------------------
@@ -439,7 +475,9 @@ def test_nothing_is_replayed_unless_it_is_said_what(
         ["dead", "show", "--store", "x.db"],
         ["replay", "--store", "x.db", "1.PNM"],
         ["replay", "--store", "x.db", "--account", ME, "--since", "soon"],
+        ["replay", "--store", "x.db", "--account", ME, "--since", "9" * 30],
         ["replay", "--store", "x.db", "--account", ME, "--kind", "Chat"],
+        ["replay", "--store", "x.db", "--account", ME, "--expired", "--expiry", "nan"],
     ],
 )
 def test_wrong_use_is_exit_code_2(arguments: list[str]) -> None:

@@ -152,7 +152,7 @@ def _cells(letter: Letter) -> list[str]:
 def _line(
     number: str, account: str, arrived: str, size: str, offset: str, key: str, reason: str
 ) -> str:
-    return f"{number:>7}  {account:13}  {arrived:19}  {size:>7}  {offset:>6}  {key:24}  {reason}"
+    return f"{number:>7}  {account:13}  {arrived:19}  {size:>7}  {offset:>6}  {key:39}  {reason}"
 
 
 # --- show -------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -66,7 +67,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         )
     parser.add_argument(
         "--expiry",
-        type=float,
+        type=_seconds,
         default=Settings().message_expiry,
         metavar="SECONDS",
         help="`Settings.message_expiry` of the bot, if it has another than %(default)g",
@@ -76,12 +77,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _time(text: str) -> int:
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) < 19:  # SQLite has 64 bits
         return int(text)
     try:
         return int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
         raise argparse.ArgumentTypeError(f"{text!r} is no time") from None
+
+
+def _seconds(text: str) -> float:
+    if not 0 < (number := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return number
 
 
 async def _replay(options: argparse.Namespace, store: SqliteStore) -> int:
@@ -94,11 +101,12 @@ async def _replay(options: argparse.Namespace, store: SqliteStore) -> int:
     async for handled, row in _handled(options, store):
         if keys and row.key not in keys:
             continue
-        kind = type(reader.message(Entry.kept(row))).__name__
-        if kinds and kind not in kinds:
-            continue
-        if options.dry_run:
-            _show(options, handled, row, kind)
+        if kinds or options.dry_run:
+            kind = type(reader.message(Entry.kept(row))).__name__
+            if kinds and kind not in kinds:
+                continue
+            if options.dry_run:
+                _show(options, handled, row, kind)
         chosen.append((row.account_id, row.key))
     missing = sorted(keys - {key for _, key in chosen})
     for key in missing:
