@@ -113,8 +113,13 @@ def test_a_state_goes_back_as_it_came() -> None:
 
 
 def test_a_text_is_sent_as_the_web_page_sends_it() -> None:
-    text = requests.send_text(
-        "你好", conversation_id=CID, peer_id=PEER, own_id=OWN, uuid="-17672256000001", mid=MID
+    text = requests.send(
+        requests.text_content("你好"),
+        conversation_id=CID,
+        peer_id=PEER,
+        own_id=OWN,
+        uuid="-17672256000001",
+        mid=MID,
     )
     data = "eyJjb250ZW50VHlwZSI6MSwidGV4dCI6eyJ0ZXh0Ijoi5L2g5aW9In19"
     assert frame(text) == {
@@ -137,39 +142,31 @@ def test_a_text_is_sent_as_the_web_page_sends_it() -> None:
     }
 
 
-def content_of(text: str) -> Any:
-    return json.loads(base64.b64decode(frame(text)["body"][0]["content"]["custom"]["data"]))
+def content_of(content: str, conversation_id: str = CID) -> Any:
+    text = requests.send(
+        content, conversation_id=conversation_id, peer_id=PEER, own_id=OWN, uuid="-1", mid=MID
+    )
+    message = frame(text)["body"][0]
+    assert message["cid"] == f"{CID}@goofish"
+    return json.loads(base64.b64decode(message["content"]["custom"]["data"]))
 
 
 @given(st.text())
 def test_any_text_arrives_as_it_was_written(words: str) -> None:
-    text = requests.send_text(
-        words, conversation_id=CID, peer_id=PEER, own_id=OWN, uuid="-1", mid=MID
-    )
-    assert content_of(text) == {"contentType": 1, "text": {"text": words}}
+    content = content_of(requests.text_content(words))
+    assert content == {"contentType": 1, "text": {"text": words}}
 
 
 def test_a_lone_surrogate_does_not_stop_a_text() -> None:
-    text = requests.send_text(
-        "a\ud800b", conversation_id=CID, peer_id=PEER, own_id=OWN, uuid="-1", mid=MID
-    )
-    assert content_of(text)["text"]["text"] == "a?b"
+    assert content_of(requests.text_content("a\ud800b"))["text"]["text"] == "a?b"
 
 
 def test_a_picture_is_sent_with_its_size() -> None:
-    text = requests.send_image(
-        "https://img.example.invalid/1.jpg",
-        width=720,
-        height=960,
-        conversation_id=f"{CID}@goofish",
-        peer_id=PEER,
-        own_id=OWN,
-        uuid="-1",
-        mid=MID,
-    )
-    picture = {"type": 0, "url": "https://img.example.invalid/1.jpg", "width": 720, "height": 960}
-    assert content_of(text) == {"contentType": 2, "image": {"pics": [picture]}}
-    assert frame(text)["body"][0]["cid"] == f"{CID}@goofish"
+    url = "https://img.example.invalid/1.jpg"
+    content = requests.image_content(url, width=720, height=960)
+    picture = {"type": 0, "url": url, "width": 720, "height": 960}
+    expected = {"contentType": 2, "image": {"pics": [picture]}}
+    assert content_of(content, f"{CID}@goofish") == expected
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ def fast_settings(server: FakeServer, **changes: Any) -> Settings:
         "open_timeout": 5.0,
         "close_timeout": 1.0,
         "request_timeout": 5.0,
+        "send_rate": 1000.0,
+        "conversation_rate": 1000.0,
+        "history_delay": 0.1,
         "grace": 5.0,
         "retry_wait": 0.01,
     }

@@ -162,6 +162,7 @@ class Client:
             self._intake.recover(driver)
         except BaseException:
             del self._drivers[account.id]
+            await driver.close()
             raise
         driver.feed(Start())
 
@@ -292,23 +293,37 @@ class Client:
     # --- sending and asking ---------------------------------------------------------
 
     async def send_text(
-        self, account_id: str, conversation_id: str, text: str, /, *, peer_id: str
+        self,
+        account_id: str,
+        conversation_id: str,
+        text: str,
+        /,
+        *,
+        peer_id: str,
+        durable: bool = False,
+        name: str | None = None,
     ) -> Sent:
         """Send a text into a conversation.
 
-        Returns once the server has confirmed. Raises `NotSent` if it surely did not go
-        out, `SendRefused` if the server refused it, `SendUnknown` if only the answer is
-        missing.
+        Texts of one conversation go out in the order in which they were asked for, at the
+        pace of ``Settings.send_rate`` and its neighbours. Returns once the server has it.
+        Raises `NotSent` if it surely did not go out, for want of a link or of its turn within
+        ``Settings.send_timeout`` seconds, or was lost on its way; `SendRefused` if the server
+        refused it; `SendUnknown` if no answer came and the conversation's history could not
+        be read either. Whoever is cancelled while a text waits for its turn has not sent it.
+
+        A ``durable`` text is in the store before it goes out, and is sent after a restart if
+        it was not before; one that was on its way is looked for in the history first. It
+        stays in the outbox, and goes out when that is possible, when its caller is cancelled
+        or is told `NotSent` or `SendUnknown`; only `SendRefused` ends it, and flow control is
+        waited out however long it takes. Also raises
+        `StoreError`; then it is not kept. What is asked for again by the same ``name``,
+        unique within the account, goes out once: the result of the first time is the result
+        of all. Without a name every call is another text.
         """
-        return await self._driver(account_id).send(
-            partial(
-                requests.send_text,
-                text,
-                conversation_id=conversation_id,
-                peer_id=peer_id,
-                own_id=account_id,
-            )
-        )
+        content = requests.text_content(text)
+        outbox = self._driver(account_id).outbox
+        return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
 
     async def send_image(
         self,
@@ -320,19 +335,13 @@ class Client:
         peer_id: str,
         width: int = 800,
         height: int = 600,
+        durable: bool = False,
+        name: str | None = None,
     ) -> Sent:
-        """Send an uploaded picture; returns and raises as `send_text`."""
-        return await self._driver(account_id).send(
-            partial(
-                requests.send_image,
-                url,
-                width=width,
-                height=height,
-                conversation_id=conversation_id,
-                peer_id=peer_id,
-                own_id=account_id,
-            )
-        )
+        """Send an uploaded picture, its size in pixels; returns and raises as `send_text`."""
+        content = requests.image_content(url, width=width, height=height)
+        outbox = self._driver(account_id).outbox
+        return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
 
     async def request(self, account_id: str, lwp: str, body: object = None, /) -> Any:
         """Send any request and return the body of its answer, as JSON gives it.

@@ -72,6 +72,21 @@ class Settings:
 
     request_timeout: float = 20.0
     """Most time for the server's answer to a request."""
+    send_timeout: float = 30.0
+    """Most time that a message waits for its turn and for a link before it is `NotSent`."""
+    send_rate: float = 1.0
+    """Messages a second that an account may send in the long run."""
+    send_burst: int = 30
+    """Messages that an account may send at once after a quiet time."""
+    conversation_rate: float = 1.0
+    """Messages a second that may go into one conversation in the long run."""
+    conversation_burst: int = 5
+    """Messages that may go into one conversation at once after a quiet time."""
+    history_delay: float = 2.0
+    """History is asked for a message without an answer so long after it was written, and once
+    more so long after that."""
+    clock_skew: float = 5.0
+    """How far apart the server's own times may be."""
     message_expiry: float = 300.0
     """Messages older than this on arrival go to the `Expired` route."""
     dedup_size: int = 10_000
@@ -115,10 +130,10 @@ class Settings:
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 kind = "a whole number" if whole else "a number"
                 raise ConfigError(f"Settings.{field.name} must be {kind}, not {value!r}")
-            if field.name == "handler_retries" and value == 0:
-                continue
-            if not math.isfinite(value) or value <= 0:
-                raise ConfigError(f"Settings.{field.name} must be above zero, not {value!r}")
+            may_be_zero = field.name == "handler_retries"
+            if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
+                least = "zero or more" if may_be_zero else "above zero"
+                raise ConfigError(f"Settings.{field.name} must be {least}, not {value!r}")
 
     def _check_address(self, name: str, plain: str, safe: str) -> None:
         address = getattr(self, name)

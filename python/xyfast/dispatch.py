@@ -12,7 +12,7 @@ from xyfast.errors import ConfigError
 from xyfast.instrumentation import Hooks, Retried
 from xyfast.lanes import Lane, Lanes
 from xyfast.logs import say
-from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message
+from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, for_handler
 from xyfast.store import DeadLetter
 
 __all__ = ["Delivery", "Dispatcher", "Handled", "Router"]
@@ -249,7 +249,8 @@ class Dispatcher:
 
         timer = loop.call_later(self._timeout, expire)
         try:
-            await handler(delivery.message)
+            number = self._router.handlers(delivery.message).index(handler)
+            await handler(for_handler(delivery.message, number))
         except asyncio.CancelledError:
             if task in self._cut_off:
                 raise

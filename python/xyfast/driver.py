@@ -13,7 +13,6 @@ import logging
 import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Protocol
 
 from xyfast import requests
@@ -44,7 +43,7 @@ from xyfast.events import (
 )
 from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.logs import say
-from xyfast.messages import Sent
+from xyfast.outbox import Outbox
 from xyfast.retry import Trouble
 from xyfast.session import Session
 from xyfast.store import Store
@@ -127,7 +126,15 @@ class Driver:
             spawn=self._spawn,
             clock=env.clock,
         )
-        self.sent = DedupCache(settings.dedup_size, settings.dedup_ttl)
+        self.outbox = Outbox(
+            account.id,
+            self.calls,
+            env.store,
+            settings,
+            spawn=self._spawn,
+            clock=env.clock,
+            hooks=env.hooks,
+        )
         self._env = env
         self._given = _digest(account)
         self._loop = asyncio.get_running_loop()
@@ -140,7 +147,6 @@ class Driver:
         self._stalled = False
         self._postponed: Dial | None = None
         self._mids = requests.Mids(env.dice)
-        self._uuids = requests.Uuids()
 
     @property
     def state(self) -> State:
@@ -163,6 +169,7 @@ class Driver:
         )
         self.account = replace(self.account, device_id=device_id)
         await self._save()
+        await self.outbox.load()
 
     def feed(self, event: Event) -> None:
         """Tell the session, do what it asks for, and set the timer to its deadline."""
@@ -184,6 +191,7 @@ class Driver:
                 self._dial(action)
             case Resume():
                 self.calls.use(action.link)
+                self.outbox.pump()
                 self.sync.start(action.link)
             case CloseLink():
                 if self._postponed is not None and self._postponed.link == action.link:
@@ -200,6 +208,7 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         self.sync.stop()
+        self.outbox.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -330,6 +339,7 @@ class Driver:
         """A link is registered, for this account as the answer must say."""
         headers = json.loads(event.answer.headers)
         if requests.reg_uid(headers) in (None, self.account.id):
+            self.calls.told(requests.server_time(headers))
             self.sync.registered(requests.server_time(headers))
             self.feed(LinkOpened(event.link))
         else:
@@ -357,22 +367,6 @@ class Driver:
     async def ask(self, build: Callable[..., str]) -> Any:
         """Send the request that ``build(mid=...)`` makes; returns the answer's body."""
         return (await self.calls.ask(build)).body
-
-    async def send(self, build: Callable[..., str]) -> Sent:
-        """Send what ``build(uuid=..., mid=...)`` makes; the server's answer makes it `Sent`."""
-        uuid = self._uuids.next(self._now_ms())
-        answer = await self.calls.ask(partial(build, uuid=uuid), heard=self._note_sent)
-        return Sent(
-            message_id=requests.message_id(answer.body),
-            uuid=uuid,
-            time=requests.server_time(answer.headers),
-        )
-
-    def _note_sent(self, answer: Frame) -> None:
-        """The echo of what we sent may be the very next frame."""
-        message_id = requests.message_id(json.loads(answer.body or "null"))
-        if message_id is not None:
-            self.sent.add(message_id)
 
     def _mid(self) -> str:
         return self._mids.next(self._now_ms())

@@ -90,12 +90,12 @@ class Reader:
     """Makes the messages of entries.
 
     ``expiry_ms`` is the age on arrival past which a message is `Expired`, ``ours`` says
-    whether this client sent a message (account, message id) itself. Without a ``sender``
-    they cannot be answered.
+    whether this client sent what an account's facts tell of. Without a ``sender`` they
+    cannot be answered.
     """
 
     def __init__(
-        self, sender: Sender | None, ours: Callable[[str, str], bool], expiry_ms: int
+        self, sender: Sender | None, ours: Callable[[str, Facts], bool], expiry_ms: int
     ) -> None:
         self._sender = sender
         self._ours = ours
@@ -117,14 +117,13 @@ class Reader:
                 reason="missing" if error is None else error.reason,
                 offset=0 if error is None else error.offset,
             )
-        known = facts.message_id
         message = envelope.to_message(
             facts,
             account_id=entry.account_id,
             key=entry.key,
             tree=entry.payload.tree,
             redelivered=entry.redelivered,
-            ours=known is not None and self._ours(entry.account_id, known),
+            ours=self._ours(entry.account_id, facts),
             sender=self._sender,
         )
         late = (

@@ -19,6 +19,7 @@ from xyfast.dispatch import Delivery, Dispatcher
 from xyfast.driver import Driver
 from xyfast.entries import Entry, Reader
 from xyfast.errors import StoreError, StoreFull
+from xyfast.facts import Facts
 from xyfast.instrumentation import Committed, Finished, Hooks
 from xyfast.logs import say
 from xyfast.messages import Sender, Undecodable
@@ -30,6 +31,7 @@ __all__ = ["Intake"]
 
 log = logging.getLogger(__name__)
 
+_PAGES = 8  # between two commits, at most
 _LAPS = 16  # of the event loop between two batches, at most
 _QUIET = 60.0  # seconds between two log lines about the same trouble
 
@@ -208,6 +210,8 @@ class Intake:
     def stop(self) -> None:
         """Let `run` return when what was handled is recorded."""
         self._refusing = True
+        if self._full is not None:
+            self._full.cancel()
         self._stopping.set()
         self._work.set()
 
@@ -216,10 +220,12 @@ class Intake:
         outcomes = self._outcomes[:]
         if batch or outcomes or (self._moved and self._stopping.is_set()):
             await self._commit(batch, outcomes)
-        while not self._refusing and await self._page():
-            pass
+        more = not self._refusing
+        for _ in range(_PAGES):  # and then the next commit: acks must not wait for long
+            more = more and await self._page()
         if (
-            self._outcomes
+            more
+            or self._outcomes
             or (self._moved and self._stopping.is_set())
             or (self._arrivals and not self._refusing and self._full is None)
         ):
@@ -399,12 +405,13 @@ class Intake:
             return False
         account_id, limit, size, skip = ask
         rows, waiting = await self._store.take(account_id, limit, size=size, skip=skip)
-        sizes = [(row.conversation_id, len(row.payload)) for row in rows]
+        deliveries = [self._reader.delivery(Entry.kept(row)) for row in rows]
+        sizes = [(delivery.lane[1], delivery.size) for delivery in deliveries]
         self._window.paged(ask, sizes, more=waiting is not None)
         ledger = self._drivers[account_id].sync.ledger
-        for row in rows:
-            ledger.taken(row.position)
-            self._dispatcher.put(self._reader.delivery(Entry.kept(row)))
+        for delivery in deliveries:
+            ledger.taken(delivery.position)
+            self._dispatcher.put(delivery)
         ledger.paged(waiting)
         self._moved.add(self._drivers[account_id])
         self._dispatcher.start()
@@ -443,8 +450,8 @@ class Intake:
             say(log, logging.INFO, "store works again")
         self._failing = self._told = False
 
-    def _ours(self, account_id: str, message_id: str) -> bool:
-        return message_id in self._drivers[account_id].sent
+    def _ours(self, account_id: str, facts: Facts) -> bool:
+        return self._drivers[account_id].outbox.claims(facts)
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

@@ -29,6 +29,7 @@ __all__ = [
     "has_more",
     "history",
     "im_user_agent",
+    "image_content",
     "judge",
     "list_conversations",
     "message_id",
@@ -40,9 +41,9 @@ __all__ = [
     "reg_uid",
     "registration",
     "request",
-    "send_image",
-    "send_text",
+    "send",
     "server_time",
+    "text_content",
 ]
 
 APP_KEY = "444e9908a51d1cb236a27862abc769c9"
@@ -146,30 +147,35 @@ def get_state(*, mid: str) -> str:
     return request("/r/SyncStatus/getState", [{"topic": "sync"}], mid=mid)
 
 
-def send_text(
-    words: str, /, *, conversation_id: str, peer_id: str, own_id: str, uuid: str, mid: str
-) -> str:
-    """Send a text. The own id is a receiver too, so that the echo comes back as a push."""
-    content = {"contentType": 1, "text": {"text": words}}
-    return _send(content, conversation_id, (peer_id, own_id), uuid, mid)
+def text_content(words: str, /) -> str:
+    """The content of a text, as JSON text; lone surrogates become ``?``."""
+    return _content({"contentType": 1, "text": {"text": words}})
 
 
-def send_image(
-    url: str,
-    /,
-    *,
-    width: int,
-    height: int,
-    conversation_id: str,
-    peer_id: str,
-    own_id: str,
-    uuid: str,
-    mid: str,
-) -> str:
-    """Send a picture that the upload service has taken; its size is in pixels."""
+def image_content(url: str, /, *, width: int, height: int) -> str:
+    """The content of a picture that the upload service has taken; its size is in pixels."""
     picture = {"type": 0, "url": url, "width": width, "height": height}
-    content = {"contentType": 2, "image": {"pics": [picture]}}
-    return _send(content, conversation_id, (peer_id, own_id), uuid, mid)
+    return _content({"contentType": 2, "image": {"pics": [picture]}})
+
+
+def send(
+    content: str, /, *, conversation_id: str, peer_id: str, own_id: str, uuid: str, mid: str
+) -> str:
+    """Send a content. The own id is a receiver too, so that the echo comes back as a push."""
+    data = base64.b64encode(content.encode()).decode()
+    message = {
+        "uuid": uuid,
+        "cid": _full(conversation_id),
+        "conversationType": 1,
+        "content": {"contentType": 101, "custom": {"type": 1, "data": data}},
+        "redPointPolicy": 0,
+        "extension": {"extJson": "{}"},
+        "ctx": _CONTEXT,
+        "mtags": {},
+        "msgReadStatusSetting": 1,
+    }
+    scope = {"actualReceivers": [_full(receiver) for receiver in (peer_id, own_id)]}
+    return request("/r/MessageSend/sendByReceiverScope", [message, scope], mid=mid)
 
 
 def create_conversation(*, peer_id: str, own_id: str, item_id: str, mid: str) -> str:
@@ -335,27 +341,8 @@ def conversation_id(body: object, /) -> str | None:
     return None
 
 
-def _send(
-    content: dict[str, object],
-    conversation_id: str,
-    receivers: tuple[str, str],
-    uuid: str,
-    mid: str,
-) -> str:
-    data = base64.b64encode(_compact(content).encode("utf-8", "replace")).decode()
-    message = {
-        "uuid": uuid,
-        "cid": _full(conversation_id),
-        "conversationType": 1,
-        "content": {"contentType": 101, "custom": {"type": 1, "data": data}},
-        "redPointPolicy": 0,
-        "extension": {"extJson": "{}"},
-        "ctx": _CONTEXT,
-        "mtags": {},
-        "msgReadStatusSetting": 1,
-    }
-    scope = {"actualReceivers": [_full(receiver) for receiver in receivers]}
-    return request("/r/MessageSend/sendByReceiverScope", [message, scope], mid=mid)
+def _content(content: dict[str, object]) -> str:
+    return _compact(content).encode("utf-8", "replace").decode()
 
 
 def _full(bare: str) -> str:

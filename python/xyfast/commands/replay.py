@@ -95,7 +95,7 @@ async def _replay(options: argparse.Namespace, store: SqliteStore) -> int:
     if not (options.keys or options.kind) and options.since is None and options.until is None:
         guest.complain(options, "say which: KEY, --since, --until or --kind")
         return 2
-    reader = Reader(None, lambda account_id, message_id: False, int(options.expiry * 1000))
+    reader = Reader(None, lambda account_id, facts: False, int(options.expiry * 1000))
     keys, kinds = set(options.keys), set(options.kind or ())
     chosen = []
     async for handled, row in _handled(options, store):

@@ -9,11 +9,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from xyfast.events import State
 from xyfast.logs import say
 
-__all__ = ["Committed", "Fact", "Finished", "Hook", "Hooks", "Retried", "StateChanged"]
+__all__ = [
+    "Committed",
+    "Fact",
+    "Finished",
+    "Hook",
+    "Hooks",
+    "Retried",
+    "SendFinished",
+    "SendOutcome",
+    "StateChanged",
+]
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +79,22 @@ class Retried(Fact):
     tries: int
     wait: float
     reason: str
+
+
+SendOutcome = Literal["sent", "refused", "not sent", "unknown", "cancelled"]
+"""What became of a message that was to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFinished(Fact):
+    """A message was sent, or will not be; ``seconds`` is the time since it was asked for.
+
+    One that is durable is told of when it is sent or refused, however long that takes.
+    """
+
+    account_id: str
+    outcome: SendOutcome
+    seconds: float
 
 
 Hook = Callable[[Fact], None]
