@@ -69,6 +69,7 @@ class Watch:
         self._note = note
         self._seam = seam
         self._broken: list[str] = []
+        self._looked = -1.0
         self._payloads: set[tuple[str, str]] = set()
         self._open: dict[Identity, int] = {}
         self._unflagged: Counter[Identity] = Counter()
@@ -89,8 +90,10 @@ class Watch:
 
     def step(self) -> None:
         """Raise what was broken since the last step, and look at what must hold at any time."""
-        if self.transport is not None:
-            self._links()
+        now = self._now()
+        if self.transport is not None and now != self._looked:
+            self._looked = now
+            self._links(now)
         if self._broken:
             raise Broken("; ".join(self._broken))
 
@@ -213,11 +216,13 @@ class Watch:
         pushed = self._server.by_payload.get(payload or "")
         return pushed is not None and (account, pushed.id) in self.rows
 
-    def _links(self) -> None:
+    def _links(self, now: float) -> None:
         assert self.transport is not None
-        now, settings = self._now(), self._settings
+        settings = self._settings
+        linked = set()
         for wire in self.transport.wires.values():
-            if wire.account is None or not wire.registered or not _kept(wire):
+            linked.add(wire.account)
+            if not wire.registered or not _kept(wire):
                 continue
             beating = now - wire.last_beat <= settings.heartbeat + _SLACK
             self.must(beating, "a heartbeat within its interval", wire.account, wire.number)
@@ -225,8 +230,7 @@ class Watch:
             self.must(hears or wire.unread, "an answer within its timeout", wire.number)
         for account, state in self._states.items():
             if state is State.CONNECTED:
-                ends = [w for w in self.transport.wires.values() if w.account == account]
-                self.must(ends, "connected means a link", account)
+                self.must(account in linked, "connected means a link", account)
 
     def took(self) -> None:
         """Events were taken: of an account's registered links all but one are closing."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import hashlib
 import itertools
 import logging
 import random
@@ -42,6 +41,8 @@ class Process:
     def __init__(self, world: World, number: int) -> None:
         self.number = number
         self.alive = True
+        self.over = asyncio.Event()
+        """Set when it has died or closed."""
         self.world = world
         self.context = contextvars.copy_context()
         self.context.run(_RUN.set, number)
@@ -143,7 +144,7 @@ class World:
         process: type[Process] = Process,
     ) -> None:
         self.scenario = scenario
-        self.trace: list[str] = []
+        self.trace: list[tuple[float, tuple[object, ...]]] = []
         self.dice = random.Random(f"{scenario.seed}:world")
         self.numbers = itertools.count(1)
         self.token_trouble: dict[str, str] = {}
@@ -170,8 +171,12 @@ class World:
         return EPOCH_MS / 1000 + self._loop.time() + self.clock_shift
 
     def note(self, *facts: object) -> None:
-        """Write a line of the trace."""
-        self.trace.append(f"{self._loop.time():10.4f} {' '.join(map(str, facts))}")
+        """Add to the trace."""
+        self.trace.append((self._loop.time(), facts))
+
+    def lines(self, last: int) -> list[str]:
+        """The last lines of the trace, all of them for 0."""
+        return [f"{time:10.4f} {' '.join(map(str, facts))}" for time, facts in self.trace[-last:]]
 
     # --- the life of processes ----------------------------------------------------------
 
@@ -180,7 +185,7 @@ class World:
         self.process = process = self._make_process(self, next(self._lives))
         self.note("process starts", process.number)
         self.watch.born(process.transport)
-        process.start(self._serve)
+        self._serving = process.start(self._serve)
 
     async def _serve(self) -> None:
         process = self.process
@@ -223,6 +228,7 @@ class World:
         self.note("process dies", process.number)
         self.process = None
         process.alive = False
+        process.over.set()
         process.transport.die()
         self.watch.died()
         self._loop.call_soon(self._bury, process, context=self._context)
@@ -244,9 +250,13 @@ class World:
             return
         self.note("process closes", process.number)
         failures = self.disk.failures
-        await process.start(process.client.close)
+        closing = process.start(process.client.close)
+        closing.add_done_callback(lambda _: process.over.set())
+        await process.over.wait()
         if not process.alive:
             return  # it died while it closed
+        closing.result()
+        self._serving.cancel()  # it may be adding an account still
         self.note("process closed", process.number)
         self.process = None
         if self.disk.failures == failures:
@@ -337,8 +347,8 @@ def _listening(world: World) -> Iterator[None]:
         _LOG.propagate = propagate
 
 
-def run(seed: int, **options: Any) -> str:
-    """Play a seed; returns a digest of its trace, raises `Failed` with the end of it."""
+def run(seed: int, **options: Any) -> World:
+    """Play a seed; raises `Failed` with the end of the trace."""
     world: World | None = None
 
     async def main() -> None:
@@ -359,9 +369,9 @@ def run(seed: int, **options: Any) -> str:
     try:
         simulate(main(), after_step=after_step)
     except Exception as error:
-        lines = world.trace[-60:] if world is not None else []
+        lines = world.lines(60) if world is not None else []
         text = "\n".join([f"seed {seed}: {type(error).__name__}: {error}", *lines])
         text += f"\nagain: pytest tests/simulation --seed {seed}"
         raise Failed(text) from (None if isinstance(error, Broken) else error)
     assert world is not None
-    return hashlib.blake2b("\n".join(world.trace).encode(), digest_size=16).hexdigest()
+    return world
