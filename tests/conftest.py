@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from scripted import User
 from world import ME, OTHER, ThreadedServer
 from xyfast.testing import FakeServer
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collected() -> None:
+    """Keep what other modules left out of the collections that the tests of this one ask for."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -21,3 +30,10 @@ def threaded_server() -> Iterator[ThreadedServer]:
     threaded = ThreadedServer()
     yield threaded
     threaded.close()
+
+
+@pytest.fixture
+async def user() -> AsyncIterator[User]:
+    user = User()
+    yield user
+    user.end()

@@ -14,16 +14,9 @@ def test_calls_leave_nothing_behind() -> None:
         [sys.executable, leaks.__file__], capture_output=True, text=True, timeout=110, check=False
     )
     assert done.stderr == ""
-    answer = json.loads(done.stdout)
-    assert set(answer["grown"]) == {*leaks.CASES, "threads"}
-    # An object that every call leaves behind would be counted as often as there are calls,
-    # one of a single kind of wrong input still every fifteenth time.
-    most = leaks.CALLS // 20
-    left = {
-        (case, what): more
-        for case, grown in answer["grown"].items()
-        for what, more in grown.items()
-        if more > most
-    }
-    assert left == {}
-    assert answer["resident"] < 4 * 1024 * 1024
+    left = json.loads(done.stdout)
+    assert set(left) == {*leaks.CASES, "threads"}
+    # What Rust allocates, Python does not count.
+    assert sum(found.pop("resident") for found in left.values()) < 4 * 1024 * 1024
+    counted = {(case, what): more for case, found in left.items() for what, more in found.items()}
+    assert {place: more for place, more in counted.items() if more > leaks.MOST} == {}

@@ -1,131 +1,31 @@
-"""Links under asyncio: wake-ups, a loop that is blocked, forks, and nothing left behind."""
+"""Links under asyncio: wake-ups, answers, a mailbox that is full, arguments that are refused."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import json
-import multiprocessing
-import os
-import resource
-import subprocess
-import sys
-import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.server import Server, ServerConnection, serve
+from websockets.sync.server import ServerConnection, serve
 
-from xyfast._core import Closed, Frame, Invalid, Links, Opened
+from scripted import (
+    PATIENCE,
+    REGISTER,
+    User,
+    answer,
+    idle,
+    push,
+    registered,
+    request,
+    until,
+    url_of,
+)
+from xyfast._core import Closed, Frame, Invalid, Links
 from xyfast.errors import ConfigError, StateError
-
-REGISTER = '{"lwp":"/reg","headers":{"mid":"11767225600000 0"}}'
-PATIENCE = 20.0
-
-Event = Opened | Frame | Invalid | Closed
-Script = Callable[[ServerConnection], None]
-
-
-def answer(peer: ServerConnection, request: dict[str, Any], code: int = 200) -> None:
-    peer.send(json.dumps({"code": code, "headers": {"mid": request["headers"]["mid"]}}))
-
-
-def request(peer: ServerConnection) -> dict[str, Any]:
-    """Return the next request that is no heartbeat; heartbeats are answered."""
-    while True:
-        found: dict[str, Any] = json.loads(peer.recv(timeout=PATIENCE))
-        if found.get("lwp") != "/!":
-            return found
-        answer(peer, found)
-
-
-def push(number: int) -> str:
-    package = {"data": [{"data": "gQGhYQ=="}], "maxPts": number}
-    headers = {"mid": f"{number} 0"}
-    return json.dumps({"lwp": "/s/x", "headers": headers, "body": {"syncPushPackage": package}})
-
-
-def url_of(server: Server) -> str:
-    return f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
-
-
-def idle(peer: ServerConnection) -> None:
-    """Answer heartbeats until the link is gone."""
-    while True:
-        request(peer)
-
-
-@contextlib.contextmanager
-def registered(script: Script) -> Iterator[str]:
-    """A server in threads of its own, so that no loop of a test can hold it up."""
-    failed: list[BaseException] = []
-
-    def handle(peer: ServerConnection) -> None:
-        try:
-            answer(peer, request(peer))
-            script(peer)
-        except ConnectionClosed:
-            pass
-        except BaseException as error:
-            failed.append(error)
-            raise
-
-    server: Server = serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield url_of(server)
-    finally:
-        server.shutdown()
-        thread.join()
-    assert not failed, failed
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
-
-
-class User:
-    """Takes events out of a mailbox, woken by the running loop."""
-
-    def __init__(self) -> None:
-        self.links = Links()
-        self.events: asyncio.Queue[Event] = asyncio.Queue()
-        self.wakes = 0
-        asyncio.get_running_loop().add_reader(self.links.fileno(), self._take)
-
-    def _take(self) -> None:
-        self.wakes += 1
-        for event in self.links.drain():
-            self.events.put_nowait(event)
-
-    async def next(self) -> Event:
-        return await asyncio.wait_for(self.events.get(), PATIENCE)
-
-    async def opened(self, url: str, link: int = 1, **options: Any) -> None:
-        self.links.dial(link, url, headers=[], register=REGISTER, **options)
-        event = await self.next()
-        assert isinstance(event, Opened), event
-
-    def end(self) -> None:
-        asyncio.get_running_loop().remove_reader(self.links.fileno())
-        self.links.shutdown()
-
-
-@pytest.fixture
-async def user() -> Any:
-    user = User()
-    yield user
-    user.end()
 
 
 async def test_a_push_wakes_the_loop_and_its_ack_goes_back(user: User) -> None:
@@ -224,63 +124,6 @@ async def test_drain_returns_at_most_what_is_asked_for() -> None:
         links.shutdown()
 
 
-def sleep() -> None:
-    time.sleep(1.0)
-
-
-def hold_the_gil() -> None:
-    ctypes.PyDLL(None).usleep(1_000_000)
-
-
-@pytest.mark.parametrize("block", [sleep, hold_the_gil])
-async def test_a_blocked_loop_does_not_stop_heartbeats(
-    user: User, block: Callable[[], None]
-) -> None:
-    # The server runs in a process of its own: a held GIL must not hold it too.
-    with subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-c", HEARTBEAT_SERVER], stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        loop = asyncio.get_running_loop()
-        loop.slow_callback_duration = 10.0
-        await user.opened(f"ws://127.0.0.1:{port}/", heartbeat=0.1)
-        block()
-        stats = user.links.stats(1)
-        assert stats is not None
-        assert stats["answered"] >= 8
-        user.links.close(1)
-        closed = await user.next()
-        assert isinstance(closed, Closed)
-        gaps = json.loads(server.stdout.readline())
-        server.terminate()
-    assert len(gaps) >= 8
-    # Far below the second for which the loop was blocked, with room for a busy machine.
-    assert max(gaps) < 0.5
-
-
-HEARTBEAT_SERVER = textwrap.dedent("""
-    import json, time
-    from websockets.exceptions import ConnectionClosed
-    from websockets.sync.server import serve
-
-    def handle(peer):
-        times = []
-        try:
-            while True:
-                request = json.loads(peer.recv())
-                if request["lwp"] == "/!":
-                    times.append(time.monotonic())
-                peer.send(json.dumps({"code": 200, "headers": request["headers"]}))
-        except ConnectionClosed:
-            print([b - a for a, b in zip(times, times[1:])], flush=True)
-
-    with serve(handle, "127.0.0.1", 0) as server:
-        print(server.socket.getsockname()[1], flush=True)
-        server.serve_forever()
-""")
-
-
 async def test_a_full_mailbox_pauses_the_link_until_it_is_drained(user: User) -> None:
     def script(peer: ServerConnection) -> None:
         for number in range(50):
@@ -301,57 +144,6 @@ async def test_a_full_mailbox_pauses_the_link_until_it_is_drained(user: User) ->
         user.end()
 
 
-def resident() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * resource.getpagesize()
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-async def test_a_frame_keeps_no_more_than_its_text(user: User) -> None:
-    # The server runs in a process of its own, so that nothing but the frames counts here.
-    with subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-c", NOISY_SERVER], stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        try:
-            before = resident()
-            await user.opened(f"ws://127.0.0.1:{int(server.stdout.readline())}/")
-            frames: list[Frame] = []
-            while len(frames) < 200:
-                event = await user.next()
-                if isinstance(event, Frame):
-                    frames.append(event)
-            assert sum(len(frame.text) for frame in frames) < 100_000
-            # Each text ends a read buffer of almost 1 MiB.
-            assert resident() - before < 32 << 20
-        finally:
-            server.terminate()
-
-
-NOISY_SERVER = textwrap.dedent("""
-    import json
-    from websockets.sync.server import serve
-
-    def handle(peer):
-        request = json.loads(peer.recv())
-        peer.send(json.dumps({"code": 200, "headers": request["headers"]}))
-        for number in range(200):
-            noise = b"\\xff" * (900 << 10)
-            text = json.dumps({"lwp": "/s/x", "headers": {"mid": f"{number} 0"}}).encode()
-            # In one go, so that both are read into one buffer.
-            peer.socket.sendall(
-                b"\\x82\\x7f" + len(noise).to_bytes(8, "big") + noise
-                + b"\\x81" + bytes([len(text)]) + text
-            )
-        for _ in peer:
-            pass
-
-    with serve(handle, "127.0.0.1", 0, compression=None) as server:
-        print(server.socket.getsockname()[1], flush=True)
-        server.serve_forever()
-""")
-
-
 async def test_what_is_no_envelope_fills_the_mailbox_too(user: User) -> None:
     def script(peer: ServerConnection) -> None:
         for _ in range(100):
@@ -365,95 +157,6 @@ async def test_what_is_no_envelope_fills_the_mailbox_too(user: User) -> None:
         asyncio.get_running_loop().add_reader(user.links.fileno(), user._take)
         for _ in range(100):
             assert isinstance(await user.next(), Invalid)
-        user.end()
-
-
-def threads() -> set[str]:
-    names = set()
-    for thread in os.listdir("/proc/self/task"):
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/comm") as comm:
-            names.add(comm.read().strip())
-    return names
-
-
-def descriptors() -> int:
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("end", ["shutdown", "drop"])
-async def test_nothing_is_left_behind(end: str) -> None:
-    with registered(idle) as url:
-
-        async def once() -> None:
-            links = Links()
-            loop, ready = asyncio.get_running_loop(), asyncio.Event()
-            loop.add_reader(links.fileno(), ready.set)
-            for link in range(30):
-                links.dial(link, url, headers=[], register=REGISTER)
-            opened = 0
-            while opened < 30:
-                await asyncio.wait_for(ready.wait(), PATIENCE)
-                ready.clear()
-                events = links.drain()
-                assert all(isinstance(event, Opened) for event in events)
-                opened += len(events)
-            loop.remove_reader(links.fileno())
-            if end == "shutdown":
-                links.shutdown()
-
-        await once()
-        before = descriptors()
-        for _ in range(5):
-            await once()
-        await until(lambda: descriptors() <= before)
-        await until(lambda: sum(name == "xyfast" for name in threads()) == 1)
-
-
-def in_child(result: Any, url: str, inherited: User, frame: Frame) -> None:
-    """Run in a forked child: old links are refused, new ones work."""
-    try:
-        inherited.links.drain()
-    except StateError:
-        result.put("refused")
-    # The frame is the parent's: its ack must not go into the parent's socket.
-    result.put(Links().ack([frame]))
-    # The last reference in this process: the parent's sockets must survive it.
-    del inherited.links
-
-    async def talk() -> None:
-        user = User()
-        await user.opened(url)
-        user.end()
-        result.put("opened")
-
-    asyncio.run(talk())
-
-
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-async def test_a_forked_child_has_links_of_its_own_and_leaves_its_parents_alone(
-    user: User,
-) -> None:
-    def script(peer: ServerConnection) -> None:
-        peer.send(push(1))
-        answer(peer, request(peer))
-        idle(peer)
-
-    with registered(script) as url:
-        await user.opened(url)
-        pushed = await user.next()
-        context = multiprocessing.get_context("fork")
-        result = context.SimpleQueue()
-        child = context.Process(target=in_child, args=(result, url, user, pushed))
-        child.start()
-        await asyncio.get_running_loop().run_in_executor(None, child.join, PATIENCE)
-        assert child.exitcode == 0
-        assert [result.get() for _ in range(3)] == ["refused", 0, "opened"]
-        assert user.links.send(1, '{"lwp":"/r/x","headers":{"mid":"5 0"}}')
-        frame = await user.next()
-        assert isinstance(frame, Frame)
-        assert frame.mid == "5 0"
         user.end()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgpack
@@ -109,8 +110,8 @@ def ours(value: Any) -> Any:
     return value
 
 
-def on_a_small_stack(work: Any) -> None:
-    """Run work on a thread whose stack is as small as musl's or smaller."""
+def on_a_small_stack(work: Callable[[], object], size: int = 512 * 1024) -> None:
+    """Run work on a thread with so many bytes of stack."""
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -119,7 +120,7 @@ def on_a_small_stack(work: Any) -> None:
         except BaseException as error:
             failures.append(error)
 
-    before = threading.stack_size(512 * 1024)
+    before = threading.stack_size(size)
     try:
         thread = threading.Thread(target=run)
         thread.start()

@@ -1,0 +1,26 @@
+"""Settings that make no sense are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from xyfast import Settings
+
+
+def test_settings_refuse_what_makes_no_sense() -> None:
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"heartbeat": 0}, "heartbeat must be above zero"),
+        ({"heartbeat": float("nan")}, "heartbeat must be above zero"),
+        ({"max_handlers": 1.5}, "max_handlers must be a whole number"),
+        ({"grace": "10"}, "grace must be a number"),
+        ({"max_frame": True}, "max_frame must be a whole number"),
+        ({"url": "ws://example.invalid/"}, "in clear"),
+        ({"url": "https://example.invalid/"}, "must start with wss://"),
+    ]
+    for change, reason in changes:
+        with pytest.raises(ValueError, match=reason):
+            Settings(**change)
+    assert Settings(url="ws://example.invalid/", allow_plain=True).allow_plain
+    assert Settings(url="ws://[::1]:80/").url
