@@ -10,6 +10,7 @@ import pytest
 
 from xyfast.dispatch import Delivery, Dispatcher, Router
 from xyfast.errors import ConfigError
+from xyfast.instrumentation import Fact, Hooks, Retried
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, OrderNotice, Typing
 from xyfast.store import DeadLetter
 
@@ -23,11 +24,21 @@ def chat(key: str, conversation: str = "70000000011", **facts: object) -> ChatMe
 class Desk:
     """A dispatcher and the list of what it reported."""
 
-    def __init__(self, *, limit: int = 100, timeout: float = 60.0) -> None:
+    def __init__(self, *, limit: int = 100, timeout: float = 60.0, retries: int = 0) -> None:
         self.router = Router()
         self.finished: list[tuple[str | None, DeadLetter | None]] = []
         self.news = asyncio.Event()
-        self.dispatcher = Dispatcher(self.router, self._note, limit=limit, timeout=timeout)
+        self.facts: list[Fact] = []
+        self.dispatcher = Dispatcher(
+            self.router,
+            self._note,
+            Hooks([self.facts.append]),
+            limit=limit,
+            timeout=timeout,
+            retries=retries,
+            retry_wait=1.0,
+            dice=lambda: 0.5,
+        )
 
     def _note(self, delivery: Delivery, letter: DeadLetter | None) -> None:
         self.finished.append((delivery.key, letter))

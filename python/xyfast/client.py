@@ -20,7 +20,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
-from xyfast import envelope, requests
+from xyfast import envelope, requests, upkeep
 from xyfast._core import Closed, Frame, Invalid, Opened
 from xyfast.account import Account
 from xyfast.config import Settings
@@ -77,6 +77,7 @@ class Client:
             raise ConfigError("store is an empty path; leave it out to keep nothing on disk")
         elif isinstance(store, (str, os.PathLike)):
             store = SqliteStore(store)
+        dice = dice or random.SystemRandom()
         self._settings = settings
         self._store: Store = store
         self._hooks = Hooks(hooks)
@@ -85,8 +86,12 @@ class Client:
         self._dispatcher = Dispatcher(
             self._router,
             self._finished,
+            self._hooks,
             limit=settings.max_handlers,
             timeout=settings.handler_timeout,
+            retries=settings.handler_retries,
+            retry_wait=settings.retry_wait,
+            dice=dice.random,
         )
         self._intake = Intake(
             self._store,
@@ -94,9 +99,9 @@ class Client:
             self._dispatcher,
             self._hooks,
             self,
-            batch=settings.commit_batch,
-            expiry_ms=int(settings.message_expiry * 1000),
+            settings,
             clock=clock,
+            stall=self._stall,
         )
         self._owners: dict[int, Driver] = {}  # of links that are not over
         self._drivers: dict[str, Driver] = {}
@@ -108,13 +113,16 @@ class Client:
             credentials=credentials,
             hooks=self._hooks,
             clock=clock,
-            dice=dice or random.SystemRandom(),
+            dice=dice,
             links=itertools.count(1),
             owners=self._owners,
             deliver=self._deliver,
+            hold=self._intake.hold,
+            release=self._intake.release,
         )
         self._starting: asyncio.Task[None] | None = None
         self._intaking: asyncio.Task[None] | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
         self._no_links = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -139,7 +147,7 @@ class Client:
     async def add(self, account: Account, /) -> None:
         """Take in an account and start connecting it.
 
-        Messages that an earlier run stored and did not handle are handed out first.
+        Messages that an earlier run stored and did not handle are handed out again.
         Raises `StateError` if the account is there already or the client is closed, and
         `StoreError` if the store cannot be used.
         """
@@ -149,8 +157,9 @@ class Client:
         driver = self._drivers[account.id] = Driver(account, self._environment)
         try:
             await driver.load()
-            await self._intake.recover(driver)
             self._check_open()
+            driver.stall(self._intake.stalled)
+            self._intake.recover(driver)
         except BaseException:
             del self._drivers[account.id]
             raise
@@ -231,7 +240,14 @@ class Client:
     async def _open(self) -> None:
         await self._store.open()
         self._transport.start(self._on_events)
-        self._intaking = asyncio.get_running_loop().create_task(self._intake.run())
+        loop, settings = asyncio.get_running_loop(), self._settings
+        self._intaking = loop.create_task(self._intake.run())
+        self._upkeep = [
+            loop.create_task(upkeep.sweep(self._store, settings.sweep_every)),
+            loop.create_task(
+                upkeep.watch(self._store, settings.revived_every, self._intake.behind)
+            ),
+        ]
 
     def _check_open(self) -> None:
         if self._closing is not None:
@@ -261,6 +277,9 @@ class Client:
         await self._links_closed()
         for driver in drivers:
             await driver.close()
+        for task in self._upkeep:
+            task.cancel()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
         await self._store.close()
 
     async def _links_closed(self) -> None:
@@ -410,9 +429,11 @@ class Client:
             self._intake.arrived(driver, frame)
 
     def _finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
-        driver = self._drivers.get(delivery.account_id)
-        if delivery.key is not None and driver is not None:
-            self._intake.finished(driver, delivery.key, letter)
+        self._intake.finished(delivery, letter)
+
+    def _stall(self, stalled: bool) -> None:
+        for driver in self._drivers.values():
+            driver.stall(stalled)
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:

@@ -80,9 +80,27 @@ class Settings:
     max_handlers: int = 100
     """Handlers running at once, over all accounts."""
     handler_timeout: float = 60.0
-    """A handler that runs longer is cancelled and its message becomes a dead letter."""
+    """A handler that runs longer is cancelled, which counts as a failure."""
+    handler_retries: int = 2
+    """So often a handler that failed is tried again; then its message is a dead letter."""
+    retry_wait: float = 1.0
+    """Bound of the wait before the first new try; it doubles with each."""
+    backlog: int = 1000
+    """Messages in memory, over all accounts; the others wait in the store."""
+    backlog_bytes: int = 16 * 1024 * 1024
+    """The same in characters of their payloads; one larger message may be added to it."""
+    backlog_lane: int = 16
+    """Messages of one conversation that are taken into memory as they come."""
     commit_batch: int = 256
     """Most messages in one transaction of the store."""
+    intake_bytes: int = 16 * 1024 * 1024
+    """Frames that wait for the store before links are not read; if it fails they are closed."""
+    store_retry: float = 1.0
+    """Time from a failure of the store to the next try."""
+    sweep_every: float = 60.0
+    """Time between two rounds in which the store forgets what was kept for long enough."""
+    revived_every: float = 2.0
+    """Time between two looks for messages that another process lets wait again."""
     grace: float = 10.0
     """Time that running handlers get when the client stops."""
 
@@ -97,6 +115,8 @@ class Settings:
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 kind = "a whole number" if whole else "a number"
                 raise ConfigError(f"Settings.{field.name} must be {kind}, not {value!r}")
+            if field.name == "handler_retries" and value == 0:
+                continue
             if not math.isfinite(value) or value <= 0:
                 raise ConfigError(f"Settings.{field.name} must be above zero, not {value!r}")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 from xyfast.errors import ConfigError
-from xyfast.lanes import Lanes
+from xyfast.instrumentation import Hooks, Retried
+from xyfast.lanes import Lane, Lanes
 from xyfast.logs import say
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message
 from xyfast.store import DeadLetter
@@ -79,12 +80,18 @@ class Router:
         return [route.handler for route in self._routes if route.takes(message)]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message on its way to its handlers. ``key`` is None for what is not in the inbox."""
+class Delivery(NamedTuple):
+    """A message on its way to its handlers.
+
+    ``key`` names its row in the inbox, which is at ``position`` and takes ``size`` characters
+    of memory. It is None for what has no row: a `Gap`, a payload that is a dead letter
+    already. That is tried again like the rest, but is lost with the process.
+    """
 
     message: Handled
     key: str | None = None
+    position: int = 0
+    size: int = 0
 
     @property
     def account_id(self) -> str:
@@ -92,32 +99,56 @@ class Delivery:
         return self.message.account_id
 
     @property
-    def lane(self) -> tuple[str, str | None]:
+    def lane(self) -> Lane:
         """What it must not overtake: its conversation, else the account's other events."""
         return self.message.account_id, self.message.conversation_id
+
+
+class _Job:
+    """A delivery, the handlers that it still needs, and how often they have failed."""
+
+    __slots__ = ("delivery", "handlers", "tries")
+
+    def __init__(self, delivery: Delivery, handlers: list[Handler]) -> None:
+        self.delivery = delivery
+        self.handlers = handlers
+        self.tries = 0
 
 
 class Dispatcher:
     """Runs handlers: one at a time per conversation, ``limit`` at once in all.
 
+    A message whose handler fails is given to that handler again, up to ``retries`` times,
+    each after a wait of up to ``retry_wait`` seconds, doubled with every try. Its lane stays
+    closed meanwhile, and the message says by its ``redelivered`` that it was tried before.
+
     ``finished(delivery, letter)`` is told of every delivery that came to its end, with a
-    `DeadLetter` if a handler failed. A delivery that is cut off by `stop` is not reported:
-    it stays pending in the inbox.
+    `DeadLetter` if a handler failed for good. A delivery that `stop` cuts off, or finds
+    waiting for its next try, is not reported: it stays pending in the inbox.
     """
 
     def __init__(
         self,
         router: Router,
         finished: Callable[[Delivery, DeadLetter | None], None],
+        hooks: Hooks,
         *,
         limit: int,
         timeout: float,
+        retries: int,
+        retry_wait: float,
+        dice: Callable[[], float],
     ) -> None:
         self._router = router
         self._finished = finished
+        self._hooks = hooks
         self._timeout = timeout
-        self._lanes: Lanes[Delivery] = Lanes(limit)
-        self._tasks: dict[asyncio.Task[None], Hashable] = {}
+        self._retries = retries
+        self._retry_wait = retry_wait
+        self._dice = dice
+        self._lanes: Lanes[_Job] = Lanes(limit)
+        self._tasks: dict[asyncio.Task[None], Lane] = {}
+        self._resting: dict[Lane, asyncio.TimerHandle] = {}
         self._cut_off: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -132,22 +163,23 @@ class Dispatcher:
         return len(self._tasks)
 
     def put(self, delivery: Delivery) -> None:
-        """Queue a delivery; call `start` after the last of a batch."""
-        self._lanes.put(delivery.lane, delivery)
+        """Queue a delivery; call `start` after the last of a batch.
+
+        One that no handler takes has come to its end at once.
+        """
+        handlers = self._router.handlers(delivery.message)
+        if not handlers:
+            self._finished(delivery, None)
+        elif not self._stopping:
+            self._lanes.put(delivery.lane, _Job(delivery, handlers))
 
     def start(self) -> None:
         """Start every delivery that may start now."""
-        while taken := self._lanes.take():
-            for lane, delivery in taken:
-                handlers = self._router.handlers(delivery.message)
-                if handlers and not self._stopping:
-                    task = asyncio.get_running_loop().create_task(self._run(delivery, handlers))
-                    self._tasks[task] = lane
-                    task.add_done_callback(self._ended)
-                else:
-                    self._lanes.done(lane)
-                    if not handlers:
-                        self._finished(delivery, None)
+        loop = asyncio.get_running_loop()
+        for lane, job in self._lanes.take():
+            task = loop.create_task(self._run(lane, job))
+            self._tasks[task] = lane
+            task.add_done_callback(self._ended)
 
     async def stop(self, grace: float) -> int:
         """Start nothing more, let what runs finish within ``grace`` seconds, cancel the rest.
@@ -156,6 +188,9 @@ class Dispatcher:
         """
         self._stopping = True
         self._lanes.clear()
+        for timer in self._resting.values():
+            timer.cancel()
+        self._resting.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
         self._cut_off = set(self._tasks)
@@ -170,15 +205,37 @@ class Dispatcher:
         return task in self._tasks
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._lanes.done(self._tasks.pop(task))
+        lane = self._tasks.pop(task)
+        if lane in self._resting:
+            self._lanes.rest(lane)
+        else:
+            self._lanes.done(lane)
         self.start()
 
-    async def _run(self, delivery: Delivery, handlers: list[Handler]) -> None:
-        letter = None
-        for handler in handlers:
-            failure = await self._call(handler, delivery)
-            letter = letter or failure
-        self._finished(delivery, letter)
+    async def _run(self, lane: Lane, job: _Job) -> None:
+        failed, letter = [], None
+        for handler in job.handlers:
+            if (failure := await self._call(handler, job.delivery)) is not None:
+                failed.append(handler)
+                letter = letter or failure
+        if letter is None or job.tries >= self._retries:
+            self._finished(job.delivery, letter)
+        elif not self._stopping:
+            job.handlers = failed
+            self._try_again(lane, job, letter)
+
+    def _try_again(self, lane: Lane, job: _Job, letter: DeadLetter) -> None:
+        wait = self._dice() * self._retry_wait * 2**job.tries
+        job.tries += 1
+        job.delivery = job.delivery._replace(message=_once_more(job.delivery.message))
+        self._resting[lane] = asyncio.get_running_loop().call_later(wait, self._wake, lane, job)
+        delivery = job.delivery
+        self._hooks(Retried(delivery.account_id, delivery.key, job.tries, wait, letter.reason))
+
+    def _wake(self, lane: Lane, job: _Job) -> None:
+        del self._resting[lane]
+        self._lanes.wake(lane, job)
+        self.start()
 
     async def _call(self, handler: Handler, delivery: Delivery) -> DeadLetter | None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -191,29 +248,36 @@ class Dispatcher:
             task.cancel()
 
         timer = loop.call_later(self._timeout, expire)
-        facts: dict[str, Any] = {
-            "account": delivery.account_id,
-            "key": delivery.key,
-            "handler": _name(handler),
-        }
         try:
             await handler(delivery.message)
         except asyncio.CancelledError:
             if task in self._cut_off:
                 raise
             if not late:
-                say(log, logging.ERROR, "handler was cancelled by its own doing", **facts)
+                self._say("handler was cancelled by its own doing", handler, delivery)
                 return DeadLetter(reason=f"{_name(handler)} was cancelled")
             if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
                 task.uncancel()
-            say(log, logging.ERROR, "handler took too long", seconds=self._timeout, **facts)
+            self._say("handler took too long", handler, delivery, seconds=self._timeout)
             return DeadLetter(reason=f"{_name(handler)} took longer than {self._timeout:g} s")
         except Exception as error:
-            say(log, logging.ERROR, "handler raised", error=error, **facts)
+            self._say("handler raised", handler, delivery, error=error)
             return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
         finally:
             timer.cancel()
         return None
+
+    def _say(self, what: str, handler: Handler, delivery: Delivery, **facts: Any) -> None:
+        name, account = _name(handler), delivery.account_id
+        say(log, logging.ERROR, what, account=account, key=delivery.key, handler=name, **facts)
+
+
+def _once_more(message: Handled) -> Handled:
+    if isinstance(message, Gap):
+        return message
+    if isinstance(message, Expired):
+        return Expired(replace(message.message, redelivered=message.message.redelivered + 1))
+    return replace(message, redelivered=message.redelivered + 1)
 
 
 def _name(handler: object) -> str:

@@ -101,7 +101,11 @@ class Environment:
     owners: dict[int, Driver]
     """Whose each link is, from its dial to its end."""
     deliver: Callable[[Sequence[Delivery]], None]
-    """Hands messages to their handlers."""
+    """Hands to handlers what does not come from the store."""
+    hold: Callable[[str], None]
+    """From now on an account's messages are stored and not handed on."""
+    release: Callable[[str], None]
+    """An account's messages are handed on again, those that were held first."""
 
 
 class Driver:
@@ -118,6 +122,8 @@ class Driver:
             self.calls,
             env.store,
             deliver=env.deliver,
+            hold=env.hold,
+            release=env.release,
             spawn=self._spawn,
             clock=env.clock,
         )
@@ -131,6 +137,8 @@ class Driver:
         self._credentials_after = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._stalled = False
+        self._postponed: Dial | None = None
         self._mids = requests.Mids(env.dice)
         self._uuids = requests.Uuids()
 
@@ -142,11 +150,10 @@ class Driver:
     # --- the loop -------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Take up what the store kept: device id, rotated cookies, cursor."""
-        stored: dict[str, Any] = {}
-        blob = await self._env.store.load_session(self.account.id)
-        if blob is not None:
-            stored = json.loads(blob)
+        """Take up what the store kept: device id, rotated cookies, positions."""
+        kept = await self._env.store.load(self.account.id)
+        self.sync.load(kept)
+        stored: dict[str, Any] = {} if kept.session is None else json.loads(kept.session)
         if stored.get("given") == self._given:
             self.account = replace(self.account, cookies=stored["cookies"])
         device_id = (
@@ -156,7 +163,6 @@ class Driver:
         )
         self.account = replace(self.account, device_id=device_id)
         await self._save()
-        await self.sync.load()
 
     def feed(self, event: Event) -> None:
         """Tell the session, do what it asks for, and set the timer to its deadline."""
@@ -180,6 +186,8 @@ class Driver:
                 self.calls.use(action.link)
                 self.sync.start(action.link)
             case CloseLink():
+                if self._postponed is not None and self._postponed.link == action.link:
+                    self._postponed = None
                 self._env.transport.close(action.link)
             case AskCredentials():
                 if self._asking is None or self._asking.done():
@@ -239,7 +247,25 @@ class Driver:
         }
         await self._env.store.save_session(self.account.id, json.dumps(blob))
 
+    def stall(self, stalled: bool) -> None:
+        """While nothing can be stored, have no link: what it brings could not be kept.
+
+        The session is told of a link that is over, and its next dial waits here.
+        """
+        self._stalled = stalled
+        if stalled:
+            self.sync.suspend()
+            for link in (self.session.link, self.session.dialling):
+                if link is not None:
+                    self._env.transport.close(link)
+        elif (action := self._postponed) is not None:
+            self._postponed = None
+            self._dial(action)
+
     def _dial(self, action: Dial) -> None:
+        if self._stalled:
+            self._postponed = action
+            return
         account, token = self.account, self._token
         if token is None or account.device_id is None:
             raise StateError(f"account {account.id}: dial without a token")

@@ -1,8 +1,8 @@
 """One account's place in the server's stream: the cursor, and the asking for what is missing.
 
-The server numbers what it pushes with positions (``pts``). The cursor is the position up to
-which everything is handled, and what a restart begins from. On every new link the server is
-told the position up to which everything is stored, and it pushes what came after that.
+The server numbers what it pushes with positions (``pts``). On every new link, also after a
+restart, it is told the position up to which everything is stored, and it pushes what came
+after that. Until that is through, what comes is stored and held: its order is not known.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from xyfast._core import Frame
 from xyfast.calls import Calls
 from xyfast.dispatch import Delivery
 from xyfast.errors import XyfastError
-from xyfast.holdback import Holdback
 from xyfast.ledger import Ledger
 from xyfast.logs import say
 from xyfast.messages import Gap
-from xyfast.store import Store
+from xyfast.store import Kept, Store
 
 __all__ = ["Sync"]
 
@@ -32,15 +31,14 @@ log = logging.getLogger(__name__)
 _PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
 _REPLAY_COMES = 5.0  # seconds from a registration within which early pushes wait for a replay
 _REPLAY_STARTS = 0.5  # the same from the server's answer to the cursor
-_MOST_HELD = 10_000
 
 
 class Sync:
-    """Keeps the cursor of one account and sends it over each new link.
+    """Keeps the positions of one account and asks for what it has missed over each new link.
 
-    ``ledger`` says how far messages are handled. ``held`` keeps back deliveries that must
-    not overtake a replay; `release` hands them to ``deliver``. ``clock`` gives seconds since
-    the epoch, ``spawn`` starts a task that its owner awaits or cancels.
+    ``ledger`` says what is stored and handled. ``hold`` and ``release`` are told whether what
+    comes may be handed on, ``deliver`` gets what cannot be fetched. ``clock`` gives seconds
+    since the epoch, ``spawn`` starts a task that its owner awaits or cancels.
     """
 
     def __init__(
@@ -50,45 +48,54 @@ class Sync:
         store: Store,
         *,
         deliver: Callable[[Sequence[Delivery]], None],
+        hold: Callable[[str], None],
+        release: Callable[[str], None],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Callable[[], float],
     ) -> None:
         self.ledger = Ledger()
-        self.held: Holdback[Delivery] = Holdback(_MOST_HELD)
         self.confirmed: int | None = None
-        """The link on which the server knows the cursor: positions of its pushes count."""
+        """The link on which the server knows our position: positions of its pushes count."""
         self._account_id = account_id
         self._calls = calls
         self._store = store
         self._deliver = deliver
+        self._hold = hold
+        self._release = release
         self._spawn = spawn
         self._clock = clock
         self._link: int | None = None
         self._skipping: asyncio.Task[None] | None = None
+        self._holding = False
+        self._finishing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def load(self) -> None:
-        """Take up the stored cursor."""
-        self.ledger = Ledger(await self._store.cursor(self._account_id))
+    def load(self, kept: Kept) -> None:
+        """Take up the stored positions."""
+        self.ledger = Ledger(kept.cursor, kept.received)
 
     def registered(self, server_time: int | None) -> None:
         """A link is registered: a new account begins where the server is now (ms).
 
         Our own clock is not asked: it may be ahead.
         """
-        if self.ledger.cursor is None and server_time is not None:
+        if self.ledger.received is None and server_time is not None:
             # Positions are microseconds; what came in this very millisecond counts.
             self.ledger.begin(server_time * 1000 - 1)
 
     def start(self, link: int) -> None:
-        """Send the cursor over a new link, and hold back what it brings before the replay.
+        """Send our position over a new link, and hold what it brings before the replay.
 
         What a link pushes before the answer may lie beyond a gap that the server is about
         to fill, so its position does not count; from the answer on, pushes come in order.
         """
         self._link = link
-        self.held.hold()
-        self._release_in(_REPLAY_COMES)
+        if self._finishing is not None:
+            self._finishing.cancel()
+            self._finishing = None
+        self._holding = True
+        self._hold(self._account_id)
+        self._replayed_in(_REPLAY_COMES)
         self._spawn(self._insist("cursor not confirmed", link, self._send_cursor))
 
     def skip(self) -> None:
@@ -98,24 +105,41 @@ class Sync:
             work = self._insist("position not taken", self._link, self._skip_gap)
             self._skipping = self._spawn(work)
 
-    def release(self) -> None:
-        """Hand on what waited for the replay, in its order."""
-        self.stop()
-        self._deliver(self.held.release())
+    def replayed(self) -> None:
+        """The replay is through: what the link brings from now on comes in order."""
+        if self._holding and self._finishing is None:
+            self.stop()
+            self._finishing = self._spawn(self._finish())
 
     def stop(self) -> None:
-        """Leave what is held where it is: in the inbox."""
+        """Wait no longer for a replay."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def suspend(self) -> None:
+        """Some of what the link brings is dropped: its positions say nothing any more."""
+        self.confirmed = None
+
+    async def _finish(self) -> None:
+        await self._reconcile()
+        self._holding, self._finishing = False, None
+        self._release(self._account_id)
+
+    async def _reconcile(self) -> None:
+        """Fetch what the server has not replayed, before anything held is handed on."""
+
+    async def _keep_position(self) -> None:
+        """Keep our position, or a crash of a new account would begin again at "now"."""
+        if self.ledger.received is not None:
+            await self._store.commit(received={self._account_id: self.ledger.received})
 
     async def _send_cursor(self) -> None:
         received = self.ledger.received
         if received is None:
             await self._take_position()
             return
-        # Kept first, or a crash of a new account would begin again at "now".
-        await self._store.handled(self._account_id, (), self.ledger.cursor)
+        await self._keep_position()
         now_ms = int(self._clock() * 1000)
         text = partial(requests.ack_diff, pts=received, now_ms=now_ms)
         await self._calls.ask(text, heard=self._confirm)
@@ -127,7 +151,7 @@ class Sync:
         position = requests.pts(state)
         if position is not None:
             self.ledger.begin(position)
-            await self._store.handled(self._account_id, (), self.ledger.cursor)
+            await self._keep_position()
         return position
 
     async def _skip_gap(self) -> None:
@@ -158,8 +182,8 @@ class Sync:
 
     def _confirm(self, answer: Frame) -> None:
         self.confirmed = answer.link
-        self._release_in(_REPLAY_STARTS)
+        self._replayed_in(_REPLAY_STARTS)
 
-    def _release_in(self, seconds: float) -> None:
+    def _replayed_in(self, seconds: float) -> None:
         self.stop()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.release)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.replayed)

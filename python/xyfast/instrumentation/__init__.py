@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from xyfast.events import State
 from xyfast.logs import say
 
-__all__ = ["Committed", "Fact", "Finished", "Hook", "Hooks", "StateChanged"]
+__all__ = ["Committed", "Fact", "Finished", "Hook", "Hooks", "Retried", "StateChanged"]
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,20 @@ class Finished(Fact):
     account_id: str
     key: str
     failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried(Fact):
+    """A handler failed for ``reason`` and is tried again after ``wait`` seconds.
+
+    ``tries`` counts its failures up to now. ``key`` is None for what is not in the inbox.
+    """
+
+    account_id: str
+    key: str | None
+    tries: int
+    wait: float
+    reason: str
 
 
 Hook = Callable[[Fact], None]

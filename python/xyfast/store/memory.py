@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import time as clocks
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -98,13 +99,21 @@ class MemoryStore:
         self._make_room()
         return set(new)
 
-    async def take(self, account_id: str, limit: int, *, skip: Collection[str | None] = ()) -> Page:
+    async def take(
+        self,
+        account_id: str,
+        limit: int,
+        *,
+        size: int | None = None,
+        skip: Collection[str | None] = (),
+    ) -> Page:
         """See `Store.take`."""
         self._check()
         line = self._shelves[account_id].line
         rows: list[Row] = []
         passed = []
-        while line and len(rows) < limit:
+        left = math.inf if size is None else size
+        while line and len(rows) < limit and left > 0:
             entry = heapq.heappop(line)
             slot = self._waiting(account_id, entry)
             if slot is None:
@@ -115,6 +124,7 @@ class MemoryStore:
             slot.waits = False
             slot.row = replace(slot.row, taken=True)
             rows.append(slot.row)
+            left -= len(slot.row.payload)
         for entry in passed:
             heapq.heappush(line, entry)
         while line and self._waiting(account_id, line[0]) is None:

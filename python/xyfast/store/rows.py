@@ -137,11 +137,20 @@ class Store(Protocol):
         Raises `StoreFull` when new rows would exceed the store's bounds.
         """
 
-    async def take(self, account_id: str, limit: int, *, skip: Collection[str | None] = ()) -> Page:
-        """Take the waiting rows that are first in line, at most ``limit``.
+    async def take(
+        self,
+        account_id: str,
+        limit: int,
+        *,
+        size: int | None = None,
+        skip: Collection[str | None] = (),
+    ) -> Page:
+        """Take the waiting rows that are first in line: ``limit``, or fewer if they are large.
 
-        The line is ordered by position, then by the order of coming. Rows of the
-        conversations in ``skip`` stay where they are; ``waiting`` of the page counts them.
+        No more are taken once their payloads come to ``size`` characters, so that a page is
+        larger than that by less than its last row. The line is ordered by position, then by
+        the order of coming. Rows of the conversations in ``skip`` stay where they are;
+        ``waiting`` of the page counts them.
         """
 
     async def load(self, account_id: str) -> Kept:
