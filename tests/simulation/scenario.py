@@ -121,6 +121,12 @@ def _settings(dice: random.Random) -> Settings:
         dedup_size=dice.choice((1, 10_000)),
         max_handlers=dice.choice((1, 2, 100)),
         handler_timeout=dice.choice((3.0, 10.0)),
+        handler_retries=dice.choice((0, 2)),
+        retry_wait=dice.choice((0.1, 1.0)),
+        backlog=dice.choice((1, 3, 1000)),
+        backlog_bytes=dice.choice((1000, 1 << 24)),
+        backlog_lane=dice.choice((1, 2, 16)),
+        intake_bytes=dice.choice((4000, 1 << 24)),
         commit_batch=dice.choice((1, 4, 256)),
         grace=dice.choice((0.5, 10.0)),
     )

@@ -71,7 +71,9 @@ class Watch:
         self._broken: list[str] = []
         self._looked = -1.0
         self._payloads: set[tuple[str, str]] = set()
-        self._open: dict[Identity, int] = {}
+        self._open: dict[Identity, int] = {}  # positions of what is not handled
+        self._held: dict[Identity, int] = {}  # sizes of what the process has taken
+        self._begun: dict[str, int] = {}  # the first position that an account has told
         self._unflagged: Counter[Identity] = Counter()
         self._states: dict[str, State] = {}
         self._earliest: dict[str, tuple[float, float]] = {}
@@ -105,6 +107,7 @@ class Watch:
         self._states.clear()
         self._earliest.clear()
         self._started.clear()
+        self._held.clear()
         self._done.clear()
         self._running.clear()
 
@@ -123,27 +126,25 @@ class Watch:
     def stored(self, verb: str, args: Any, options: dict[str, Any], result: Any) -> None:
         """A call of the store has happened."""
         match verb:
-            case "append":
-                self._committed(args[0])
-            case "dead":
-                self._ended(args[0], [args[1]], "dead")
-            case "handled":
-                account, keys, cursor = args
-                self._ended(account, keys, "handled")
-                self._cursor(account, cursor)
             case "commit":
                 given = dict(zip(("rows", "outcomes"), args, strict=False)) | options
-                self._committed(given.get("rows", ()))
+                self._committed(given.get("rows", ()), set(result))
                 for outcome in given.get("outcomes", ()):
-                    how = "handled" if outcome.letter is None else "dead"
-                    self._ended(outcome.account_id, [outcome.key], how)
+                    self._ended(outcome)
                 for account, cursor in (given.get("cursors") or {}).items():
                     self._cursor(account, cursor)
+                self._bounded()
+            case "take":
+                for row in result.rows:
+                    self._held[row.account_id, row.key] = len(row.payload)
+                self._bounded()
         self._seam()
 
-    def _committed(self, rows: Iterable[Any]) -> None:
+    def _committed(self, rows: Iterable[Any], new: set[Identity]) -> None:
         for row in rows:
             identity = (row.account_id, row.key)
+            if row.taken and identity in new:
+                self._held[identity] = len(row.payload)
             self._payloads.add((row.account_id, row.payload))
             if identity not in self.rows:
                 self.rows[identity] = "open" if row.dead is None else "dead"
@@ -152,20 +153,26 @@ class Watch:
                     self._open[identity] = self._pts(row)
 
     def _pts(self, row: Any) -> int:
+        """The true position of a message; of what has no time only that of its package is known."""
         pushed = self._server.by_id.get((row.account_id, row.key))
-        pushed = pushed or self._server.by_payload.get(row.payload)
-        return 1 << 62 if pushed is None else pushed.pts
+        return row.position if pushed is None else pushed.pts
 
-    def _ended(self, account: str, keys: Iterable[str], how: str) -> None:
-        for key in keys:
-            if self.rows.get((account, key)) == "open":
-                self.rows[account, key] = how
-                self._note(how, account, key)
-            self._open.pop((account, key), None)
+    def _ended(self, outcome: Any) -> None:
+        identity = (outcome.account_id, outcome.key)
+        how = "handled" if outcome.letter is None else "dead"
+        self._note(how, *identity)
+        self.must(self.rows.get(identity) == "open", "an outcome of an open message", *identity)
+        self.rows[identity] = how
+        del self._open[identity]
+        self._held.pop(identity, None)
 
-    def _cursor(self, account: str, cursor: int | None) -> None:
-        if cursor is None:
-            return
+    def _bounded(self) -> None:
+        rows, size = len(self._held), sum(self._held.values())
+        self.must(rows <= self._settings.backlog, "rows in memory <= bound", rows)
+        most = self._settings.backlog_bytes + max(self._held.values(), default=0)
+        self.must(size <= most, "bytes in memory <= bound", size)
+
+    def _cursor(self, account: str, cursor: int) -> None:
         for (owner, key), pts in self._open.items():
             if owner == account:
                 self.must(pts > cursor, "cursor <= lowest unhandled", account, key, pts, cursor)
@@ -206,8 +213,11 @@ class Watch:
 
     def asked(self, wire: Wire, text: str) -> None:
         """A request goes out."""
-        lwp = json.loads(text)["lwp"]
-        self._note("ask", wire.account, lwp)
+        request = json.loads(text)
+        assert wire.account is not None
+        self._note("ask", wire.account, request["lwp"])
+        if request["lwp"].endswith("/ackDiff"):
+            self._begun.setdefault(wire.account, request["body"][0]["pts"])
         self._seam()
 
     def _durable(self, account: str, payload: str | None) -> bool:
@@ -307,7 +317,8 @@ class Watch:
         if inner.redelivered == 0:
             self._unflagged[identity] += 1
         self.must(self._unflagged[identity] <= 1, "unflagged at most once", *identity)
-        self.must(self.rows.get(identity) == "open", "handled after it is stored, once", *identity)
+        stored = self.rows.get(identity) == "open" and identity in self._held
+        self.must(stored, "handled after it is stored and taken, once", *identity)
         self.must(identity not in self._done, "handled again in the same run", *identity)
         lane = [i for i, other in self._running.items() if (i[0], other) == (account, conversation)]
         self.must(not lane, "one at a time in a conversation", *identity, lane)
@@ -365,7 +376,10 @@ class Watch:
         return sorted(self._open)
 
     def _excused(self, pushed: Pushed) -> bool:
+        """Whether a message is missed with notice, or is from before the account's beginning."""
         assert pushed.message is not None
+        if pushed.pts <= self._begun.get(pushed.account, 1 << 62):
+            return (pushed.account, pushed.id) not in self.rows
         return any(
             gap.account_id == pushed.account
             and gap.start <= pushed.message.time <= gap.end

@@ -140,7 +140,7 @@ class World:
         self,
         scenario: Scenario,
         *,
-        store: Callable[[], Any] = MemoryStore,
+        store: Callable[..., Any] = MemoryStore,
         process: type[Process] = Process,
     ) -> None:
         self.scenario = scenario
@@ -160,7 +160,7 @@ class World:
         self._context = contextvars.copy_context()
         self.server = SimServer(scenario.accounts, scenario.server)
         self.network = Network(self.server.service, random.Random(f"{scenario.seed}:network"))
-        self.disk = Disk(store(), random.Random(f"{scenario.seed}:disk"))
+        self.disk = Disk(store(clock=self.clock), random.Random(f"{scenario.seed}:disk"))
         self.watch = Watch(self.server, scenario.settings, self._loop.time, self.note, self.seam)
         self.watch.secrets.add(scenario.canary)
         for account in scenario.accounts:
