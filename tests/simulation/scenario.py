@@ -122,6 +122,7 @@ def _settings(dice: random.Random) -> Settings:
         max_handlers=dice.choice((1, 2, 100)),
         handler_timeout=dice.choice((3.0, 10.0)),
         handler_retries=dice.choice((0, 2)),
+        revived_every=60.0,
         retry_wait=dice.choice((0.1, 1.0)),
         backlog=dice.choice((1, 3, 1000)),
         backlog_bytes=dice.choice((1000, 1 << 24)),

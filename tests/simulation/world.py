@@ -174,7 +174,7 @@ class World:
         """Add to the trace."""
         self.trace.append((self._loop.time(), facts))
 
-    def lines(self, last: int) -> list[str]:
+    def lines(self, last: int = 0) -> list[str]:
         """The last lines of the trace, all of them for 0."""
         return [f"{time:10.4f} {' '.join(map(str, facts))}" for time, facts in self.trace[-last:]]
 
