@@ -31,7 +31,7 @@ def heal(world: World) -> None:
     network.stall = 0.0
     network.lose_acks = False
     network.lose_answers = 0
-    world.disk.full = False
+    world.disk.down = world.disk.full = False
     world.disk.slow = 0.0
     world.disk.fail_at.clear()
     world.token_trouble.clear()
@@ -57,7 +57,7 @@ def _cut(world: World, accounts: tuple[str, ...]) -> None:
 def _push(world: World, moment: Moment) -> None:
     account, conversation, server = moment.account, moment.conversation, world.server
     entries: list[Message | Sample] = []
-    for _ in range(1 + int(moment.size**4 * 6)):
+    for _ in range(1 + int(moment.size**4 * 5)):
         text = f"{world.scenario.canary} {next(world.numbers)}"
         kind = world.dice.random()
         now = server.platform.clock()
@@ -115,7 +115,9 @@ def _server_down(world: World, moment: Moment) -> None:
     _later(world, moment, lambda: setattr(world.network, "down", False))
 
 
-def _attribute(of: Callable[[World], object], name: str, value: object, usual: object) -> Callable[[World, Moment], None]:
+def _attribute(
+    of: Callable[[World], object], name: str, value: object, usual: object
+) -> Callable[[World, Moment], None]:
     def begin(world: World, moment: Moment) -> None:
         setattr(of(world), name, value)
         _later(world, moment, lambda: setattr(of(world), name, usual))
@@ -214,7 +216,8 @@ _ACTIONS: dict[str, Callable[[World, Moment], Awaitable[None] | None]] = {
     "too long": _too_long,
     "credentials": _credentials,
     "store fails": _store_fails,
-    "store down": _attribute(_disk, "full", True, False),
+    "store down": _attribute(_disk, "down", True, False),
+    "store full": _attribute(_disk, "full", True, False),
     "store slow": _attribute(_disk, "slow", 2.0, 0.0),
     "clock jumps": _clock_jumps,
 }

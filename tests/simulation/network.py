@@ -279,9 +279,9 @@ class Wire:
             self._network.later(left, self._silent)
 
     def _silent(self) -> None:
-        if not self.over and not self._unread:
-            if self._loop.time() >= self.heard + self.policy.timeout:
-                self.vanish("link", "no heartbeat was answered")
+        silent = self._loop.time() >= self.heard + self.policy.timeout
+        if silent and not self.over and not self._unread:
+            self.vanish("link", "no heartbeat was answered")
 
     def _beat_answered(self, answer: SimFrame) -> None:
         del self.beats[answer.mid]

@@ -40,6 +40,7 @@ TROUBLES = {
     "credentials": 1,
     "store fails": 3,
     "store down": 2,
+    "store full": 2,
     "store slow": 2,
     "clock jumps": 1,
 }
@@ -66,6 +67,8 @@ class Scenario:
     settings: Settings
     server: ServerSettings
     clock_shift: float
+    encore: bool
+    """Whether the client is started once more when all is over."""
     moments: tuple[Moment, ...]
     canary: str
 
@@ -76,7 +79,7 @@ class Scenario:
         accounts = ACCOUNTS[: dice.choice((1, 2, 2))]
         length = dice.uniform(20.0, 90.0)
         moments = []
-        for _ in range(dice.randint(5, 40)):
+        for _ in range(dice.randint(5, 25)):
             moments.append(_moment(dice, "push", length, accounts))
         names, weights = zip(*TROUBLES.items(), strict=True)
         for what in dice.choices(names, weights, k=dice.randint(0, 6)):
@@ -87,6 +90,7 @@ class Scenario:
             settings=_settings(dice),
             server=_server(dice),
             clock_shift=dice.choice((0.0, 0.0, 400.0, -400.0)),
+            encore=dice.random() < 0.25,
             moments=tuple(sorted(moments, key=lambda moment: moment.time)),
             canary="秘密",
         )

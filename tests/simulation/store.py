@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from xyfast.errors import StoreError
+from xyfast.errors import StoreError, StoreFull
 
 __all__ = ["Disk", "SimStore"]
 
@@ -20,8 +20,10 @@ class Disk:
         self.dice = dice
         self.slow = 0.0
         """Most seconds that a call takes beside its usual time."""
-        self.full = False
+        self.down = False
         """Whether calls fail."""
+        self.full = False
+        """Whether there is no room for new rows."""
         self.fail_at: set[int] = set()
         """Numbers of calls that fail."""
         self.calls = 0
@@ -56,13 +58,15 @@ class SimStore:
     ) -> Any:
         disk = self._disk
         disk.calls += 1
-        fails = disk.full or disk.calls in disk.fail_at
+        fails = disk.down or disk.calls in disk.fail_at
         now = asyncio.get_running_loop().time()
         disk.free_at = max(disk.free_at + 1e-6, now + self._time())
         await asyncio.sleep(disk.free_at - now)
         if fails and name != "close":
             disk.failures += 1
             raise StoreError("the simulated disk failed")
+        if disk.full and name == "commit" and args and args[0]:
+            raise StoreFull("the simulated disk is full")
         if not self._alive():
             await asyncio.get_running_loop().create_future()
         result = await verb(*args, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Collection, Sequence
@@ -33,7 +34,9 @@ def forgets_a_row(patch: Patch) -> None:
     commit = MemoryStore.commit
     numbers = itertools.count(1)
 
-    async def forgetful(self: MemoryStore, rows: Sequence[Row] = (), *rest: Any, **named: Any) -> Any:
+    async def forgetful(
+        self: MemoryStore, rows: Sequence[Row] = (), *rest: Any, **named: Any
+    ) -> Any:
         kept = [row for row in rows if row.taken or next(numbers) % 3]
         await commit(self, kept, *rest, **named)
         return {(row.account_id, row.key) for row in rows}
@@ -161,8 +164,6 @@ def leaves_tasks(patch: Patch) -> None:
         self._spawn(_wait_for_ever())
 
     async def _wait_for_ever() -> None:
-        import asyncio
-
         await asyncio.sleep(1e6)
 
     patch.setattr(Driver, "close", careless)

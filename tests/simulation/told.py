@@ -18,7 +18,7 @@ class SimFrame:
     """A frame that came over ``link``."""
 
     __slots__ = ("_frame", "link")
-    __class__ = property(lambda self: Frame)  # type: ignore[assignment]
+    __class__ = property(lambda self: Frame)
 
     def __init__(self, link: int, text: str) -> None:
         self._frame = parse_frame(text)
@@ -32,7 +32,7 @@ class SimOpened:
     """``link`` is registered."""
 
     __slots__ = ("answer", "link")
-    __class__ = property(lambda self: Opened)  # type: ignore[assignment]
+    __class__ = property(lambda self: Opened)
 
     def __init__(self, link: int, answer: SimFrame) -> None:
         self.link = link
@@ -43,7 +43,7 @@ class SimClosed:
     """``link`` is over."""
 
     __slots__ = ("answer", "code", "link", "reason", "trouble")
-    __class__ = property(lambda self: Closed)  # type: ignore[assignment]
+    __class__ = property(lambda self: Closed)
 
     def __init__(
         self, link: int, trouble: str, reason: str, answer: SimFrame | None = None

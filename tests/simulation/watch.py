@@ -10,12 +10,13 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from simulation.network import SimTransport, Wire
 from simulation.server import Pushed, SimServer
+from simulation.told import SimFrame
 from xyfast.config import Settings
 from xyfast.events import State
 from xyfast.instrumentation import StateChanged
@@ -73,6 +74,7 @@ class Watch:
         self._payloads: set[tuple[str, str]] = set()
         self._open: dict[Identity, int] = {}  # positions of what is not handled
         self._held: dict[Identity, int] = {}  # sizes of what the process has taken
+        self._in_hand: defaultdict[str, dict[str, int]] = defaultdict(dict)  # not durable yet
         self._begun: dict[str, int] = {}  # the first position that an account has told
         self._unflagged: Counter[Identity] = Counter()
         self._states: dict[str, State] = {}
@@ -107,6 +109,7 @@ class Watch:
         self._states.clear()
         self._earliest.clear()
         self._started.clear()
+        self._in_hand.clear()
         self._held.clear()
         self._done.clear()
         self._running.clear()
@@ -146,6 +149,7 @@ class Watch:
             if row.taken and identity in new:
                 self._held[identity] = len(row.payload)
             self._payloads.add((row.account_id, row.payload))
+            self._in_hand[row.account_id].pop(row.payload, None)
             if identity not in self.rows:
                 self.rows[identity] = "open" if row.dead is None else "dead"
                 self._note("stored", *identity)
@@ -173,8 +177,9 @@ class Watch:
         self.must(size <= most, "bytes in memory <= bound", size)
 
     def _cursor(self, account: str, cursor: int) -> None:
+        begun = self._begun.get(account, 0)
         for (owner, key), pts in self._open.items():
-            if owner == account:
+            if owner == account and pts > begun:
                 self.must(pts > cursor, "cursor <= lowest unhandled", account, key, pts, cursor)
 
     # --- links ----------------------------------------------------------------------------
@@ -202,6 +207,12 @@ class Watch:
     def told(self, events: Sequence[Any]) -> None:
         """The client is about to hear of events."""
         self._note("told", *[f"{type(event).__name__}@{event.link}" for event in events])
+        for event in events:
+            if isinstance(event, SimFrame):
+                for payload in event.payloads:
+                    pushed = self._server.by_payload.get(payload.text or "")
+                    if pushed is not None and pushed.message is not None:
+                        self._in_hand[pushed.account][pushed.payload] = pushed.pts
 
     def acked(self, wire: Wire, frame: Any) -> None:
         """A push is acknowledged: all that it carries must be durable."""
@@ -217,7 +228,11 @@ class Watch:
         assert wire.account is not None
         self._note("ask", wire.account, request["lwp"])
         if request["lwp"].endswith("/ackDiff"):
-            self._begun.setdefault(wire.account, request["body"][0]["pts"])
+            position = request["body"][0]["pts"]
+            self._begun.setdefault(wire.account, position)
+            for payload, pts in self._in_hand[wire.account].items():
+                ahead = pts > position
+                self.must(ahead or self._durable(wire.account, payload), "acked <= durable", pts)
         self._seam()
 
     def _durable(self, account: str, payload: str | None) -> bool:
@@ -247,9 +262,7 @@ class Watch:
         if self.transport is None:
             return
         up = Counter(
-            wire.account
-            for wire in self.transport.wires.values()
-            if wire.heard_of and _kept(wire)
+            wire.account for wire in self.transport.wires.values() if wire.heard_of and _kept(wire)
         )
         for account, links in up.items():
             self.must(links <= 1, "one registered link", account, links)

@@ -28,7 +28,9 @@ __all__ = ["Failed", "World", "run"]
 _RUN: contextvars.ContextVar[int] = contextvars.ContextVar("run", default=0)
 _LOG = logging.getLogger("xyfast")
 _PATIENCE = 900.0
-_SETTLED_EVERY = 2.0
+"""Seconds of good weather within which all must be handled."""
+_GLANCE = 2.0
+_ENCORE = 20.0
 
 
 class Failed(AssertionError):
@@ -136,13 +138,7 @@ class Process:
 class World:
     """Everything of one seed. ``trace`` holds what happened, a line each."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        *,
-        store: Callable[..., Any] = MemoryStore,
-        process: type[Process] = Process,
-    ) -> None:
+    def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.trace: list[tuple[float, tuple[object, ...]]] = []
         self.dice = random.Random(f"{scenario.seed}:world")
@@ -152,7 +148,6 @@ class World:
         """Seconds by which the client's clock is ahead of the server's."""
         self.process: Process | None = None
         self.restart_after = 0.0
-        self._make_process = process
         self._lives = itertools.count(1)
         self._seams = 0
         self._die_at: int | None = None
@@ -160,7 +155,8 @@ class World:
         self._context = contextvars.copy_context()
         self.server = SimServer(scenario.accounts, scenario.server)
         self.network = Network(self.server.service, random.Random(f"{scenario.seed}:network"))
-        self.disk = Disk(store(clock=self.clock), random.Random(f"{scenario.seed}:disk"))
+        store = MemoryStore(clock=self.clock)
+        self.disk = Disk(store, random.Random(f"{scenario.seed}:disk"))
         self.watch = Watch(self.server, scenario.settings, self._loop.time, self.note, self.seam)
         self.watch.secrets.add(scenario.canary)
         for account in scenario.accounts:
@@ -182,7 +178,7 @@ class World:
 
     def start(self) -> None:
         """Start the client's process."""
-        self.process = process = self._make_process(self, next(self._lives))
+        self.process = process = Process(self, next(self._lives))
         self.note("process starts", process.number)
         self.watch.born(process.transport)
         self._serving = process.start(self._serve)
@@ -291,13 +287,17 @@ class World:
         self.note("calm")
         await self._settle()
         await self.close()
+        if self.scenario.encore:  # nothing that was handled comes again
+            self.start()
+            await asyncio.sleep(_ENCORE)
+            await self.close()
         self.watch.silent()
         self.watch.step()
 
     async def _settle(self) -> None:
-        deadline = self._loop.time() + _PAUSED + _PATIENCE
+        deadline = self._loop.time() + _PATIENCE
         while self._loop.time() < deadline:
-            await asyncio.sleep(_SETTLED_EVERY)
+            await asyncio.sleep(_GLANCE)
             self.console()
             if self.process is not None and not self.watch.missing() and not self.watch.unhandled():
                 return
@@ -317,9 +317,6 @@ class World:
             elif state is State.NEEDS_LOGIN:
                 fresh = self.log_in(account.id)
                 process.context.run(process.client.replace_credentials, fresh)
-
-
-_PAUSED = 30.0
 
 
 class _Collector(logging.Handler):
@@ -347,15 +344,15 @@ def _listening(world: World) -> Iterator[None]:
         _LOG.propagate = propagate
 
 
-def run(seed: int, **options: Any) -> World:
+def run(seed: int) -> World:
     """Play a seed; raises `Failed` with the end of the trace."""
     world: World | None = None
 
     async def main() -> None:
         nonlocal world
-        world = World(Scenario.draw(seed), **options)
+        world = World(Scenario.draw(seed))
         asyncio.get_running_loop().set_exception_handler(
-            lambda loop, context: world.watch.must(  # type: ignore[union-attr]
+            lambda loop, context: world.watch.must(
                 False, "no exception is unexpected", context.get("exception") or context["message"]
             )
         )
