@@ -157,9 +157,9 @@ class Watch:
                     self._open[identity] = self._pts(row)
 
     def _pts(self, row: Any) -> int:
-        """The true position of a message; of what has no time only that of its package is known."""
+        """The true position of a message; a mark may honestly come again under another one."""
         pushed = self._server.by_id.get((row.account_id, row.key))
-        return row.position if pushed is None else pushed.pts
+        return 1 << 62 if pushed is None else pushed.pts
 
     def _ended(self, outcome: Any) -> None:
         identity = (outcome.account_id, outcome.key)
