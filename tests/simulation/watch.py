@@ -75,7 +75,8 @@ class Watch:
         self._open: dict[Identity, int] = {}  # positions of what is not handled
         self._held: dict[Identity, int] = {}  # sizes of what the process has taken
         self._in_hand: defaultdict[str, dict[str, int]] = defaultdict(dict)  # not durable yet
-        self._begun: dict[str, int] = {}  # the first position that an account has told
+        self._begun: dict[str, int] = {}  # where an account that is new has begun
+        self._kept: set[str] = set()  # accounts whose positions are stored
         self._unflagged: Counter[Identity] = Counter()
         self._states: dict[str, State] = {}
         self._earliest: dict[str, tuple[float, float]] = {}
@@ -134,6 +135,7 @@ class Watch:
                 self._committed(given.get("rows", ()), set(result))
                 for outcome in given.get("outcomes", ()):
                     self._ended(outcome)
+                self._kept.update(given.get("received") or ())
                 for account, cursor in (given.get("cursors") or {}).items():
                     self._cursor(account, cursor)
                 self._bounded()
@@ -229,7 +231,8 @@ class Watch:
         self._note("ask", wire.account, request["lwp"])
         if request["lwp"].endswith("/ackDiff"):
             position = request["body"][0]["pts"]
-            self._begun.setdefault(wire.account, position)
+            if wire.account not in self._kept:  # else a restart goes on from there
+                self._begun[wire.account] = position
             for payload, pts in self._in_hand[wire.account].items():
                 ahead = pts > position
                 self.must(ahead or self._durable(wire.account, payload), "acked <= durable", pts)
@@ -352,7 +355,7 @@ class Watch:
     def _in_sequence(self, identity: Identity) -> None:
         account = identity[0]
         pushed = self._server.by_id.get(identity)
-        if pushed is None or pushed.message is None:
+        if pushed is None or pushed.message is None or pushed.pts <= self._begun.get(account, 0):
             return
         for other in self._conversation(account, pushed.message.conversation):
             begun = (account, other.id) in self._started
