@@ -2,83 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from stores import DAY, ME, OTHER, Maker, died, handled, keys, letter, row, waiting
 from xyfast.errors import StoreError, StoreFull
-from xyfast.store import (
-    DeadLetter,
-    Kept,
-    MemoryStore,
-    Outcome,
-    Posted,
-    Retention,
-    Row,
-    SqliteStore,
-    Store,
-)
-
-ME, OTHER = "9000000000001", "9000000000002"
-DAY = 86_400.0
-
-
-class Clock:
-    """Seconds since 1970 that go on when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_767_225_600.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def row(key: str, account: str = ME, **facts: object) -> Row:
-    return Row(account_id=account, key=key, payload=f"payload of {key}", **facts)  # type: ignore[arg-type]
-
-
-def handled(*keys: str, account: str = ME) -> list[Outcome]:
-    return [Outcome(account, key) for key in keys]
-
-
-def died(*keys: str, reason: str = "a handler raised ValueError") -> list[Outcome]:
-    return [Outcome(ME, key, DeadLetter(reason=reason)) for key in keys]
-
-
-def letter(name: str, **facts: object) -> Posted:
-    fields = {
-        "account_id": ME,
-        "name": name,
-        "conversation_id": "70000000011",
-        "peer_id": "9000000000077",
-        "content": '{"contentType":1}',
-        "uuid": f"-{name}",
-        "created": 1767225600000,
-    }
-    return Posted(**(fields | facts))  # type: ignore[arg-type]
-
-
-async def waiting(store: Store, account: str = ME) -> list[str]:
-    return keys((await store.take(account, 1000)).rows)
-
-
-def keys(rows: Sequence[Row]) -> list[str]:
-    return [each.key for each in rows]
-
-
-class Maker:
-    """Makes stores of one kind that share what they keep."""
-
-    def __init__(self, kind: str, path: Path) -> None:
-        self.kind, self.path, self.clock = kind, path, Clock()
-
-    def __call__(self, retention: Retention | None = None) -> Store:
-        retention = retention or Retention()
-        if self.kind == "memory":
-            return MemoryStore(retention, clock=self.clock)
-        return SqliteStore(self.path, retention, clock=self.clock)
+from xyfast.store import DeadLetter, Kept, Outcome, Retention, Store
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -302,6 +234,22 @@ async def test_past_a_bound_handled_messages_go_first(make: Maker) -> None:
     await store.commit([row("a"), row("b"), row("c")], handled("a", "b"))
     await store.commit([row("d")])
     assert set(await store.known(ME, "abcd")) == set("bcd")
+    await store.commit([row("e")], handled("c"))
+    await store.commit(outcomes=handled("d", "e"))
+    for one, two, three, new in ("cdef", "defg", "efgh", "fghi"):
+        assert await store.commit([row(new)], handled(new))
+        assert set(await store.known(ME, [one, two, three, new])) == {two, three, new}
+    await store.close()
+
+
+async def test_what_a_sweep_forgot_counts_for_no_bound(make: Maker) -> None:
+    store = make(Retention(max_rows=3))
+    await store.open()
+    await store.commit([row(key) for key in "abc"], handled(*"abc"))
+    make.clock.now += 7 * DAY
+    assert await store.sweep() == 3
+    await store.commit([row(key) for key in "def"], handled(*"def"))
+    assert set(await store.known(ME, "abcdef")) == set("def")
     await store.close()
 
 
@@ -357,6 +305,8 @@ async def test_unsent_letters_keep_their_order_and_sent_ones_leave(store: Store)
     await store.mark(ME, "unheard of", "sent")
     assert list(await store.unsent(ME)) == [letter("c", state="out"), letter("b")]
     sent = letter("a", state="sent", message_id="m1", time=1767225601000)
+    assert await store.post(letter("a")) == sent
+    await store.mark(ME, "a", "sent")
     assert await store.post(letter("a")) == sent
     await store.mark(ME, "c", "queued")
     assert [each.state for each in await store.unsent(ME)] == ["queued", "queued"]

@@ -108,8 +108,9 @@ class Inbox:
         found = self._db.execute(
             f"SELECT place, account.account, {_COLUMNS} FROM inbox"
             " JOIN account ON account.id = inbox.account"
-            f" WHERE state = {DEAD} AND state >= 4 AND place > ?"
-            f" {'AND inbox.account = ?' if whose else ''} ORDER BY place LIMIT ?",
+            f" WHERE place IN (SELECT place FROM inbox WHERE state = {DEAD} AND state >= 4"
+            f" AND place > ? {'AND account = ?' if whose else ''} ORDER BY place LIMIT ?)"
+            " ORDER BY place",
             (after, *whose, limit),
         )
         return [(place, _row(from_text(name), facts)) for place, name, *facts in found]

@@ -9,9 +9,10 @@ import stat
 __all__ = ["Lock"]
 
 # Record locks belong to a process, and closing any descriptor of the file lets go of them:
-# a second user within the process must be refused before the file is opened. The number of
-# the process is part of the name, since a forked child gets a copy of this.
-_held: dict[tuple[int, str], Lock] = {}
+# a second user within the process must be refused before the file is opened. A forked child
+# keeps its copy of this: what SQLite knows of the locks on an open file is wrong there, so
+# the child may not use that file even when its parent is gone.
+_held: dict[str, Lock] = {}
 
 
 class Lock:
@@ -23,7 +24,8 @@ class Lock:
     """
 
     def __init__(self, path: str) -> None:
-        self._name = (os.getpid(), os.path.realpath(path))
+        self._name = os.path.realpath(path)
+        self._process = os.getpid()
         if _held.setdefault(self._name, self) is not self:
             raise BlockingIOError("held within this process")
         try:
@@ -43,6 +45,7 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Let go; in a forked child, and when it was let go of before, nothing happens."""
-        if self._name[0] == os.getpid() and _held.pop(self._name, None) is not None:
+        """Let go; not for a forked child."""
+        if self._process == os.getpid():
+            del _held[self._name]
             os.close(self._descriptor)

@@ -6,9 +6,9 @@ import heapq
 import math
 import time as clocks
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, takewhile
 
 from xyfast.errors import StoreError
 from xyfast.store.retention import Retention
@@ -79,13 +79,8 @@ class MemoryStore:
         """See `Store.commit`."""
         self._check()
         new = {_identity(row): row for row in reversed(rows) if self._find(_identity(row)) is None}
-        ended = {
-            (each.account_id, each.key)
-            for each in outcomes
-            if each.letter is None and ((each.account_id, each.key) in self._open)
-        }
         if new:
-            self._refuse_past_bounds(new.values(), ended)
+            self._refuse_past_bounds(new, outcomes)
         for row in rows:
             self._come(row)
         for account_id, key, letter in outcomes:
@@ -259,8 +254,12 @@ class MemoryStore:
         slot = self._find(_identity(row))
         if slot is None:
             slot = _Slot(row, place)
-            self._put(self._dead if row.dead is not None else self._open, slot)
-            if row.dead is None and not row.taken:
+            if row.dead is not None:
+                slot.row = replace(row, taken=False)
+                self._put(self._dead, slot)
+                return
+            self._put(self._open, slot)
+            if not row.taken:
                 self._wait(slot)
         elif slot.waits:
             slot.place = place
@@ -288,13 +287,20 @@ class MemoryStore:
 
     # --- bounds ---------------------------------------------------------------------
 
-    def _refuse_past_bounds(self, new: Iterable[Row], ended: Collection[Identity]) -> None:
-        sizes = [len(row.payload) for row in new]
-        rows = len(self._open) + len(self._dead) + len(sizes) - len(ended)
-        freed = sum(len(self._open[identity].row.payload) for identity in ended)
+    def _refuse_past_bounds(self, new: Mapping[Identity, Row], outcomes: Sequence[Outcome]) -> None:
+        """Raise `StoreFull` if what is unhandled after a commit would be too much."""
+        rows = len(self._open) + len(self._dead) + len(new)
+        size = self._bytes[False] + sum(len(row.payload) for row in new.values())
+        first = {(each.account_id, each.key): each.letter for each in reversed(outcomes)}
+        for identity, letter in first.items():
+            slot = self._open.get(identity)
+            row = new.get(identity) if slot is None else slot.row
+            if letter is None and row is not None and row.dead is None:
+                rows -= 1
+                size -= len(row.payload)
         if rows > self._retention.max_rows:
             raise self._retention.full("max_rows")
-        if self._bytes[False] + sum(sizes) - freed > self._retention.max_bytes:
+        if size > self._retention.max_bytes:
             raise self._retention.full("max_bytes")
 
     def _make_room(self) -> None:
@@ -313,11 +319,6 @@ def _later(kept: int | None, position: int) -> int:
     return position if kept is None else max(kept, position)
 
 
-def _older(dated: Iterable[tuple[Identity, float]], than: float) -> Iterator[Identity]:
+def _older(dated: Iterable[tuple[Identity, float]], than: float) -> list[Identity]:
     """Names of what is older; ``dated`` has the oldest first."""
-    found = []
-    for identity, changed in dated:
-        if changed > than:
-            break
-        found.append(identity)
-    return iter(found)
+    return [name for name, _ in takewhile(lambda each: each[1] <= than, dated)]

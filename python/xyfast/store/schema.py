@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xyfast.errors import StoreError
 
-__all__ = ["DEAD", "HANDLED", "TAKEN", "VERSION", "WAITING", "connect", "prepare", "transaction"]
+__all__ = ["DEAD", "HANDLED", "TAKEN", "VERSION", "WAITING", "connect", "transaction"]
 
 VERSION = 2
 
@@ -84,18 +84,20 @@ DROP TABLE account_1;
 """
 
 
-def connect(path: Path, *, synchronous: str, make: bool) -> sqlite3.Connection:
-    """Open the file, made with mode 0600 if ``make`` says so; -wal and -shm take its mode."""
-    try:
-        if make:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        if stat.S_IMODE(path.stat().st_mode) != 0o600:
-            path.chmod(0o600)
-    if not path.exists():
-        raise FileNotFoundError(2, "there is no such file")
+def connect(path: Path, *, synchronous: str, shared: bool) -> sqlite3.Connection:
+    """Open the file, and unless it is ``shared``, make it or bring it up to date.
+
+    A file made here has mode 0600, which -wal and -shm take over. Raises `StoreError` for a
+    file of others or of another version, and leaves it as it was; else what the system or
+    SQLite say.
+    """
+    if shared:
+        os.stat(path)  # SQLite would make it
+    else:
+        _keep_from_others(path)
     db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
     try:
+        version = _version(db, path, shared=shared)
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(
@@ -103,36 +105,42 @@ def connect(path: Path, *, synchronous: str, make: bool) -> sqlite3.Connection:
             )
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 16777216")
+        if version != VERSION:
+            with transaction(db):
+                for statement in _statements(_FROM_1 if version == 1 else _SCHEMA):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         db.close()
         raise
     return db
 
 
-def prepare(db: sqlite3.Connection, path: Path, *, migrate: bool) -> None:
-    """Make the tables, or bring those of an older version up to date if ``migrate`` says so.
+def _keep_from_others(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        # Not opened here: closing it would let go of the locks of SQLite in this process.
+        if stat.S_IMODE(path.stat().st_mode) != 0o600:
+            path.chmod(0o600)
 
-    To be called within a transaction, so that a migration happens as a whole or not at all.
-    """
+
+def _version(db: sqlite3.Connection, path: Path, *, shared: bool) -> int:
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version == VERSION:
-        return
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if version > VERSION:
         raise StoreError(
             f"the store {path} is of version {version}, made by a newer xyfast; this one knows "
             f"versions up to {VERSION}: update it, or give another path"
         )
-    if version == 0 and tables:
+    if version < 0 or (version == 0 and tables):
         raise StoreError(f"{path} is not an inbox of xyfast; give another path")
-    if not migrate:
+    if shared and version < VERSION:
         raise StoreError(
             f"the store {path} is of version {version}; start the bot once to bring it up to "
             f"version {VERSION}"
         )
-    for statement in _statements(_FROM_1 if version == 1 else _SCHEMA):
-        db.execute(statement)
-    db.execute(f"PRAGMA user_version = {VERSION}")
+    return int(version)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from xyfast.store.lock import Lock
 from xyfast.store.posted import Outbox
 from xyfast.store.retention import Retention
 from xyfast.store.rows import Kept, Outcome, Page, Posted, PostState, Row
-from xyfast.store.schema import connect, prepare, transaction
+from xyfast.store.schema import connect
 
 __all__ = ["SqliteStore"]
 
@@ -76,7 +76,7 @@ class SqliteStore:
         Raises `StoreError` if it is no inbox, of a newer version, damaged, or owned by
         another process. A file that cannot be read is left as it is.
         """
-        if self._thread is not None and self._process == os.getpid():
+        if self._thread is not None:
             raise StoreError(f"the store {self._path} is open already")
         self._process = os.getpid()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="xyfast-store")
@@ -156,9 +156,10 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Carry out what was asked for before, close the file and end the thread."""
-        thread, self._thread = self._thread, None
+        thread = self._thread
         if thread is None or self._process != os.getpid():
             return
+        self._thread = None
         try:
             await self._on(thread, self._close)
         except BaseException:
@@ -182,7 +183,7 @@ class SqliteStore:
         if self._thread is None:
             raise StoreError(f"the store {self._path} is not open")
         if self._process != os.getpid():
-            raise StoreError(f"the store {self._path} was opened before a fork; open it again")
+            raise StoreError(f"the store {self._path} was opened before a fork: it is its parent's")
         return await self._on(self._thread, work)
 
     async def _on(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
@@ -230,10 +231,8 @@ class SqliteStore:
             raise
 
     def _attach(self, lock: Lock | None) -> _Open:
-        db = connect(self._path, synchronous=self._synchronous, make=not self._shared)
+        db = connect(self._path, synchronous=self._synchronous, shared=self._shared)
         try:
-            with transaction(db):
-                prepare(db, self._path, migrate=not self._shared)
             accounts = Accounts(db)
             inbox = Inbox(db, accounts, self._retention, self._now, shared=self._shared)
             outbox = Outbox(db, accounts, self._retention, self._now)
