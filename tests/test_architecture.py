@@ -28,9 +28,9 @@ LAYERS = [
         "facts",
         "config",
     ],
-    ["envelope", "requests", "events", "session", "store"],
+    ["history", "envelope", "requests", "events", "session", "store"],
     ["instrumentation", "transport", "tokens", "dispatch", "calls", "entries", "upkeep"],
-    ["sync", "driver", "intake"],
+    ["reconcile", "markers", "sync", "driver", "intake"],
     ["client"],
     ["testing"],
     ["commands", "__main__"],
@@ -44,6 +44,7 @@ PURE = [
     "facts",
     "messages",
     "account",
+    "history",
     "envelope",
 ]
 PURE += ["requests", "events", "session", "config", "errors"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from world import ME, World, running
 from xyfast import Account, ChatMessage, MemoryStore, SqliteStore, State, StoreError, Undecodable
 from xyfast.instrumentation import Committed, Fact
-from xyfast.store import Row
+from xyfast.store import Outcome, Row
 from xyfast.testing import FakeServer, Fault, samples
 
 
@@ -24,13 +25,16 @@ class GatedStore(MemoryStore):
         self.failures = 0
         self.tries = 0
 
-    async def append(self, rows: Sequence[Row]) -> Collection[tuple[str, str]]:
-        self.tries += 1
-        await self.gate.wait()
-        if self.failures:
-            self.failures -= 1
-            raise StoreError("the disk is full")
-        return await super().append(rows)
+    async def commit(
+        self, rows: Sequence[Row] = (), outcomes: Sequence[Outcome] = (), **positions: Any
+    ) -> Collection[tuple[str, str]]:
+        if rows:
+            self.tries += 1
+            await self.gate.wait()
+            if self.failures:
+                self.failures -= 1
+                raise StoreError("the disk is full")
+        return await super().commit(rows, outcomes, **positions)
 
 
 async def test_nothing_is_acknowledged_or_handled_before_its_commit(server: FakeServer) -> None:
@@ -141,7 +145,7 @@ async def test_the_device_id_and_rotated_cookies_outlive_a_restart(
     assert len(devices) == 1
     store = SqliteStore(path)
     await store.open()
-    assert signing in (await store.load_session(ME) or "")
+    assert signing in ((await store.load(ME)).session or "")
     await store.close()
 
 
@@ -150,11 +154,13 @@ class OddStore(MemoryStore):
 
     broken = True
 
-    async def append(self, rows: Sequence[Row]) -> Collection[tuple[str, str]]:
-        if self.broken:
+    async def commit(
+        self, rows: Sequence[Row] = (), outcomes: Sequence[Outcome] = (), **positions: Any
+    ) -> Collection[tuple[str, str]]:
+        if rows and self.broken:
             self.broken = False
             raise OSError("as planned")
-        return await super().append(rows)
+        return await super().commit(rows, outcomes, **positions)
 
 
 async def test_a_store_that_raises_anything_loses_nothing(server: FakeServer) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from simulation.loop import simulate
 from xyfast.dispatch import Delivery, Dispatcher, Router
 from xyfast.errors import ConfigError
 from xyfast.instrumentation import Fact, Hooks, Retried
@@ -311,3 +312,152 @@ def test_the_decorated_function_stays_what_it_was() -> None:
     async def handler(message: ChatMessage) -> None: ...
 
     typed(handler)
+
+
+# --- retries --------------------------------------------------------------------------
+
+
+def test_a_handler_that_fails_is_tried_again_after_a_wait_that_doubles() -> None:
+    async def main() -> None:
+        desk, seen = Desk(retries=2), []
+        loop = asyncio.get_running_loop()
+
+        @desk.router.on(ChatMessage)
+        async def handle(message: ChatMessage) -> None:
+            seen.append((loop.time(), message.key, message.redelivered))
+            if message.key == "bad":
+                raise LookupError
+
+        desk.give(chat("bad", redelivered=3), chat("next"))
+        await desk.until(2)
+        # The wait is half of its bound by the dice of the test: 0.5 s, then 1 s.
+        assert seen == [(0.0, "bad", 3), (0.5, "bad", 4), (1.5, "bad", 5), (1.5, "next", 0)]
+        [(bad, letter), (good, nothing)] = desk.finished
+        assert (bad, good, nothing) == ("bad", "next", None)
+        assert letter is not None
+        assert letter.reason.endswith("handle raised LookupError")
+        assert [(f.key, f.tries, f.wait) for f in desk.facts if isinstance(f, Retried)] == [
+            ("bad", 1, 0.5),
+            ("bad", 2, 1.0),
+        ]
+
+    simulate(main())
+
+
+def test_handlers_that_have_succeeded_are_not_run_again() -> None:
+    async def main() -> None:
+        desk, ran = Desk(retries=2), []
+
+        @desk.router.on(ChatMessage)
+        async def good(message: ChatMessage) -> None:
+            ran.append("good")
+
+        @desk.router.on(ChatMessage)
+        async def flaky(message: ChatMessage) -> None:
+            ran.append("flaky")
+            if ran.count("flaky") < 3:
+                raise OSError
+
+        desk.give(chat("a"))
+        await desk.until(1)
+        assert ran == ["good", "flaky", "flaky", "flaky"]
+        assert desk.finished == [("a", None)]
+
+    simulate(main())
+
+
+def test_a_message_that_waits_for_its_next_try_takes_no_place_from_others() -> None:
+    async def main() -> None:
+        desk, ran = Desk(limit=1, retries=1), []
+
+        @desk.router.on(ChatMessage)
+        async def handle(message: ChatMessage) -> None:
+            ran.append(message.key)
+            if ran == ["a1"]:
+                raise OSError
+
+        desk.give(chat("a1", "1"), chat("a2", "1"))
+        await asyncio.sleep(0.1)
+        desk.give(chat("b1", "2"), chat("b2", "2"))
+        await desk.until(4)
+        assert ran == ["a1", "b1", "b2", "a1", "a2"]
+
+    simulate(main())
+
+
+def test_a_handler_that_hangs_is_tried_again_too() -> None:
+    async def main() -> None:
+        desk, tries = Desk(timeout=5.0, retries=1), 0
+
+        @desk.router.on(ChatMessage)
+        async def handle(message: ChatMessage) -> None:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                await asyncio.Event().wait()
+
+        desk.give(chat("a"))
+        await desk.until(1)
+        assert (desk.finished, tries) == ([("a", None)], 2)
+        assert asyncio.get_running_loop().time() == 5.5
+
+    simulate(main())
+
+
+def test_expired_messages_and_gaps_are_tried_again_like_the_rest() -> None:
+    async def main() -> None:
+        desk, seen = Desk(retries=1), []
+
+        @desk.router.on(Expired)
+        async def late(expired: Expired) -> None:
+            seen.append(expired.message.redelivered)
+            raise OSError
+
+        @desk.router.on(Gap)
+        async def gap(gap: Gap) -> None:
+            seen.append(gap.start)
+            raise OSError
+
+        desk.dispatcher.put(Delivery(Expired(chat("a")), "a"))
+        desk.dispatcher.put(Delivery(Gap(account_id=ME, start=7, end=8, reason="r")))
+        desk.dispatcher.start()
+        await desk.until(2)
+        assert sorted(seen) == [0, 1, 7, 7]
+        assert sorted(key or "gap" for key, _ in desk.finished) == ["a", "gap"]
+
+    simulate(main())
+
+
+def test_stopping_leaves_what_waits_for_its_next_try_pending() -> None:
+    async def main() -> None:
+        desk, ran = Desk(retries=2), []
+
+        @desk.router.on(ChatMessage)
+        async def handle(message: ChatMessage) -> None:
+            ran.append(message.key)
+            await asyncio.sleep(1.0)
+            raise OSError
+
+        desk.give(chat("rests", "1"))
+        await asyncio.sleep(1.2)
+        desk.give(chat("fails", "2"))
+        await asyncio.sleep(0.1)
+        assert await desk.dispatcher.stop(10.0) == 0
+        await asyncio.sleep(100.0)
+        assert ran == ["rests", "fails"]
+        assert desk.finished == []
+
+    simulate(main())
+
+
+async def test_what_no_handler_takes_does_not_wait_for_its_lane() -> None:
+    desk, gate = Desk(limit=1), asyncio.Event()
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        await gate.wait()
+
+    desk.give(chat("slow", "1"), Typing(account_id=ME, key="t", conversation_id="1"))
+    assert desk.finished == [("t", None)]
+    gate.set()
+    await desk.until(2)

@@ -123,6 +123,17 @@ async def test_rows_stand_in_line_by_position_then_by_coming(store: Store) -> No
     assert await store.take(ME, 2) == ([], None)
 
 
+async def test_a_page_ends_with_the_row_that_makes_it_large_enough(store: Store) -> None:
+    await store.commit([row(name, position=at) for at, name in enumerate("abcde")])
+    length = len(row("a").payload)
+    page = await store.take(ME, 9, size=1)
+    assert (keys(page.rows), page.waiting) == (["a"], 1)
+    page = await store.take(ME, 9, size=2 * length)
+    assert (keys(page.rows), page.waiting) == (["b", "c"], 3)
+    page = await store.take(ME, 9, size=3 * length)
+    assert (keys(page.rows), page.waiting) == (["d", "e"], None)
+
+
 async def test_a_row_that_comes_again_takes_its_last_place(store: Store) -> None:
     await store.commit([row("a", position=5), row("b", position=5), row("c", position=7)])
     await store.commit([row("a", position=5), row("c", position=3), row("a", position=5)])

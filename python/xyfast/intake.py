@@ -30,6 +30,8 @@ __all__ = ["Intake"]
 
 log = logging.getLogger(__name__)
 
+_PAGES = 8  # between two commits, at most
+_LAPS = 16  # of the event loop between two batches, at most
 _QUIET = 60.0  # seconds between two log lines about the same trouble
 
 Identity = tuple[str, str]
@@ -120,9 +122,7 @@ class Intake:
             return  # not acknowledged: the server will bring it again
         arrival = _Arrival(driver, frame.size)
         arrival.frame = frame
-        # An empty package says where the server is, not what we have.
-        if frame.link == driver.sync.confirmed and frame.payloads:
-            arrival.pts = frame.max_pts
+        arrival.pts = driver.sync.position(frame)
         self._enqueue(arrival)
 
     async def take_in(self, driver: Driver, payloads: Iterable[str]) -> list[str]:
@@ -145,9 +145,12 @@ class Intake:
 
     def finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
         """The handlers of a message have ended."""
-        if delivery.key is not None:
-            self._outcomes.append((delivery, letter))
-            self._work.set()
+        if delivery.key is None:
+            return
+        account_id, conversation_id = delivery.lane
+        self._window.leave(account_id, conversation_id, delivery.size)
+        self._outcomes.append((delivery, letter))
+        self._work.set()
 
     def recover(self, driver: Driver) -> None:
         """Hand on what an earlier run stored and did not handle, as there is room for it."""
@@ -184,6 +187,7 @@ class Intake:
         """Work until `stop`; then record what was handled and return."""
         while True:
             await self._work.wait()
+            await self._breathe()
             self._work.clear()
             try:
                 await self._round()
@@ -195,8 +199,6 @@ class Intake:
                 await self._wait_or_stop()
             if self._stopping.is_set() and not self._outcomes and not self._moved:
                 return
-            if self._work.is_set():
-                await asyncio.sleep(0)  # a store that never waits must not keep handlers waiting
 
     def refuse(self) -> None:
         """Take nothing new; what is not acknowledged comes again another time."""
@@ -205,6 +207,8 @@ class Intake:
     def stop(self) -> None:
         """Let `run` return when what was handled is recorded."""
         self._refusing = True
+        if self._full is not None:
+            self._full.cancel()
         self._stopping.set()
         self._work.set()
 
@@ -213,14 +217,30 @@ class Intake:
         outcomes = self._outcomes[:]
         if batch or outcomes or (self._moved and self._stopping.is_set()):
             await self._commit(batch, outcomes)
-        if not self._refusing:
-            await self._page()
+        more = not self._refusing
+        for _ in range(_PAGES):  # and then the next commit: acks must not wait for long
+            more = more and await self._page()
         if (
-            self._outcomes
+            more
+            or self._outcomes
             or (self._moved and self._stopping.is_set())
             or (self._arrivals and not self._refusing and self._full is None)
         ):
             self._work.set()
+
+    async def _breathe(self) -> None:
+        """Let handlers run; while they end at once, until there is room for the next batch.
+
+        What is committed without room goes the long way, over the disk and back.
+        """
+        idle = 0
+        for _ in range(_LAPS):
+            ended = len(self._outcomes)
+            await asyncio.sleep(0)
+            idle = 0 if len(self._outcomes) > ended else idle + 1
+            # One lap ends handlers, the next one starts others.
+            if self._window.room >= self._most or idle > 1:
+                return
 
     async def _wait_or_stop(self) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
@@ -264,7 +284,8 @@ class Intake:
         rows = self._decide(batch)
         received: dict[str, int] = {}
         for arrival in batch:
-            if arrival.pts is not None:
+            frame, sync = arrival.frame, arrival.driver.sync
+            if arrival.pts is not None and frame is not None and frame.link == sync.confirmed:
                 account_id = arrival.driver.account.id
                 received[account_id] = max(received.get(account_id, 0), arrival.pts)
         moved = [(driver.account.id, driver.sync.ledger.cursor) for driver in self._moved]
@@ -334,16 +355,17 @@ class Intake:
             if entry.facts is None:
                 dead += 1
                 self._report_dead(entry)
-            elif entry.taken:
+                continue
+            if entry.facts.kind == "marker":
+                driver.sync.marked(entry.facts)
+            if entry.taken:
                 ledger.taken(entry.position)
                 self._dispatcher.put(self._reader.delivery(entry))
             else:
                 ledger.waits(entry.position)
-        if arrival.pts is not None:
-            ledger.stored(arrival.pts)
+        if arrival.pts is not None and arrival.frame is not None:
+            driver.sync.stored(arrival.frame, arrival.pts)
             self._moved.add(driver)
-            if arrival.frame is not None and not arrival.frame.has_more:
-                driver.sync.replayed()
         if arrival.entries:
             known = len(arrival.entries) - len(stored)
             self._hooks(Committed(driver.account.id, len(stored), known, dead))
@@ -369,30 +391,30 @@ class Intake:
         """The outcomes are durable: the cursor may pass them."""
         del self._outcomes[: len(outcomes)]
         for delivery, letter in outcomes:
-            driver, message = self._drivers[delivery.account_id], delivery.message
+            driver = self._drivers[delivery.account_id]
             driver.sync.ledger.handled(delivery.position)
             self._moved.add(driver)
-            self._window.leave(delivery.account_id, message.conversation_id, delivery.size)
             reason = None if letter is None else letter.reason
             self._hooks(Finished(delivery.account_id, delivery.key or "", reason))
 
-    async def _page(self) -> None:
-        """Take what is first in line into memory, if there is room for it."""
+    async def _page(self) -> bool:
+        """Take what is first in line into memory; False if there is nothing, or no room."""
         ask = self._window.ask()
         if ask is None:
-            return
+            return False
         account_id, limit, size, skip = ask
         rows, waiting = await self._store.take(account_id, limit, size=size, skip=skip)
-        sizes = [(row.conversation_id, len(row.payload)) for row in rows]
+        deliveries = [self._reader.delivery(Entry.kept(row)) for row in rows]
+        sizes = [(delivery.lane[1], delivery.size) for delivery in deliveries]
         self._window.paged(ask, sizes, more=waiting is not None)
         ledger = self._drivers[account_id].sync.ledger
-        for row in rows:
-            ledger.taken(row.position)
-            self._dispatcher.put(self._reader.delivery(Entry.kept(row)))
+        for delivery in deliveries:
+            ledger.taken(delivery.position)
+            self._dispatcher.put(delivery)
         ledger.paged(waiting)
         self._moved.add(self._drivers[account_id])
         self._dispatcher.start()
-        self._work.set()  # there may be more
+        return True
 
     # --- trouble --------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from xyfast.errors import StateError
@@ -12,7 +11,7 @@ __all__ = ["Lane", "Lanes"]
 
 T = TypeVar("T")
 
-Lane = tuple[str, Hashable]
+Lane = tuple[str, str | None]
 """An account, and what within it keeps its order: a conversation, or None for the rest."""
 
 

@@ -57,6 +57,7 @@ class Window:
     def __init__(
         self, rows: int, size: int, *, lane: int = 16, page: int = 64, names: int = 1000
     ) -> None:
+        self._rows = rows
         self._free_rows = rows
         self._free_bytes = size
         self._lane = lane
@@ -66,9 +67,9 @@ class Window:
         self._line: deque[str] = deque()  # accounts that may want a page
 
     @property
-    def free(self) -> int:
-        """Rows that there is room for."""
-        return self._free_rows
+    def room(self) -> int:
+        """Rows that any account could take, even one that holds all that is in memory."""
+        return self._free_rows - self._rows // 2
 
     def behind(self, account_id: str) -> None:
         """There may be rows on disk of any conversation: after a start, and when it is told."""

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from xyfast.events import State
 from xyfast.logs import say
 
-__all__ = ["Committed", "Fact", "Finished", "Hook", "Hooks", "Retried", "StateChanged"]
+__all__ = [
+    "Committed",
+    "Fact",
+    "Finished",
+    "Hook",
+    "Hooks",
+    "Recovered",
+    "Retried",
+    "StateChanged",
+]
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +77,18 @@ class Retried(Fact):
     tries: int
     wait: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered(Fact):
+    """An account was compared with what the server lists, and nothing is missing any more.
+
+    ``messages`` were missing, of so many ``conversations``, and are in the inbox now.
+    """
+
+    account_id: str
+    messages: int
+    conversations: int
 
 
 Hook = Callable[[Fact], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
@@ -72,7 +73,9 @@ class Inbox:
         self.total += len(new) - forgotten
         return new
 
-    def take(self, account_id: str, limit: int, skip: Collection[str | None]) -> Page:
+    def take(
+        self, account_id: str, limit: int, size: int | None, skip: Collection[str | None]
+    ) -> Page:
         """See `Store.take`."""
         account, db = self._accounts.find(account_id), self._db
         line = f"FROM inbox WHERE state = {WAITING} AND state < 4 AND account = ?"
@@ -83,15 +86,21 @@ class Inbox:
             found = db.execute(
                 f"SELECT place, {_COLUMNS} {line} AND ({free}) ORDER BY position, place LIMIT ?",
                 (account, *names, limit),
-            ).fetchall()
-            db.executemany(
-                f"UPDATE inbox SET state = {TAKEN} WHERE place = ?",
-                [(place,) for place, *_ in found],
             )
+            places, rows = [], []
+            left = math.inf if size is None else size
+            for place, *facts in found:
+                row = _row(account_id, facts, taken=True)
+                places.append((place,))
+                rows.append(row)
+                left -= len(row.payload)
+                if left <= 0:
+                    break
+            found.close()
+            db.executemany(f"UPDATE inbox SET state = {TAKEN} WHERE place = ?", places)
             first = db.execute(
                 f"SELECT position {line} ORDER BY position LIMIT 1", (account,)
             ).fetchone()
-        rows = [_row(account_id, facts, taken=True) for _, *facts in found]
         return Page(rows, None if first is None else first[0])
 
     def known(self, account_id: str, keys: Collection[str]) -> Collection[str]:

@@ -99,10 +99,17 @@ class SqliteStore:
         parts = tuple(rows), tuple(outcomes), dict(received or {}), dict(cursors or {})
         return await self._own(lambda file: file.inbox.commit(*parts))
 
-    async def take(self, account_id: str, limit: int, *, skip: Collection[str | None] = ()) -> Page:
+    async def take(
+        self,
+        account_id: str,
+        limit: int,
+        *,
+        size: int | None = None,
+        skip: Collection[str | None] = (),
+    ) -> Page:
         """See `Store.take`."""
         passed = frozenset(skip)
-        return await self._own(lambda file: file.inbox.take(account_id, limit, passed))
+        return await self._own(lambda file: file.inbox.take(account_id, limit, size, passed))
 
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
