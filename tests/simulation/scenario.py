@@ -131,6 +131,7 @@ def _settings(dice: random.Random) -> Settings:
         backlog=dice.choice((1, 3, 1000)),
         backlog_bytes=dice.choice((1000, 1 << 24)),
         backlog_lane=dice.choice((1, 2, 16)),
+        hold_most=3600.0,  # past it order is given up
         intake_bytes=dice.choice((4000, 1 << 24)),
         commit_batch=dice.choice((1, 4, 256)),
         grace=dice.choice((0.5, 10.0)),

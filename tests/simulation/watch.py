@@ -73,7 +73,9 @@ class Watch:
         self._looked = -1.0
         self._payloads: set[tuple[str, str]] = set()
         self._open: dict[Identity, int] = {}  # positions of what is not handled
-        self._held: dict[Identity, int] = {}  # sizes of what the process has taken
+        self._held: set[Identity] = set()  # what the process has taken
+        self._sizes: dict[Identity, int] = {}  # of what waits in its memory, or runs
+        self._tries: Counter[Identity] = Counter()
         self._in_hand: defaultdict[str, dict[str, int]] = defaultdict(dict)  # not durable yet
         self._begun: dict[str, int] = {}  # where an account that is new has begun
         self._kept: set[str] = set()  # accounts whose positions are stored
@@ -112,6 +114,8 @@ class Watch:
         self._started.clear()
         self._in_hand.clear()
         self._held.clear()
+        self._sizes.clear()
+        self._tries.clear()
         self._done.clear()
         self._running.clear()
 
@@ -141,7 +145,7 @@ class Watch:
                 self._bounded()
             case "take":
                 for row in result.rows:
-                    self._held[row.account_id, row.key] = len(row.payload)
+                    self._taken(row)
                 self._bounded()
         self._seam()
 
@@ -149,7 +153,7 @@ class Watch:
         for row in rows:
             identity = (row.account_id, row.key)
             if row.taken and identity in new:
-                self._held[identity] = len(row.payload)
+                self._taken(row)
             self._payloads.add((row.account_id, row.payload))
             self._in_hand[row.account_id].pop(row.payload, None)
             if identity not in self.rows:
@@ -170,12 +174,17 @@ class Watch:
         self.must(self.rows.get(identity) == "open", "an outcome of an open message", *identity)
         self.rows[identity] = how
         del self._open[identity]
-        self._held.pop(identity, None)
+        self._held.discard(identity)
+        self._sizes.pop(identity, None)
+
+    def _taken(self, row: Any) -> None:
+        self._held.add((row.account_id, row.key))
+        self._sizes[row.account_id, row.key] = len(row.payload)
 
     def _bounded(self) -> None:
-        rows, size = len(self._held), sum(self._held.values())
+        rows, size = len(self._sizes), sum(self._sizes.values())
         self.must(rows <= self._settings.backlog, "rows in memory <= bound", rows)
-        most = self._settings.backlog_bytes + max(self._held.values(), default=0)
+        most = self._settings.backlog_bytes + max(self._sizes.values(), default=0)
         self.must(size <= most, "bytes in memory <= bound", size)
 
     def _cursor(self, account: str, cursor: int) -> None:
@@ -347,8 +356,11 @@ class Watch:
     def ends(self, identity: Identity, done: bool) -> None:
         """A handler has returned (``done``) or raised."""
         del self._running[identity]
+        self._tries[identity] += 1
         if done:
             self._done.add(identity)
+        if done or self._tries[identity] > self._settings.handler_retries:
+            self._sizes.pop(identity, None)
         self._note("end", *identity, done)
         self._seam()
 
