@@ -367,18 +367,21 @@ class Watch:
     def _in_sequence(self, identity: Identity) -> None:
         account = identity[0]
         pushed = self._server.by_id.get(identity)
-        if pushed is None or pushed.message is None or pushed.pts <= self._begun.get(account, 0):
+        if pushed is None or pushed.message is None:
+            return
+        self._started[identity] = pushed.pts
+        begin = self._begun.get(account, 0)  # what is from before comes in any order
+        if pushed.pts <= begin:
             return
         for other in self._conversation(account, pushed.message.conversation):
             begun = (account, other.id) in self._started
-            if other.pts < pushed.pts:
+            if begin < other.pts < pushed.pts:
                 settled = begun or self.rows.get((account, other.id)) in ("handled", "dead")
                 self.must(
                     settled or self._excused(other), "in sequence", *identity, "before", other.id
                 )
             elif other.pts > pushed.pts:
                 self.must(not begun, "in sequence", *identity, "after", other.id)
-        self._started[identity] = pushed.pts
 
     def _conversation(self, account: str, conversation: str) -> list[Pushed]:
         return [
