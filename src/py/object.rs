@@ -36,10 +36,14 @@ pub(crate) struct Objects<'py> {
     /// Whether a map that was given names has keys that are equal, or may be, or have no
     /// name: what was built is then not what the JSON text says.
     pub(crate) ambiguous: bool,
-    /// The open dicts of many keys, and those of their keys that may have been chosen to
-    /// collide; the innermost last.
-    crowds: Vec<(Bound<'py, PyAny>, Crowd)>,
+    /// Made when first wanted: an empty one takes time to drop too.
+    crowds: Option<Box<Crowds<'py>>>,
 }
+
+/// The open dicts of many keys, and those of their keys that may have been chosen to collide;
+/// the innermost last.
+#[derive(Default)]
+struct Crowds<'py>(Vec<(Bound<'py, PyAny>, Crowd)>);
 
 /// The numbers that fit into one byte of MessagePack, their digits, and the characters that
 /// do.
@@ -69,7 +73,7 @@ impl<'py> Objects<'py> {
             memory: Memory::default(),
             small: Small::get(py),
             ambiguous: false,
-            crowds: Vec::new(),
+            crowds: None,
         }
     }
 
@@ -120,13 +124,14 @@ impl<'py> Objects<'py> {
         let Some(dict) = &map.dict else {
             return Ok(());
         };
-        if !self.crowds.last().is_some_and(|(last, _)| last.is(dict)) {
+        let Crowds(crowds) = &mut **self.crowds.get_or_insert_default();
+        if !crowds.last().is_some_and(|(last, _)| last.is(dict)) {
             // A dict whose first key is a string was made to grow.
             let is_empty = make::len(dict) == 0;
             let crowd = Crowd::new(if is_empty { map.len } else { 0 });
-            self.crowds.push((dict.clone(), crowd));
+            crowds.push((dict.clone(), crowd));
         }
-        if let Some((_, crowd)) = self.crowds.last_mut() {
+        if let Some((_, crowd)) = crowds.last_mut() {
             if !crowd.admits(dict, &key.object, key.hash)? {
                 return Err(DecodeError::new(Reason::Crowded, at).into());
             }
@@ -321,7 +326,9 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
             self.ambiguous |= make::len(&dict) < map.len;
         }
         if map.len >= MANY {
-            self.crowds.pop_if(|(last, _)| last.is(&dict));
+            if let Some(crowds) = &mut self.crowds {
+                crowds.0.pop_if(|(last, _)| last.is(&dict));
+            }
         }
         if map.course.is_new() {
             let shapes = &mut self.memory.recent().shapes;
