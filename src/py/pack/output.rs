@@ -18,9 +18,6 @@ use super::walk::Raised;
 use crate::msgpack::Head;
 use crate::simd::SLACK;
 
-/// Results up to this size are copied once, into a `bytes` object that fits.
-pub(super) const SCRATCH: usize = 4096;
-
 /// The size of the last result that was larger, and some more.
 static LAST: AtomicUsize = AtomicUsize::new(0);
 
@@ -33,16 +30,16 @@ pub(super) struct Output<'s, 'py> {
     cap: usize,
     /// The owner of these bytes; null while they are the scratch.
     object: *mut PyBytesWriter,
-    scratch: PhantomData<&'s mut [MaybeUninit<u8>; SCRATCH]>,
+    scratch: PhantomData<&'s mut [MaybeUninit<u8>]>,
 }
 
 impl<'s, 'py> Output<'s, 'py> {
-    pub(super) fn new(py: Python<'py>, scratch: &'s mut [MaybeUninit<u8>; SCRATCH]) -> Self {
+    pub(super) fn new(py: Python<'py>, scratch: &'s mut [MaybeUninit<u8>]) -> Self {
         Self {
             py,
             start: scratch.as_mut_ptr().cast(),
             len: 0,
-            cap: SCRATCH,
+            cap: scratch.len(),
             object: ptr::null_mut(),
             scratch: PhantomData,
         }
