@@ -35,7 +35,7 @@ impl Text {
 }
 
 /// One entry of a push: what it holds, or why that could not be found out.
-#[pyclass(frozen, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, module = "xyfast._core")]
 pub(super) struct Payload {
     text: Text,
     #[pyo3(get)]
@@ -148,7 +148,7 @@ impl Payload {
 }
 
 /// A frame from the server. Its repr shows sizes, never texts.
-#[pyclass(frozen, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, module = "xyfast._core")]
 pub(super) struct Frame {
     /// The link that received it; an ack goes back the same way.
     pub(super) link: Option<Arc<Link>>,
