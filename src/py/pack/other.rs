@@ -14,7 +14,7 @@ use pyo3::types::{
 
 use super::walk::{Raised, Walk};
 use super::{out_of_range, refused};
-use crate::msgpack::{timestamp, Head};
+use crate::msgpack::{timestamp, HeadBytes};
 use crate::py::errors::raised;
 use crate::py::input::Input;
 use crate::py::object::{ext_type, timestamp_type};
@@ -100,11 +100,14 @@ impl<'py> Walk<'_, 'py> {
     fn any(&mut self, object: &Bound<'py, PyAny>) -> Result<Outcome<'py>, Raised> {
         let py = self.py;
         if object.is_none() {
-            self.out.head(Head::NIL)?;
+            self.out.head(HeadBytes::NIL)?;
         } else if let Ok(value) = object.cast::<PyBool>() {
             let value = value.is_true();
-            self.out
-                .head(if value { Head::TRUE } else { Head::FALSE })?;
+            self.out.head(if value {
+                HeadBytes::TRUE
+            } else {
+                HeadBytes::FALSE
+            })?;
         } else if let Some(value) = self.taken::<PyInt>(object) {
             if !self.int(value)? {
                 return Ok(Outcome::TooBig);
@@ -128,7 +131,7 @@ impl<'py> Walk<'_, 'py> {
             let data = ext_data(&data)?;
             let data = data.as_bytes();
             self.out
-                .sized(Head::ext(code, data.len()).map_err(PyErr::from)?, data)?;
+                .sized(HeadBytes::ext(code, data.len()).map_err(PyErr::from)?, data)?;
         } else if self.is(object, timestamp_type(py)?)? {
             let seconds = object.getattr(intern!(py, "seconds"))?.extract();
             let nanoseconds = object.getattr(intern!(py, "nanoseconds"))?.extract()?;

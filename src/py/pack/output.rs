@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::walk::Raised;
-use crate::msgpack::Head;
+use crate::msgpack::HeadBytes;
 use crate::simd::SLACK;
 
 /// The size of the last result that was larger, and some more.
@@ -47,13 +47,13 @@ impl<'s, 'py> Output<'s, 'py> {
 
     /// Writes a head alone.
     #[inline(always)]
-    pub(super) fn head(&mut self, head: Head) -> Result<(), Raised> {
+    pub(super) fn head(&mut self, head: HeadBytes) -> Result<(), Raised> {
         self.sized(head, b"")
     }
 
     /// Writes a head and the body that belongs to it.
     #[inline(always)]
-    pub(super) fn sized(&mut self, head: Head, body: &[u8]) -> Result<(), Raised> {
+    pub(super) fn sized(&mut self, head: HeadBytes, body: &[u8]) -> Result<(), Raised> {
         let bytes = head.bytes();
         let room = self.room(bytes.len() + body.len())?;
         // What is written beyond the head is overwritten, or does not count.
@@ -81,10 +81,10 @@ impl<'s, 'py> Output<'s, 'py> {
     pub(super) unsafe fn measured(
         &mut self,
         most: usize,
-        head: impl Fn(usize) -> Result<Head, Raised>,
+        head: impl Fn(usize) -> Result<HeadBytes, Raised>,
         fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Option<usize>,
     ) -> Result<bool, Raised> {
-        let expected = head(most).map_or(5, Head::len);
+        let expected = head(most).map_or(5, HeadBytes::len);
         let room = self.room(most.saturating_add(9 + SLACK))?;
         let Some(len) = fill(&mut room[expected..]) else {
             return Ok(false);

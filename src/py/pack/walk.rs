@@ -18,7 +18,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use super::output::Output;
 use super::scalar::int_head;
 use super::{flat, refused, Options};
-use crate::msgpack::Head;
+use crate::msgpack::HeadBytes;
 
 /// How many containers may stand around a value: msgpack's limit.
 const MAX_DEPTH: usize = 1024;
@@ -302,13 +302,13 @@ impl<'py> Walk<'_, 'py> {
     #[inline(always)]
     fn array_head(&mut self, len: usize) -> Result<(), Raised> {
         self.check_depth(len)?;
-        self.out.head(Head::array(len).map_err(PyErr::from)?)
+        self.out.head(HeadBytes::array(len).map_err(PyErr::from)?)
     }
 
     #[inline(always)]
     fn map_head(&mut self, len: usize) -> Result<(), Raised> {
         self.check_depth(len)?;
-        self.out.head(Head::map(len).map_err(PyErr::from)?)
+        self.out.head(HeadBytes::map(len).map_err(PyErr::from)?)
     }
 
     #[inline(always)]
@@ -345,11 +345,11 @@ impl<'py> Walk<'_, 'py> {
             } else if kind == &raw mut ffi::PyList_Type {
                 return Ok(Quick::List);
             } else if object == ffi::Py_None() {
-                Head::NIL
+                HeadBytes::NIL
             } else if object == ffi::Py_True() {
-                Head::TRUE
+                HeadBytes::TRUE
             } else if object == ffi::Py_False() {
-                Head::FALSE
+                HeadBytes::FALSE
             } else if kind == &raw mut ffi::PyBytes_Type {
                 let data = ffi::PyBytes_AS_STRING(object).cast();
                 let data = slice::from_raw_parts(data, ffi::Py_SIZE(object) as usize);
