@@ -503,6 +503,24 @@ def test_paths_are_several() -> None:
     assert pick("gQGhYQ==", {"1": 0}) == ("a",)
 
 
+def test_classes_cannot_be_changed_and_some_can_be_subclassed() -> None:
+    """A class that takes `__call__ = ...` would be called by its old slot all the same."""
+    classes = {kind for kind in vars(_core).values() if isinstance(kind, type)}
+    assert classes >= {Picker, codec.Packer, codec.Unpacker, _core.Frame, _core.Links}
+    for kind in classes:
+        for name in ("__call__", "__init__", "more"):
+            with pytest.raises(TypeError, match="immutable type"):
+                setattr(kind, name, lambda *_: None)
+    assert Picker("1")("gQGhYQ==") == ("a",)
+    for kind in classes - {codec.Packer, codec.Unpacker}:
+        with pytest.raises(TypeError, match="not an acceptable base type"):
+            type("Mine", (kind,), {})
+    for kind in (codec.Packer, codec.Unpacker):
+        mine: Any = type("Mine", (kind,), {})
+        mine.more = lambda self: type(self)
+        assert mine().more() is mine
+
+
 def test_one_import_serves_a_user_of_the_codec() -> None:
     exceptions = {
         name: kind

@@ -17,6 +17,7 @@ from xyfast import _core
 from xyfast._core import parse_frame, read_payload
 from xyfast.codec import (
     ExtType,
+    Packer,
     Picker,
     Unpacker,
     b64encode,
@@ -29,7 +30,7 @@ from xyfast.codec import (
     pick,
     unpackb,
 )
-from xyfast.errors import DecodeError, OutOfData
+from xyfast.errors import DecodeError, EncodeError, OutOfData
 
 
 def by_unpacker(data: bytes) -> Any:
@@ -94,7 +95,7 @@ TINY = (1024 if _core.build_profile == "debug" else 256) * 1024
 """Bytes of stack. In a debug build nothing shares its place with anything."""
 
 
-def on_a_tiny_stack(work: Callable[[], None]) -> None:
+def on_a_tiny_stack(work: Callable[[], None], size: int = TINY) -> None:
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -103,7 +104,7 @@ def on_a_tiny_stack(work: Callable[[], None]) -> None:
         except BaseException as error:
             failures.append(error)
 
-    before = threading.stack_size(TINY)
+    before = threading.stack_size(size)
     try:
         thread = threading.Thread(target=run)
         thread.start()
@@ -258,3 +259,40 @@ def test_numbers_that_mean_no_harm_are_taken(name: str) -> None:
 def test_a_key_that_comes_again_and_again_is_taken() -> None:
     data = table([packb(7), packb(-1), packb(-2), packb(2.0)] * 10_000)
     assert unpackb(data, strict_map_key=False) == {7: 0, -1: 0, -2: 0, 2.0: 0}
+
+
+class Itself:
+    """What becomes of it, packs it again."""
+
+
+class ItsItems(dict[str, object]):
+    """A dict that packs itself to say what is in it."""
+
+    def items(self) -> Any:
+        packb(self)
+
+
+@pytest.mark.parametrize("depth", [0, 23])
+def test_packing_inside_of_packing_ends_in_an_error(depth: int) -> None:
+    calls = 0
+
+    def again(value: object) -> object:
+        nonlocal calls
+        calls += 1
+        for _ in range(depth):
+            value = [value]
+        return packb(value, default=again)
+
+    def work() -> None:
+        for call, value in (
+            (lambda value: packb(value, default=again), Itself()),
+            (Packer(default=again).pack, Itself()),
+            (packb, ItsItems(a=1)),
+        ):
+            with pytest.raises(EncodeError, match="nested too deeply"):
+                call(value)
+        assert calls == 2 * 256
+        # Nothing of that is left.
+        assert packb(Itself(), default=lambda _: packb([1])) == b"\xc4\x02\x91\x01"
+
+    on_a_tiny_stack(work, 4096 * 1024)
