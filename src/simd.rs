@@ -19,7 +19,7 @@ mod walk;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use scalar::{six, ALPHABET};
+pub(crate) use scalar::{escape, six, ALPHABET};
 
 use std::mem::MaybeUninit;
 use std::sync::LazyLock;

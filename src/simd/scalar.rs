@@ -194,9 +194,8 @@ pub(super) fn json_plain(bytes: &[u8]) -> usize {
 pub(super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
     let mut rest = &text[..len];
     while let (plain, [special, behind @ ..]) = rest.split_at(json_plain(rest)) {
-        let escape = escape(*special);
         out.extend_from_slice(plain);
-        out.extend_from_slice(&escape.text[..usize::from(escape.len)]);
+        out.extend_from_slice(escape(*special).as_bytes());
         rest = behind;
     }
     out.extend_from_slice(rest);
@@ -204,16 +203,23 @@ pub(super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
 
 /// How a byte is spelled inside a JSON string.
 #[derive(Clone, Copy)]
-pub(super) struct Escape {
+pub(crate) struct Escape {
     /// The first `len` bytes of this.
     pub(super) text: [u8; 7],
     /// 2 or 6; 0 for bytes that stand for themselves.
     pub(super) len: u8,
 }
 
+impl Escape {
+    /// Returns the escape as a slice, empty if the byte stands for itself.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.len)]
+    }
+}
+
 /// Returns the escape of a byte.
 #[inline(always)]
-pub(super) fn escape(byte: u8) -> &'static Escape {
+pub(crate) fn escape(byte: u8) -> &'static Escape {
     &ESCAPES[usize::from(byte)]
 }
 
