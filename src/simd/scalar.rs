@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::Widened;
+use super::Units;
 
 /// The data characters of base64, by the six bits that they stand for.
 pub(crate) const ALPHABET: &[u8; 64] =
@@ -68,13 +68,13 @@ pub(super) trait Transcode<D>: Copy {
 pub(super) fn transcode<S: Transcode<D>, D>(
     source: &[S],
     out: &mut [MaybeUninit<D>],
-) -> Option<Widened> {
+) -> Option<Units> {
     let (mut at, mut len, mut bits) = (0, 0, 0);
     while at < source.len() {
         let (read, written, point) = S::one(&source[at..], &mut out[len..])?;
         (at, len, bits) = (at + read, len + written, bits | point);
     }
-    Some(Widened { len, bits })
+    Some(Units { len, bits })
 }
 
 impl Transcode<u16> for u8 {
@@ -166,24 +166,24 @@ fn character(utf8: &[u8]) -> Option<(u32, usize)> {
     }
 }
 
-pub(super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
+pub(super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Units> {
     transcode(utf8, out)
 }
 
-pub(super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
+pub(super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Units> {
     transcode(utf8, out)
 }
 
-pub(super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    Some(transcode(units, out)?.len)
+pub(super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
+    transcode(units, out)
 }
 
-pub(super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    Some(transcode(units, out)?.len)
+pub(super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
+    transcode(units, out)
 }
 
-pub(super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    Some(transcode(units, out)?.len)
+pub(super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
+    transcode(units, out)
 }
 
 pub(super) fn json_plain(bytes: &[u8]) -> usize {

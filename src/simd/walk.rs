@@ -8,10 +8,10 @@
 use std::mem::MaybeUninit;
 
 use super::scalar::{self, escape, Transcode};
-use super::Widened;
+use super::Units;
 
 /// The most elements that a step of a transcoding walk writes.
-const PLACE: usize = 32;
+pub(super) const PLACE: usize = 32;
 /// The block in which JSON is looked through.
 pub(super) const BLOCK: usize = 32;
 /// Room for a block of which every byte has the longest escape, and for one more that is
@@ -71,7 +71,7 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
     ascii: impl Fn(&[S; 16], &mut [MaybeUninit<D>; 16]) -> usize,
     four: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
     eight: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
-) -> Option<Widened> {
+) -> Option<Units> {
     let room = out.len();
     let (mut rest, mut out, mut bits) = (source, out, 0);
     loop {
@@ -111,7 +111,7 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
     }
     let len = room - out.len();
     let last = scalar::transcode(rest, out)?;
-    Some(Widened {
+    Some(Units {
         len: len + last.len,
         bits: bits | last.bits,
     })
