@@ -14,6 +14,7 @@ use super::make::{self, KeptKey, Key, List};
 use super::shapes::{Course, LENGTHS};
 use crate::decrypt;
 use crate::error::{DecodeError, Reason};
+use crate::msgpack::json::valid_text;
 use crate::msgpack::{read, starts_map, Options, Scalar, Sink, Text};
 
 /// What becomes of map keys.
@@ -91,8 +92,7 @@ impl<'py> Objects<'py> {
             Scalar::Bool(value) => return Ok(PyBool::new(py, value).to_owned().into_any()),
             Scalar::Float(value) => make::float(py, value),
             Scalar::Bin(data) if self.keys == Keys::Names => {
-                let valid: String = data.utf8_chunks().map(|chunk| chunk.valid()).collect();
-                make::text(py, valid.as_bytes())
+                make::text(py, valid_text(data).as_bytes())
             }
             Scalar::Bin(data) => make::bytes(py, data),
             Scalar::Ext(code, data) => return Ok(ext(py, code, data)?),

@@ -5,9 +5,11 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use super::float::push_float;
+use super::valid_text;
 use crate::error::{DecodeError, Reason};
 use crate::msgpack::marker;
 use crate::msgpack::{read, Options, Scalar, Sink};
+use crate::simd::{escape, json_plain, Level};
 
 /// Maps with more entries than this find repeated keys by hash.
 const SCANNED: usize = 16;
@@ -239,10 +241,7 @@ fn push_scalar(text: &mut String, scalar: Scalar<'_>, at: usize) -> Result<(), D
         Scalar::Uint(value) => push_int(text, value),
         Scalar::Float(value) => push_float(value, |part| text.push_str(part)),
         Scalar::Str(string) => push_string(text, string.check()?),
-        Scalar::Bin(data) => {
-            let valid: String = data.utf8_chunks().map(|chunk| chunk.valid()).collect();
-            push_string(text, &valid);
-        }
+        Scalar::Bin(data) => push_string(text, &valid_text(data)),
         Scalar::Ext(code, _) => return Err(DecodeError::new(Reason::Extension(code), at)),
         Scalar::Timestamp(..) => {
             return Err(DecodeError::new(Reason::Extension(marker::TIMESTAMP), at))
@@ -259,26 +258,16 @@ fn push_int(text: &mut String, value: impl std::fmt::Display) {
 /// Writes a string in quotes.
 fn push_string(text: &mut String, string: &str) {
     text.push('"');
-    let mut copied = 0;
-    for (i, byte) in string.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..0x20 => "\\u",
-            _ => continue,
+    let mut rest = string;
+    loop {
+        let (plain, special) = rest.split_at(json_plain(Level::detect(), rest.as_bytes()));
+        text.push_str(plain);
+        let Some(&byte) = special.as_bytes().first() else {
+            break;
         };
-        text.push_str(&string[copied..i]);
-        text.push_str(escape);
-        if escape == "\\u" {
-            let _ = write!(text, "{byte:04x}");
-        }
-        copied = i + 1;
+        let escape = escape(byte).as_bytes();
+        text.extend(escape.iter().copied().map(char::from));
+        rest = &special[1..];
     }
-    text.push_str(&string[copied..]);
     text.push('"');
 }

@@ -3,12 +3,17 @@
 use std::arch::aarch64::*;
 use std::mem::MaybeUninit;
 
-use super::super::walk::transcode;
-use super::super::Widened;
+use super::super::walk::{transcode, PLACE};
+use super::super::Units;
 use super::{load, load_triples, load_u16, load_u32, store, store_triples, store_u16, store_u32};
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
+pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Units> {
+    let long = |from: &[u8; 24], to: &mut [MaybeUninit<u16>; PLACE]| {
+        let (points, count) = points(load_triples::<0, _>(from));
+        store_u16::<0, _>(to, points);
+        count
+    };
     transcode(
         utf8,
         out,
@@ -19,21 +24,13 @@ pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Opti
             store_u16::<8, _>(to, vmovl_high_u8(bytes));
             ascii_run(bytes)
         },
-        |from: &[u8; 24], to| {
-            let (points, count) = points(load_triples::<0, _>(from));
-            store_u16::<0, _>(to, points);
-            count >= 4
-        },
-        |from, to| {
-            let (points, count) = points(load_triples::<0, _>(from));
-            store_u16::<0, _>(to, points);
-            count == 8
-        },
+        |from, to| long(from, to) >= 4,
+        |from, to| long(from, to) == 8,
     )
 }
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
+pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Units> {
     transcode(
         utf8,
         out,
@@ -62,8 +59,8 @@ pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Opt
 }
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    let made = transcode(
+pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
+    transcode(
         units,
         out,
         |_, _| false,
@@ -74,13 +71,17 @@ pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Op
         },
         |_: &[u8; 1], _| false,
         |_, _| false,
-    );
-    Some(made?.len)
+    )
 }
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    let made = transcode(
+pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
+    let long = |from: &[u16; 8], to: &mut [MaybeUninit<u8>; PLACE]| {
+        let points = load_u16::<0, _>(from);
+        store_triples::<0, _>(to, utf8(points));
+        leading(is_three(points))
+    };
+    transcode(
         units,
         out,
         |_, _| false,
@@ -91,23 +92,19 @@ pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Op
             store::<0, _>(to, bytes);
             ascii_run(bytes)
         },
-        |from: &[u16; 8], to| {
-            let points = load_u16::<0, _>(from);
-            store_triples::<0, _>(to, utf8(points));
-            leading(is_three(points)) >= 4
-        },
-        |from, to| {
-            let points = load_u16::<0, _>(from);
-            store_triples::<0, _>(to, utf8(points));
-            leading(is_three(points)) == 8
-        },
-    );
-    Some(made?.len)
+        |from, to| long(from, to) >= 4,
+        |from, to| long(from, to) == 8,
+    )
 }
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    let made = transcode(
+pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
+    let long = |from: &[u32; 8], to: &mut [MaybeUninit<u8>; PLACE]| {
+        let (points, count) = short(from);
+        store_triples::<0, _>(to, utf8(points));
+        count
+    };
+    transcode(
         units,
         out,
         |_, _| false,
@@ -120,18 +117,9 @@ pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> O
             store::<0, _>(to, bytes);
             ascii_run(bytes)
         },
-        |from: &[u32; 8], to| {
-            let (points, count) = short(from);
-            store_triples::<0, _>(to, utf8(points));
-            count >= 4
-        },
-        |from, to| {
-            let (points, count) = short(from);
-            store_triples::<0, _>(to, utf8(points));
-            count == 8
-        },
-    );
-    Some(made?.len)
+        |from, to| long(from, to) >= 4,
+        |from, to| long(from, to) == 8,
+    )
 }
 
 /// Narrows eight code points, and counts the leading ones that have three bytes.

@@ -3,8 +3,8 @@
 pub(super) mod sse41 {
     use std::arch::x86_64::*;
 
-    use super::super::super::walk::{self, json_room, BLOCK};
-    use super::super::{load16, store16};
+    use super::super::super::walk::{self, BLOCK};
+    use super::super::load16;
 
     #[target_feature(enable = "ssse3,sse4.1")]
     pub(in super::super) fn json_plain(bytes: &[u8]) -> usize {
@@ -13,23 +13,7 @@ pub(super) mod sse41 {
 
     #[target_feature(enable = "ssse3,sse4.1")]
     pub(in super::super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
-        let mut at = 0;
-        while at < len {
-            out.reserve(json_room(len - at));
-            let (read, written) = walk::json_escape(
-                &text[at..],
-                len - at,
-                out.spare_capacity_mut(),
-                |block| special(block),
-                |from, to| {
-                    store16::<0, _, _>(to, load16::<0, _, _>(from));
-                    store16::<16, _, _>(to, load16::<16, _, _>(from));
-                },
-            );
-            // SAFETY: so many bytes have been written behind those that were there.
-            unsafe { out.set_len(out.len() + written) };
-            at += read;
-        }
+        walk::json_escape(text, len, out, |block| special(block));
     }
 
     #[inline]
@@ -48,8 +32,8 @@ pub(super) mod sse41 {
 pub(super) mod avx2 {
     use std::arch::x86_64::*;
 
-    use super::super::super::walk::{self, json_room, BLOCK};
-    use super::super::{load32, store32};
+    use super::super::super::walk::{self, BLOCK};
+    use super::super::load32;
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(in super::super) fn json_plain(bytes: &[u8]) -> usize {
@@ -58,20 +42,7 @@ pub(super) mod avx2 {
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(in super::super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
-        let mut at = 0;
-        while at < len {
-            out.reserve(json_room(len - at));
-            let (read, written) = walk::json_escape(
-                &text[at..],
-                len - at,
-                out.spare_capacity_mut(),
-                |block| special(block),
-                |from, to| store32::<0, _, _>(to, load32::<0, _, _>(from)),
-            );
-            // SAFETY: so many bytes have been written behind those that were there.
-            unsafe { out.set_len(out.len() + written) };
-            at += read;
-        }
+        walk::json_escape(text, len, out, |block| special(block));
     }
 
     #[inline]
