@@ -94,6 +94,9 @@ def test_a_head_of_five_bytes_takes_no_memory(name: str, head: bytes) -> None:
 TINY = (1024 if _core.build_profile == "debug" else 256) * 1024
 """Bytes of stack. In a debug build nothing shares its place with anything."""
 
+FOR_CALLS_INSIDE = (32 if _core.build_profile == "debug" else 4) * 1024 * 1024
+"""Bytes of stack for 256 calls inside each other; a main thread mostly has 8 MiB."""
+
 
 def on_a_tiny_stack(work: Callable[[], None], size: int = TINY) -> None:
     failures: list[BaseException] = []
@@ -295,4 +298,4 @@ def test_packing_inside_of_packing_ends_in_an_error(depth: int) -> None:
         # Nothing of that is left.
         assert packb(Itself(), default=lambda _: packb([1])) == b"\xc4\x02\x91\x01"
 
-    on_a_tiny_stack(work, 4096 * 1024)
+    on_a_tiny_stack(work, FOR_CALLS_INSIDE)
