@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString, PyTuple};
 
 use super::other::ext_data;
-use super::{flat, refused, walk, Options};
+use super::{flat, refused, walk, Flag, Hook, Options};
 use crate::msgpack::Writer;
 
 /// Packs values, with options, one by one or into one buffer.
@@ -24,6 +24,7 @@ pub(crate) struct Packer {
 
 struct State {
     options: Arc<Options>,
+    autoreset: bool,
     /// What was packed without `autoreset`. While there are exports it does not change.
     buffer: Vec<u8>,
     exports: usize,
@@ -39,6 +40,7 @@ impl Packer {
     fn new(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
         let state = State {
             options: Arc::new(Options::PLAIN),
+            autoreset: true,
             buffer: Vec::new(),
             exports: 0,
         };
@@ -47,13 +49,36 @@ impl Packer {
         }
     }
 
-    #[pyo3(signature = (**options))]
-    fn __init__(&self, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let options = Arc::new(Options::new(options, "Packer")?);
+    #[pyo3(signature = (
+        *, default = Hook(None), use_single_float = Flag(false), autoreset = Flag(true),
+        use_bin_type = Flag(true), strict_types = Flag(false), datetime = Flag(false),
+        unicode_errors = None, buf_size = 262_144,
+    ))]
+    #[allow(clippy::too_many_arguments, unused_variables)] // The buffer grows by itself.
+    fn __init__(
+        &self,
+        default: Hook,
+        use_single_float: Flag,
+        autoreset: Flag,
+        use_bin_type: Flag,
+        strict_types: Flag,
+        datetime: Flag,
+        unicode_errors: Option<String>,
+        buf_size: usize,
+    ) {
+        let mut options = Arc::new(Options {
+            default: default.0,
+            single_float: use_single_float.0,
+            bin_type: use_bin_type.0,
+            strict_types: strict_types.0,
+            datetime: datetime.0,
+            unicode_errors,
+        });
+        let mut state = self.state();
+        mem::swap(&mut state.options, &mut options);
+        state.autoreset = autoreset.0;
         // The old hook goes away when the lock has.
-        let old = mem::replace(&mut self.state().options, options);
-        drop(old);
-        Ok(())
+        drop(state);
     }
 
     /// Pack a value; the result is bytes with `autoreset`, else None.
@@ -185,7 +210,7 @@ impl Packer {
     /// Returns what was packed, or keeps it in the buffer.
     fn give<'py>(&self, packed: Bound<'py, PyBytes>) -> Packed<'py> {
         let mut state = self.state();
-        if state.options.autoreset {
+        if state.autoreset {
             return Ok(Some(packed));
         }
         state.check_exports()?;
