@@ -19,7 +19,7 @@ mod walk;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use scalar::{escape, six, ALPHABET};
+pub(crate) use scalar::{six, ALPHABET};
 
 use std::mem::MaybeUninit;
 use std::sync::LazyLock;
@@ -106,12 +106,12 @@ macro_rules! at {
     };
 }
 
-/// The units that a kernel for text wrote.
+/// What [`widen`] and [`widen4`] made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Units {
-    /// How many they are.
+pub struct Widened {
+    /// How many units were written.
     pub len: usize,
-    /// At most 0x7f if all characters are ASCII, at most 0xff if all are Latin-1, at most
+    /// At most 0x7f if all of them are ASCII, at most 0xff if all are Latin-1, at most
     /// 0xffff if all are in the Basic Multilingual Plane.
     pub bits: u32,
 }
@@ -136,12 +136,12 @@ pub fn base64_encode(level: Level, data: &[u8], out: &mut [MaybeUninit<u8>]) -> 
 ///
 /// `out` needs a unit for every character, and [`SLACK`] behind `utf8.len()` to be fast;
 /// if it has less than the former the answer is None too.
-pub fn widen(level: Level, utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Units> {
+pub fn widen(level: Level, utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
     at!(level, widen(utf8, out))
 }
 
 /// Turns UTF-8 into code points, if it is valid; `out` as for [`widen`].
-pub fn widen4(level: Level, utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Units> {
+pub fn widen4(level: Level, utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
     at!(level, widen4(utf8, out))
 }
 
@@ -150,7 +150,7 @@ pub fn widen4(level: Level, utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option
 /// `out` needs the bytes of the result, and [`SLACK`] behind two for every unit to be fast;
 /// None if it has less than the former.
 pub fn narrow1(level: Level, units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    Some(at!(level, narrow1(units, out))?.len)
+    at!(level, narrow1(units, out))
 }
 
 /// Turns units of the Basic Multilingual Plane into UTF-8 and returns its length, or None
@@ -158,14 +158,14 @@ pub fn narrow1(level: Level, units: &[u8], out: &mut [MaybeUninit<u8>]) -> Optio
 ///
 /// `out` as for [`narrow1`], with three bytes for every unit.
 pub fn narrow(level: Level, units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    Some(at!(level, narrow(units, out))?.len)
+    at!(level, narrow(units, out))
 }
 
 /// Turns code points into UTF-8 and returns its length, or None if one is no character.
 ///
 /// `out` as for [`narrow1`], with four bytes for every unit.
 pub fn narrow4(level: Level, units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    Some(at!(level, narrow4(units, out))?.len)
+    at!(level, narrow4(units, out))
 }
 
 /// Returns how many leading bytes stand for themselves in a JSON string.

@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::simd::{self, Level, Units, SLACK};
+use crate::simd::{self, Level, Widened, SLACK};
 
 /// An object, or nothing where Python has raised.
 type Made<'py> = Option<Bound<'py, PyAny>>;
@@ -213,7 +213,7 @@ fn wide<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
 /// Makes a str; `units` has room for one unit per byte.
 fn two_bytes<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) -> Made<'py> {
     match simd::widen(Level::detect(), utf8, units) {
-        Some(Units { len, bits: ..=0xff }) => {
+        Some(Widened { len, bits: ..=0xff }) => {
             let narrow = units[..len].iter().map(|unit| {
                 // SAFETY: `widen` has written the units.
                 MaybeUninit::new(unsafe { unit.assume_init() } as u8)
@@ -222,7 +222,7 @@ fn two_bytes<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) 
             unsafe { units_of(py, len, 0xff, narrow) }
         }
         // SAFETY: `widen` has written the units, of which one is at least above Latin-1.
-        Some(Units { len, .. }) => unsafe {
+        Some(Widened { len, .. }) => unsafe {
             units_of(py, len, 0xffff, units[..len].iter().copied())
         },
         None if utf8.len() <= WIDEST => four_bytes(py, utf8),
@@ -233,7 +233,7 @@ fn two_bytes<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) 
 #[inline(never)]
 fn four_bytes<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
     let mut units = [MaybeUninit::uninit(); WIDEST + SLACK];
-    let Units { len, .. } = simd::widen4(Level::detect(), utf8, &mut units)?;
+    let Widened { len, .. } = simd::widen4(Level::detect(), utf8, &mut units)?;
     // SAFETY: `widen4` has written the units, of which one is above U+FFFF, since `widen` has
     // refused the text.
     unsafe { units_of(py, len, 0x10_ffff, units[..len].iter().copied()) }

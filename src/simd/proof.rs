@@ -7,11 +7,11 @@ macro_rules! kernels {
         kernels! { $proof, $module,
             base64_decode(text: &[u8], out: &mut [MaybeUninit<u8>]) -> (usize, usize);
             base64_encode(data: &[u8], out: &mut [MaybeUninit<u8>]) -> (usize, usize);
-            widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<$crate::simd::Units>;
-            widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<$crate::simd::Units>;
-            narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<$crate::simd::Units>;
-            narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<$crate::simd::Units>;
-            narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<$crate::simd::Units>;
+            widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<$crate::simd::Widened>;
+            widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<$crate::simd::Widened>;
+            narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
+            narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
+            narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize>;
             json_plain(bytes: &[u8]) -> usize;
             json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) -> ();
         }

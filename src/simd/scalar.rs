@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::Units;
+use super::Widened;
 
 /// The data characters of base64, by the six bits that they stand for.
 pub(crate) const ALPHABET: &[u8; 64] =
@@ -68,13 +68,13 @@ pub(super) trait Transcode<D>: Copy {
 pub(super) fn transcode<S: Transcode<D>, D>(
     source: &[S],
     out: &mut [MaybeUninit<D>],
-) -> Option<Units> {
+) -> Option<Widened> {
     let (mut at, mut len, mut bits) = (0, 0, 0);
     while at < source.len() {
         let (read, written, point) = S::one(&source[at..], &mut out[len..])?;
         (at, len, bits) = (at + read, len + written, bits | point);
     }
-    Some(Units { len, bits })
+    Some(Widened { len, bits })
 }
 
 impl Transcode<u16> for u8 {
@@ -166,24 +166,24 @@ fn character(utf8: &[u8]) -> Option<(u32, usize)> {
     }
 }
 
-pub(super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Units> {
+pub(super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
     transcode(utf8, out)
 }
 
-pub(super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Units> {
+pub(super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
     transcode(utf8, out)
 }
 
-pub(super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
-    transcode(units, out)
+pub(super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+    Some(transcode(units, out)?.len)
 }
 
-pub(super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
-    transcode(units, out)
+pub(super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+    Some(transcode(units, out)?.len)
 }
 
-pub(super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
-    transcode(units, out)
+pub(super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+    Some(transcode(units, out)?.len)
 }
 
 pub(super) fn json_plain(bytes: &[u8]) -> usize {
@@ -194,8 +194,9 @@ pub(super) fn json_plain(bytes: &[u8]) -> usize {
 pub(super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
     let mut rest = &text[..len];
     while let (plain, [special, behind @ ..]) = rest.split_at(json_plain(rest)) {
+        let escape = escape(*special);
         out.extend_from_slice(plain);
-        out.extend_from_slice(escape(*special).as_bytes());
+        out.extend_from_slice(&escape.text[..usize::from(escape.len)]);
         rest = behind;
     }
     out.extend_from_slice(rest);
@@ -203,23 +204,16 @@ pub(super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
 
 /// How a byte is spelled inside a JSON string.
 #[derive(Clone, Copy)]
-pub(crate) struct Escape {
+pub(super) struct Escape {
     /// The first `len` bytes of this.
     pub(super) text: [u8; 7],
     /// 2 or 6; 0 for bytes that stand for themselves.
     pub(super) len: u8,
 }
 
-impl Escape {
-    /// Returns the escape as a slice, empty if the byte stands for itself.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.text[..usize::from(self.len)]
-    }
-}
-
 /// Returns the escape of a byte.
 #[inline(always)]
-pub(crate) fn escape(byte: u8) -> &'static Escape {
+pub(super) fn escape(byte: u8) -> &'static Escape {
     &ESCAPES[usize::from(byte)]
 }
 

@@ -8,7 +8,7 @@
 use std::mem::MaybeUninit;
 
 use super::scalar::{self, escape, Transcode};
-use super::Units;
+use super::Widened;
 
 /// The most elements that a step of a transcoding walk writes.
 pub(super) const PLACE: usize = 32;
@@ -71,7 +71,7 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
     ascii: impl Fn(&[S; 16], &mut [MaybeUninit<D>; 16]) -> usize,
     four: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
     eight: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
-) -> Option<Units> {
+) -> Option<Widened> {
     let room = out.len();
     let (mut rest, mut out, mut bits) = (source, out, 0);
     loop {
@@ -111,7 +111,7 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
     }
     let len = room - out.len();
     let last = scalar::transcode(rest, out)?;
-    Some(Units {
+    Some(Widened {
         len: len + last.len,
         bits: bits | last.bits,
     })
@@ -140,19 +140,25 @@ pub(super) fn json_plain(bytes: &[u8], special: impl Fn(&[u8; BLOCK]) -> u32) ->
     }
 }
 
-/// Appends the first `len` bytes of `text`, escaped.
+/// Appends the first `len` bytes of `text`, escaped; `copy` copies a block.
 #[inline(always)]
 pub(super) fn json_escape(
     text: &[u8],
     len: usize,
     out: &mut Vec<u8>,
     special: impl Fn(&[u8; BLOCK]) -> u32,
+    copy: impl Fn(&[u8; BLOCK], &mut [MaybeUninit<u8>; BLOCK]),
 ) {
     let mut at = 0;
     while at < len {
         out.reserve(len - at + ROOM);
-        let (read, written) =
-            escape_within(&text[at..], len - at, out.spare_capacity_mut(), &special);
+        let (read, written) = escape_within(
+            &text[at..],
+            len - at,
+            out.spare_capacity_mut(),
+            &special,
+            &copy,
+        );
         // SAFETY: so many bytes have been written behind those that were there.
         unsafe { out.set_len(out.len() + written) };
         at += read;
@@ -170,6 +176,7 @@ fn escape_within(
     len: usize,
     out: &mut [MaybeUninit<u8>],
     special: impl Fn(&[u8; BLOCK]) -> u32,
+    copy: impl Fn(&[u8; BLOCK], &mut [MaybeUninit<u8>; BLOCK]),
 ) -> (usize, usize) {
     let mut padded = [b' '; 2 * BLOCK];
     let (mut read, mut written) = (0, 0);
@@ -186,10 +193,10 @@ fn escape_within(
         let mut start = 0;
         loop {
             if let (Some(from), Some(to)) = (
-                window[start..].first_chunk::<BLOCK>(),
+                window[start..].first_chunk(),
                 out[written..].first_chunk_mut(),
             ) {
-                *to = from.map(MaybeUninit::new);
+                copy(from, to);
             }
             if hits == 0 {
                 break;

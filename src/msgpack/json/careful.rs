@@ -9,7 +9,6 @@ use super::valid_text;
 use crate::error::{DecodeError, Reason};
 use crate::msgpack::marker;
 use crate::msgpack::{read, Options, Scalar, Sink};
-use crate::simd::{escape, json_plain, Level};
 
 /// Maps with more entries than this find repeated keys by hash.
 const SCANNED: usize = 16;
@@ -258,16 +257,26 @@ fn push_int(text: &mut String, value: impl std::fmt::Display) {
 /// Writes a string in quotes.
 fn push_string(text: &mut String, string: &str) {
     text.push('"');
-    let mut rest = string;
-    loop {
-        let (plain, special) = rest.split_at(json_plain(Level::detect(), rest.as_bytes()));
-        text.push_str(plain);
-        let Some(&byte) = special.as_bytes().first() else {
-            break;
+    let mut copied = 0;
+    for (i, byte) in string.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            0x08 => "\\b",
+            0x0c => "\\f",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..0x20 => "\\u",
+            _ => continue,
         };
-        let escape = escape(byte).as_bytes();
-        text.extend(escape.iter().copied().map(char::from));
-        rest = &special[1..];
+        text.push_str(&string[copied..i]);
+        text.push_str(escape);
+        if escape == "\\u" {
+            let _ = write!(text, "{byte:04x}");
+        }
+        copied = i + 1;
     }
+    text.push_str(&string[copied..]);
     text.push('"');
 }

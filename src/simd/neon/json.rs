@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 
 use super::super::walk::{self, BLOCK};
-use super::load;
+use super::{load, store};
 
 #[target_feature(enable = "neon")]
 pub(in super::super) fn json_plain(bytes: &[u8]) -> usize {
@@ -12,7 +12,16 @@ pub(in super::super) fn json_plain(bytes: &[u8]) -> usize {
 
 #[target_feature(enable = "neon")]
 pub(in super::super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
-    walk::json_escape(text, len, out, |block| special(block));
+    walk::json_escape(
+        text,
+        len,
+        out,
+        |block| special(block),
+        |from, to| {
+            store::<0, _>(to, load::<0, _>(from));
+            store::<16, _>(to, load::<16, _>(from));
+        },
+    );
 }
 
 /// Sets a bit for every byte that needs an escape.

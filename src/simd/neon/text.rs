@@ -4,11 +4,11 @@ use std::arch::aarch64::*;
 use std::mem::MaybeUninit;
 
 use super::super::walk::{transcode, PLACE};
-use super::super::Units;
+use super::super::Widened;
 use super::{load, load_triples, load_u16, load_u32, store, store_triples, store_u16, store_u32};
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Units> {
+pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
     let long = |from: &[u8; 24], to: &mut [MaybeUninit<u16>; PLACE]| {
         let (points, count) = points(load_triples::<0, _>(from));
         store_u16::<0, _>(to, points);
@@ -30,7 +30,7 @@ pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Opti
 }
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Units> {
+pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
     transcode(
         utf8,
         out,
@@ -59,8 +59,8 @@ pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Opt
 }
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
-    transcode(
+pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+    let made = transcode(
         units,
         out,
         |_, _| false,
@@ -71,22 +71,23 @@ pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Op
         },
         |_: &[u8; 1], _| false,
         |_, _| false,
-    )
+    );
+    Some(made?.len)
 }
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
+pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
     let long = |from: &[u16; 8], to: &mut [MaybeUninit<u8>; PLACE]| {
         let points = load_u16::<0, _>(from);
         store_triples::<0, _>(to, utf8(points));
         leading(is_three(points))
     };
-    transcode(
+    let made = transcode(
         units,
         out,
         |_, _| false,
         |from, to| {
-            // Units above 0xff saturate, hence stay above ASCII.
+            // Widened above 0xff saturate, hence stay above ASCII.
             let low = vqmovn_u16(load_u16::<0, _>(from));
             let bytes = vqmovn_high_u16(low, load_u16::<8, _>(from));
             store::<0, _>(to, bytes);
@@ -94,17 +95,18 @@ pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Op
         },
         |from, to| long(from, to) >= 4,
         |from, to| long(from, to) == 8,
-    )
+    );
+    Some(made?.len)
 }
 
 #[target_feature(enable = "neon")]
-pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
+pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
     let long = |from: &[u32; 8], to: &mut [MaybeUninit<u8>; PLACE]| {
         let (points, count) = short(from);
         store_triples::<0, _>(to, utf8(points));
         count
     };
-    transcode(
+    let made = transcode(
         units,
         out,
         |_, _| false,
@@ -119,7 +121,8 @@ pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> O
         },
         |from, to| long(from, to) >= 4,
         |from, to| long(from, to) == 8,
-    )
+    );
+    Some(made?.len)
 }
 
 /// Narrows eight code points, and counts the leading ones that have three bytes.

@@ -4,7 +4,7 @@ pub(super) mod sse41 {
     use std::arch::x86_64::*;
 
     use super::super::super::walk::{self, BLOCK};
-    use super::super::load16;
+    use super::super::{load16, store16};
 
     #[target_feature(enable = "ssse3,sse4.1")]
     pub(in super::super) fn json_plain(bytes: &[u8]) -> usize {
@@ -13,7 +13,16 @@ pub(super) mod sse41 {
 
     #[target_feature(enable = "ssse3,sse4.1")]
     pub(in super::super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
-        walk::json_escape(text, len, out, |block| special(block));
+        walk::json_escape(
+            text,
+            len,
+            out,
+            |block| special(block),
+            |from, to| {
+                store16::<0, _, _>(to, load16::<0, _, _>(from));
+                store16::<16, _, _>(to, load16::<16, _, _>(from));
+            },
+        );
     }
 
     #[inline]
@@ -33,7 +42,7 @@ pub(super) mod avx2 {
     use std::arch::x86_64::*;
 
     use super::super::super::walk::{self, BLOCK};
-    use super::super::load32;
+    use super::super::{load32, store32};
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(in super::super) fn json_plain(bytes: &[u8]) -> usize {
@@ -42,7 +51,13 @@ pub(super) mod avx2 {
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(in super::super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
-        walk::json_escape(text, len, out, |block| special(block));
+        walk::json_escape(
+            text,
+            len,
+            out,
+            |block| special(block),
+            |from, to| store32::<0, _, _>(to, load32::<0, _, _>(from)),
+        );
     }
 
     #[inline]

@@ -8,11 +8,11 @@ pub(super) mod sse41 {
     use std::mem::MaybeUninit;
 
     use super::super::super::walk::{transcode, PLACE};
-    use super::super::super::Units;
+    use super::super::super::Widened;
     use super::super::{load16, load8, store16, store8};
 
     #[target_feature(enable = "ssse3,sse4.1")]
-    pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Units> {
+    pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
         transcode(
             utf8,
             out,
@@ -33,7 +33,7 @@ pub(super) mod sse41 {
     }
 
     #[target_feature(enable = "ssse3,sse4.1")]
-    pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Units> {
+    pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
         transcode(
             utf8,
             out,
@@ -56,8 +56,8 @@ pub(super) mod sse41 {
     }
 
     #[target_feature(enable = "ssse3,sse4.1")]
-    pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
-        transcode(
+    pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        let made = transcode(
             units,
             out,
             |_, _| false,
@@ -68,24 +68,26 @@ pub(super) mod sse41 {
             },
             |_: &[u8; 1], _| false,
             |_, _| false,
-        )
+        );
+        Some(made?.len)
     }
 
     #[target_feature(enable = "ssse3,sse4.1")]
-    pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
-        transcode(
+    pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        let made = transcode(
             units,
             out,
             |_, _| false,
             |from, to| narrow_run(from, to),
             |from: &[u16; 4], to| utf8(_mm_cvtepu16_epi32(load8::<0, _, _>(from)), to),
             |_, _| false,
-        )
+        );
+        Some(made?.len)
     }
 
     #[target_feature(enable = "ssse3,sse4.1")]
-    pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
-        transcode(
+    pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        let made = transcode(
             units,
             out,
             |_, _| false,
@@ -101,7 +103,8 @@ pub(super) mod sse41 {
             },
             |from: &[u32; 4], to| utf8(load16::<0, _, _>(from), to),
             |_, _| false,
-        )
+        );
+        Some(made?.len)
     }
 
     /// Narrows units as if they were ASCII, and counts the leading ones that are.
@@ -181,13 +184,13 @@ pub(super) mod avx2 {
     use std::mem::MaybeUninit;
 
     use super::super::super::walk::{transcode, PLACE};
-    use super::super::super::Units;
+    use super::super::super::Widened;
     use super::super::{load16, load32, load8, store16, store32, store8};
     pub(in super::super) use super::sse41::narrow1;
     use super::sse41::{self, ascii_run};
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Units> {
+    pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
         transcode(
             utf8,
             out,
@@ -219,7 +222,7 @@ pub(super) mod avx2 {
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Units> {
+    pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {
         transcode(
             utf8,
             out,
@@ -244,8 +247,8 @@ pub(super) mod avx2 {
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
-        transcode(
+    pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        let made = transcode(
             units,
             out,
             |from, to| {
@@ -259,12 +262,13 @@ pub(super) mod avx2 {
             |from, to| sse41::narrow_run(from, to),
             |from: &[u16; 8], to| sse41::utf8(_mm_cvtepu16_epi32(load8::<0, _, _>(from)), to),
             |from, to| utf8(_mm256_cvtepu16_epi32(load16::<0, _, _>(from)), to),
-        )
+        );
+        Some(made?.len)
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<Units> {
-        transcode(
+    pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        let made = transcode(
             units,
             out,
             |_, _| false,
@@ -281,7 +285,8 @@ pub(super) mod avx2 {
             },
             |from: &[u32; 8], to| sse41::utf8(load16::<0, _, _>(from), to),
             |from, to| utf8(load32::<0, _, _>(from), to),
-        )
+        );
+        Some(made?.len)
     }
 
     /// As at the lower level, for eight characters.

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use xyfast::simd::{
-    json_escape, json_plain, narrow, narrow1, narrow4, widen, widen4, Level, Units, SLACK,
+    json_escape, json_plain, narrow, narrow1, narrow4, widen, widen4, Level, Widened, SLACK,
 };
 
 /// Calls a kernel with `room` elements of memory; returns its answer and the memory.
@@ -76,7 +76,7 @@ fn check_wide<U: Copy + Default + PartialEq + std::fmt::Debug>(
     bytes: &[u8],
     slack: usize,
     expected: Option<&[U]>,
-    kernel: impl FnOnce(&mut [MaybeUninit<U>]) -> Option<Units>,
+    kernel: impl FnOnce(&mut [MaybeUninit<U>]) -> Option<Widened>,
 ) {
     let needed = expected.map_or(bytes.len(), <[U]>::len);
     let (made, out) = with_room(needed + slack, kernel);
