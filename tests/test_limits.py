@@ -95,6 +95,7 @@ TINY = (1024 if _core.build_profile == "debug" else 256) * 1024
 FOR_CALLS_INSIDE = (32 if _core.build_profile == "debug" else 4) * 1024 * 1024
 """Bytes of stack for 256 calls inside each other; a main thread mostly has 8 MiB."""
 
+
 def nest(depth: int, inmost: bytes) -> bytes:
     """Maps and lists by turns, maps outside."""
     return b"".join(itertools.islice(itertools.cycle([b"\x81\x01", b"\x91"]), depth)) + inmost
