@@ -58,12 +58,14 @@ class Pusher:
         self.gone = asyncio.Event()
         self._link: Link | None = None
         self._enough = 0
-        self._all_acked = asyncio.Event()
+        self._over = asyncio.Event()
 
     def begin(self) -> None:
         """Forget the last link."""
         self.pushed, self.acked = {}, {}
         self.gone.clear()
+        self._over.clear()
+        self._enough = 0
 
     async def flood(self, frames: Sequence[bytes]) -> None:
         """Write all at once, as fast as the link takes it, and wait for every ack."""
@@ -85,9 +87,10 @@ class Pusher:
 
     async def _acks(self, count: int) -> None:
         self._enough = count
-        self._all_acked.clear()
         if len(self.acked) < count:
-            await self._all_acked.wait()
+            await self._over.wait()
+        if len(self.acked) < count:
+            raise RuntimeError(f"the link is gone after {len(self.acked)} acks of {count}")
 
     def _write(self, data: bytes) -> None:
         if self._link is None:
@@ -115,7 +118,7 @@ class Pusher:
         if frame.get("code") == 200:
             self.acked.setdefault(int(headers["mid"].partition(" ")[0], 16), now)
             if len(self.acked) == self._enough:
-                self._all_acked.set()
+                self._over.set()
             return
         lwp, answer = frame["lwp"], {"mid": headers["mid"], "sid": "synthetic-sid-0001"}
         if lwp == "/reg":
@@ -126,3 +129,4 @@ class Pusher:
     def link_lost(self, link: Link) -> None:
         self._link = None
         self.gone.set()
+        self._over.set()
