@@ -198,7 +198,7 @@ def _read_list(payload: dict[str, Any], first: list[Any]) -> Facts:
 
 def _read_flat(payload: dict[str, Any], first: str, own_id: str) -> Facts:
     fields, red = mapping(payload.get("4")), text(at(payload, "3", "redReminder"))
-    if text(fields.get("reminderContent")) is not None:
+    if isinstance(fields.get("reminderContent"), str):
         facts = notice(
             payload,
             fields,
@@ -236,7 +236,7 @@ def _read_flat(payload: dict[str, Any], first: str, own_id: str) -> Facts:
 
 def _read_message(payload: dict[str, Any], first: dict[str, Any], own_id: str) -> Facts:
     fields, shell = first.get("10"), at(first, "6", "3")
-    if text(at(fields, "reminderContent")) is None and not isinstance(shell, dict):
+    if not isinstance(at(fields, "reminderContent"), str) and not isinstance(shell, dict):
         return Facts()
     facts = notice(
         payload,

@@ -181,10 +181,10 @@ def _pictures(content: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _order_id(tree: object, content: dict[str, Any], update: str) -> str | None:
-    for path in _TARGETS:
-        link = text(at(content, *path))
-        if link and (found := _ORDER_LINK.search(link)):
-            return found[1]
+    if "dxCard" in content or "dynamicOperation" in content:
+        for path in _TARGETS:
+            if found := _ORDER_LINK.search(text(at(content, *path)) or ""):
+                return found[1]
     # <conversation>:<order>:<state>
     if update and (found := _ORDER_PART.match(update.partition(":")[2])):
         return found[1]

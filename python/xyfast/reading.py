@@ -76,9 +76,10 @@ def number(value: object, /) -> int | None:
 def identifier(value: object, /) -> str | None:
     """Give an id without the wire's suffix; None for what is no id, and for an empty one."""
     if isinstance(value, str):
-        return (text(value) or "").removesuffix(SUFFIX) or None
-    whole = number(value)
-    return None if whole is None else str(whole)
+        whole = value if value.isascii() else text(value) or ""
+        return whole.removesuffix(SUFFIX) or None
+    found = number(value)
+    return None if found is None else str(found)
 
 
 def json_object(value: object, /) -> dict[str, Any]:
