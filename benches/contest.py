@@ -244,6 +244,7 @@ def about() -> dict[str, str]:
         **facts(run),
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         "write and fsync of 4 KiB": _milliseconds(sync_time()),
+        "load at the start": f"{os.getloadavg()[0]:.1f}",
         "rounds": str(ROUNDS),
     }
 
