@@ -22,7 +22,7 @@ from xyfast.account import Account, format_cookies, make_device_id
 from xyfast.calls import Calls, verdict
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery
-from xyfast.errors import LoginRequired, StateError, TokenError, XyfastError
+from xyfast.errors import LoginRequired, StateError, StoreError, TokenError, XyfastError
 from xyfast.events import (
     Action,
     AskCredentials,
@@ -149,6 +149,8 @@ class Driver:
         self._token: Token | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._saving: asyncio.Task[None] | None = None
+        self._unsaved = False
         self._credentials_after = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -257,7 +259,24 @@ class Driver:
         self._keep_session()
 
     def _keep_session(self) -> None:
-        self._spawn(self._save())
+        """Save what an account needs to go on, as it is by then; try until that works."""
+        self._unsaved = True
+        if self._saving is None or self._saving.done():
+            self._saving = self._spawn(self._save_all())
+
+    async def _save_all(self) -> None:
+        told = False
+        while self._unsaved:
+            self._unsaved = False
+            try:
+                await self._save()
+            except StoreError as error:
+                self._unsaved = True
+                if not told:
+                    account_id, sentence = self.account.id, "session material not saved yet"
+                    say(log, logging.WARNING, sentence, account=account_id, reason=error)
+                told = True
+                await asyncio.sleep(self._env.settings.store_retry)
 
     async def _save(self) -> None:
         blob = {
