@@ -8,9 +8,12 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simulation.loop import simulate
 from wire import BASE, ME, OTHER, Desk, number, push, sample, working
+from xyfast._core import Frame
 from xyfast.errors import StoreError
 from xyfast.events import LinkLost
 from xyfast.instrumentation import Committed, Finished
@@ -262,6 +265,37 @@ def test_what_comes_while_the_account_holds_is_handed_on_by_its_position() -> No
     simulate(main())
 
 
+@given(st.data())
+@settings(max_examples=60)
+def test_what_comes_again_in_parts_stays_in_its_order(data: st.DataObject) -> None:
+    """Messages of one millisecond have no order but that of their coming."""
+    times = sorted(data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=8)))
+    ends = st.integers(0, len(times))
+    parts = data.draw(st.lists(st.tuples(ends, ends), max_size=6))
+
+    def package(start: int, end: int) -> Frame:
+        entries = [sample(number, time=times[number]) for number in range(start, end)]
+        return push(times[end - 1], *entries)
+
+    async def main() -> None:
+        async with working(backlog_lane=1, dedup_size=1, commit_batch=1) as desk:
+            await desk.connect()
+            desk.gate.clear()
+            reached = 0
+            for one, other in [*parts, (0, len(times))]:
+                start, end = sorted((one, other))
+                if reached < end:  # what is new comes in its order
+                    desk.give(package(reached, end))
+                    reached = end
+                if start < end:
+                    desk.give(package(start, end))
+            desk.gate.set()
+            await desk.until(lambda: len(desk.handled) == len(times))
+            assert desk.numbers == list(range(len(times)))
+
+    simulate(main())
+
+
 def test_fetched_messages_are_stored_like_pushed_ones_and_said_to_be_new_once() -> None:
     async def main() -> None:
         async with working() as desk:
@@ -276,6 +310,22 @@ def test_fetched_messages_are_stored_like_pushed_ones_and_said_to_be_new_once() 
             desk.intake.release(ME)
             await desk.until(lambda: len(desk.handled) == 3)
             assert desk.numbers == [3, 4, 5]
+
+    simulate(main())
+
+
+def test_fetched_messages_tell_the_order_of_those_that_wait() -> None:
+    async def main() -> None:
+        async with working(commit_batch=1) as desk:
+            await desk.connect()
+            one, two, three = (sample(n, time=1) for n in (1, 2, 3))
+            desk.intake.hold(ME)
+            desk.give(push(1, two, three))
+            await desk.until(lambda: desk.wire.acked)
+            await desk.intake.take_in(desk.driver(), [each.payload for each in (one, two, three)])
+            desk.intake.release(ME)
+            await desk.until(lambda: len(desk.handled) == 3)
+            assert desk.numbers == [1, 2, 3]
 
     simulate(main())
 

@@ -136,13 +136,20 @@ async def test_a_page_ends_with_the_row_that_makes_it_large_enough(store: Store)
 
 async def test_a_row_that_comes_again_takes_its_last_place(store: Store) -> None:
     await store.commit([row("a", position=5), row("b", position=5), row("c", position=7)])
-    await store.commit([row("a", position=5), row("c", position=3), row("a", position=5)])
+    again = [row("a", position=5), row("c", position=3), row("a", position=5)]
+    await store.commit([replace(each, moves=True) for each in again])
     assert await waiting(store) == ["c", "b", "a"]
+
+
+async def test_a_row_that_comes_again_keeps_its_place_unless_it_moves(store: Store) -> None:
+    await store.commit([row("a", position=5), row("b", position=5)])
+    await store.commit([row("a", position=7)])
+    assert await waiting(store) == ["a", "b"]
 
 
 async def test_a_taken_row_that_comes_again_keeps_its_position(store: Store) -> None:
     await store.commit([row("a", position=5, taken=True)])
-    await store.commit([row("a", position=3)])
+    await store.commit([row("a", position=3, moves=True)])
     assert not await waiting(store)
 
 

@@ -69,8 +69,8 @@ class Entry:
         entry.key, entry.position, entry.redelivered = row.key, row.position, row.redelivered
         return entry
 
-    def row(self) -> Row:
-        """The entry as it is kept; what cannot be read is a dead letter."""
+    def row(self, *, moves: bool = False) -> Row:
+        """The entry as it is kept; what cannot be read is a dead letter. See `Row.moves`."""
         error = self.payload.error
         return Row(
             account_id=self.account_id,
@@ -83,6 +83,7 @@ class Entry:
             if error is None
             else DeadLetter(reason=f"{self.payload.stage}: {error}", offset=error.offset),
             taken=self.taken,
+            moves=moves,
         )
 
 

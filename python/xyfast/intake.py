@@ -311,13 +311,16 @@ class Intake:
         admit = self._window.admit
         for arrival in batch:
             known = arrival.driver.known
+            # What was fetched is a whole and tells the order of what waits; a push that comes
+            # again is any part of it.
+            fetched = arrival.frame is None
             for entry in arrival.entries:
                 account_id = entry.account_id
-                if entry.key in known and not self._window.holds(account_id):
-                    continue  # while the account holds, its coming again tells its place
+                if entry.key in known and not fetched:
+                    continue
                 if entry.facts is not None:
                     entry.taken = admit(account_id, entry.conversation_id, len(entry.text))
-                rows.append(entry.row())
+                rows.append(entry.row(moves=fetched))
         return rows
 
     def _put_back(self, entry: Entry) -> None:

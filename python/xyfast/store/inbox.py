@@ -186,7 +186,7 @@ class Inbox:
             [
                 (place, to_integer(row.position), ids[row.account_id], to_text(row.key))
                 for place, row in zip(count(first), rows)
-                if place not in added
+                if row.moves and place not in added
             ],
         )
         return [(r.account_id, r.key) for place, r in zip(count(first), rows) if place in added]

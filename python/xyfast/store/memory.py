@@ -253,15 +253,15 @@ class MemoryStore:
         place = next(self._places)
         slot = self._find(_identity(row))
         if slot is None:
-            slot = _Slot(row, place)
+            slot = _Slot(replace(row, moves=False) if row.moves else row, place)
             if row.dead is not None:
-                slot.row = replace(row, taken=False)
+                slot.row = replace(slot.row, taken=False)
                 self._put(self._dead, slot)
                 return
             self._put(self._open, slot)
             if not row.taken:
                 self._wait(slot)
-        elif slot.waits:
+        elif slot.waits and row.moves:
             slot.place = place
             self._wait(slot, position=row.position)
 
