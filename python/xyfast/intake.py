@@ -130,7 +130,8 @@ class Intake:
         """Commit messages that were fetched, written as a push would write them.
 
         Returns the keys of those that were not known. They go the way of pushed ones; while
-        the account holds they wait until it is released. If the store fails this waits.
+        the account holds they wait until it is released. If the store fails this waits. Given
+        nothing, it waits until all that arrived before is committed.
         """
         arrival = _Arrival(driver, 0)
         for text in payloads:
@@ -138,8 +139,6 @@ class Intake:
                 Entry.pushed(driver.account.id, read_payload(text), None, self._now_ms())
             )
             arrival.size += len(text)
-        if not arrival.entries:
-            return []
         arrival.stored = asyncio.get_running_loop().create_future()
         self._enqueue(arrival)
         return await arrival.stored
