@@ -420,6 +420,33 @@ def test_a_payload_that_cannot_be_read_is_a_dead_letter_and_told_once() -> None:
     simulate(main())
 
 
+@pytest.mark.parametrize("handler", ["none", "fails", "takes it"])
+def test_a_dead_letter_that_still_cannot_be_read_stays_one_unless_a_handler_takes_it(
+    handler: str,
+) -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store, handler_retries=0) as desk:
+            await desk.connect()
+            desk.give(push(1, samples.bad_msgpack()))
+            await desk.until(lambda: desk.wire.acked)
+            [(_, before)] = await store.dead_letters(ME)
+            if handler != "none":
+
+                @desk.client.on(Undecodable)
+                async def look(message: Undecodable) -> None:
+                    if handler == "fails":
+                        raise ValueError
+
+            await store.revive(ME, [before.key])
+            store.by_other = [ME]
+            await desk.until(lambda: any(isinstance(fact, Finished) for fact in desk.facts))
+            after = [row.dead for _, row in await store.dead_letters(ME)]
+            assert after == ([] if handler == "takes it" else [before.dead])
+
+    simulate(main())
+
+
 @pytest.mark.parametrize("k", range(1, 25))
 def test_whichever_call_of_the_store_fails_nothing_is_lost_doubled_or_out_of_order(k: int) -> None:
     async def main() -> None:
