@@ -296,6 +296,24 @@ def test_what_comes_again_in_parts_stays_in_its_order(data: st.DataObject) -> No
     simulate(main())
 
 
+def test_what_was_missing_comes_before_what_follows_it_in_its_package() -> None:
+    async def main() -> None:
+        async with working(commit_batch=1) as desk:
+            await desk.connect()
+            first, second, third, fourth = (sample(number, time=1) for number in range(1, 5))
+            desk.intake.hold(ME)
+            desk.give(push(1, first), push(2, second))
+            desk.give(push(2, second), push(4, fourth))
+            desk.give(push(4, first, third, fourth))  # it leaves out what this link has brought
+            desk.give(push(2, first, second))
+            await desk.until(lambda: len(desk.wire.acked) == 6)
+            desk.intake.release(ME)
+            await desk.until(lambda: len(desk.handled) == 4)
+            assert desk.numbers == [1, 2, 3, 4]
+
+    simulate(main())
+
+
 def test_fetched_messages_are_stored_like_pushed_ones_and_said_to_be_new_once() -> None:
     async def main() -> None:
         async with working() as desk:

@@ -77,8 +77,8 @@ class Entry:
             return None
         return DeadLetter(reason=f"{stage}: {error}", offset=error.offset)
 
-    def row(self, *, moves: bool = False) -> Row:
-        """The entry as it is kept; what cannot be read is a dead letter. See `Row.moves`."""
+    def row(self, *, follows: bool = False) -> Row:
+        """The entry as it is kept; what cannot be read is a dead letter. See `Row.follows`."""
         return Row(
             account_id=self.account_id,
             key=self.key,
@@ -88,7 +88,7 @@ class Entry:
             arrived=self.arrived,
             dead=self.dead,
             taken=self.taken,
-            moves=moves,
+            follows=follows,
         )
 
 

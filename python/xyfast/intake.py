@@ -310,16 +310,15 @@ class Intake:
         admit = self._window.admit
         for arrival in batch:
             known = arrival.driver.known
-            # What was fetched is a whole and tells the order of what waits; a push that comes
-            # again is any part of it.
-            fetched = arrival.frame is None
+            follows = False
             for entry in arrival.entries:
                 account_id = entry.account_id
-                if entry.key in known and not fetched:
-                    continue
+                if entry.key in known and not follows:
+                    continue  # behind one that may be new it may have to move
                 if entry.facts is not None:
                     entry.taken = admit(account_id, entry.conversation_id, len(entry.text))
-                rows.append(entry.row(moves=fetched))
+                rows.append(entry.row(follows=follows))
+                follows = True
         return rows
 
     def _put_back(self, entry: Entry) -> None:

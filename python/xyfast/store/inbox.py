@@ -180,14 +180,18 @@ class Inbox:
         if db.total_changes - before == len(rows):
             return [(row.account_id, row.key) for row in rows]
         added = {p for (p,) in db.execute("SELECT place FROM inbox WHERE place >= ?", (first,))}
+        moved = []
+        behind_new = False
+        for place, row in zip(count(first), rows):
+            new = place in added
+            behind_new = new or (behind_new and row.follows)
+            if behind_new and not new:
+                account, position = ids[row.account_id], to_integer(row.position)
+                moved.append((place, position, account, to_text(row.key)))
         db.executemany(
             "UPDATE inbox SET place = ?, position = ?"
             f" WHERE account = ? AND key = ? AND state = {WAITING}",
-            [
-                (place, to_integer(row.position), ids[row.account_id], to_text(row.key))
-                for place, row in zip(count(first), rows)
-                if row.moves and place not in added
-            ],
+            moved,
         )
         return [(r.account_id, r.key) for place, r in zip(count(first), rows) if place in added]
 
