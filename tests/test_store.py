@@ -141,13 +141,14 @@ async def test_a_known_row_moves_behind_what_is_new_before_it_in_its_package(sto
     assert await waiting(store) == ["d", "a", "b", "c", "e"]
 
 
-async def test_a_known_row_keeps_its_place_behind_known_ones_and_other_packages(
+async def test_a_known_row_keeps_its_place_otherwise(
     store: Store,
 ) -> None:
     await store.commit([row("a", position=5), row("b", position=5), row("c", position=5)])
-    again = [row("a", position=7), row("b", position=7, follows=True)]
-    await store.commit([*again, row("new", position=5), *again])
-    assert await waiting(store) == ["a", "b", "c", "new"]
+    again = [row("a", position=5), row("b", position=5, follows=True)]
+    early = [row("early", position=1), row("a", position=5, follows=True)]
+    await store.commit([*again, row("new", position=5), *again, *early])
+    assert await waiting(store) == ["early", "a", "b", "c", "new"]
 
 
 async def test_a_taken_row_that_comes_again_keeps_its_position(store: Store) -> None:

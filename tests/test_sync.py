@@ -16,6 +16,7 @@ from xyfast import Account
 from xyfast._core import parse_frame
 from xyfast.errors import StoreError
 from xyfast.events import LinkOpened
+from xyfast.messages import Gap
 from xyfast.store import Row
 
 
@@ -38,11 +39,11 @@ def asked(desk: Desk, lwp: str) -> list[Any]:
     return [frame for frame in desk.wire.told("send") if frame["lwp"] == lwp]
 
 
-async def answer(desk: Desk, lwp: str, body: Any) -> None:
+async def answer(desk: Desk, lwp: str, body: Any, code: int = 200) -> None:
     """Answer the last request of a kind, once there is one."""
     await desk.until(lambda: asked(desk, lwp))
     mid = asked(desk, lwp)[-1]["headers"]["mid"]
-    frame = json.dumps({"code": 200, "headers": {"mid": mid}, "body": body})
+    frame = json.dumps({"code": code, "headers": {"mid": mid}, "body": body})
     desk.driver().calls.answered(parse_frame(frame))
 
 
@@ -120,5 +121,33 @@ def test_what_is_stored_does_not_wait_for_ever_for_a_link() -> None:
             assert desk.handled == []
             await asyncio.sleep(2.0)
             assert desk.numbers == [5]
+
+    simulate(main())
+
+
+def test_a_gap_is_told_again_after_a_restart_until_its_handlers_have_ended() -> None:
+    async def main() -> None:
+        store = Ward()
+        told: list[Gap] = []
+        kept: list[str] = []
+        for run in range(3):
+            async with working(store, grace=0.1) as desk:
+
+                @desk.client.on(Gap)
+                async def note(gap: Gap, run: int = run) -> None:
+                    kept.append((await store.load(ME)).session or "")
+                    told.append(gap)
+                    if run == 0:
+                        await asyncio.Event().wait()
+
+                await connect(desk, server_time=BASE)
+                if run == 0:
+                    await answer(desk, ACK_DIFF, {})
+                    await answer(desk, CONVERSATIONS, {"reason": "no"}, code=403)
+                    await desk.until(lambda: told)
+                await asyncio.sleep(1.0)
+            assert len(told) == min(run + 1, 2)
+        assert told[0] == told[1]
+        assert told[0].reason in kept[1]
 
     simulate(main())

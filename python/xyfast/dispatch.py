@@ -85,8 +85,8 @@ class Delivery(NamedTuple):
 
     ``key`` names its row in the inbox, which is at ``position`` and takes ``size`` characters
     of memory. It is None for what has no row: a `Gap`, a payload that is a dead letter
-    already. That is tried again like the rest, but is lost with the process. ``dead`` is what
-    it is, and stays unless a handler takes it: a payload that cannot be decoded.
+    already. That is tried again like the rest; such a payload is told once at most. ``dead``
+    is what it is, and stays unless a handler takes it: a payload that cannot be decoded.
     """
 
     message: Handled

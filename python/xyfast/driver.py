@@ -12,7 +12,7 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -44,6 +44,7 @@ from xyfast.events import (
 )
 from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.logs import say
+from xyfast.messages import Gap
 from xyfast.outbox import Outbox
 from xyfast.retry import Trouble
 from xyfast.session import Session
@@ -127,7 +128,8 @@ class Driver:
             env.hooks,
             seen=self.known,
             take_in=partial(env.take_in, self),
-            deliver=env.deliver,
+            missing=self._tell_gaps,
+            saved=self._saved,
             hold=env.hold,
             release=env.release,
             begun=self._keep_session,
@@ -149,6 +151,7 @@ class Driver:
         self._token: Token | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._gaps: list[Gap] = []  # whose handlers have not ended
         self._saving: asyncio.Task[None] | None = None
         self._unsaved = False
         self._credentials_after = 0.0
@@ -178,6 +181,7 @@ class Driver:
             or make_device_id(self.account.id, self._env.dice)
         )
         self.account = replace(self.account, device_id=device_id)
+        self._gaps = [Gap(**gap) for gap in stored.get("gaps", ())]
         await self._save()
         await self.outbox.load()
 
@@ -284,8 +288,33 @@ class Driver:
             "cookies": dict(self.account.cookies),
             "given": self._given,
             "began": self.sync.began,
+            "gaps": [asdict(gap) for gap in self._gaps],
         }
         await self._env.store.save_session(self.account.id, json.dumps(blob))
+
+    async def _saved(self) -> None:
+        if self._saving is not None:
+            await asyncio.wait({self._saving})
+
+    # --- gaps -----------------------------------------------------------------------
+
+    def _tell_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Keep gaps, and give them to handlers: again after a restart, until these have ended."""
+        if gaps:
+            self._gaps += gaps
+            self._keep_session()
+            self._env.deliver([Delivery(gap) for gap in gaps])
+
+    def tell_again(self) -> None:
+        """Give handlers the gaps that an earlier run left."""
+        self._env.deliver([Delivery(gap) for gap in self._gaps])
+
+    def gap_told(self, gap: Gap) -> None:
+        """The handlers of a gap have ended."""
+        self._gaps.remove(gap)
+        self._keep_session()
+
+    # --- dialling -------------------------------------------------------------------
 
     def stall(self, stalled: bool) -> None:
         """While nothing can be stored, have no link: what it brings could not be kept.

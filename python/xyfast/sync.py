@@ -20,13 +20,13 @@ from xyfast import requests
 from xyfast._core import DedupCache, Frame
 from xyfast.calls import Calls
 from xyfast.config import Settings
-from xyfast.dispatch import Delivery
 from xyfast.errors import StoreError, XyfastError
 from xyfast.facts import Facts
 from xyfast.instrumentation import Hooks, Recovered
 from xyfast.ledger import Ledger
 from xyfast.logs import say
 from xyfast.markers import SLACK, Markers
+from xyfast.messages import Gap
 from xyfast.reading import at, number
 from xyfast.reconcile import Reconciler, Recovery
 from xyfast.store import Kept, Store
@@ -56,9 +56,9 @@ class Sync:
 
     ``ledger`` says what is stored and handled. ``hold`` and ``release`` are told whether what
     comes may be handed on, ``take_in`` commits what was fetched and gives the keys of what is
-    new, ``seen`` is the dedup window, ``deliver`` gets what cannot be fetched, ``begun`` is
-    called when ``began`` is set. ``clock`` gives seconds since the epoch, ``spawn`` starts a
-    task that its owner awaits or cancels.
+    new, ``seen`` is the dedup window, ``missing`` keeps and tells what cannot be fetched,
+    ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set. ``clock``
+    gives seconds since the epoch, ``spawn`` starts a task that its owner awaits or cancels.
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class Sync:
         *,
         seen: DedupCache,
         take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
-        deliver: Callable[[Sequence[Delivery]], None],
+        missing: Callable[[Sequence[Gap]], None],
+        saved: Callable[[], Awaitable[None]],
         hold: Callable[[str], None],
         release: Callable[[str], None],
         begun: Callable[[], None],
@@ -90,7 +91,8 @@ class Sync:
         self._hooks = hooks
         self._seen = seen
         self._take_in = take_in
-        self._deliver = deliver
+        self._missing = missing
+        self._saved = saved
         self._hold = hold
         self._release = release
         self._begun = begun
@@ -308,6 +310,7 @@ class Sync:
     async def _caught_up(self, link: int | None) -> None:
         """From here on positions count; they are kept before anything is handed on."""
         await self._settled()
+        await self._saved()  # gaps too, before a position passes them
         if self._reached is not None:
             self.ledger.stored(self._reached)
         self.confirmed = link
@@ -398,7 +401,7 @@ class Sync:
                 conversation=gap.conversation_id,
                 reason=gap.reason,
             )
-        self._deliver([Delivery(gap) for gap in recovery.gaps])
+        self._missing(recovery.gaps)
 
     def _believes(self, pts: int, told_ms: int | None) -> bool:
         if believable(pts, told_ms, self._now()):

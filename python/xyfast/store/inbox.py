@@ -181,11 +181,13 @@ class Inbox:
             return [(row.account_id, row.key) for row in rows]
         added = {p for (p,) in db.execute("SELECT place FROM inbox WHERE place >= ?", (first,))}
         moved = []
-        behind_new = False
+        behind: int | None = None  # a new one of the package, at this position
         for place, row in zip(count(first), rows):
-            new = place in added
-            behind_new = new or (behind_new and row.follows)
-            if behind_new and not new:
+            if place in added:
+                behind = row.position
+            elif not row.follows:
+                behind = None
+            elif row.position == behind:
                 account, position = ids[row.account_id], to_integer(row.position)
                 moved.append((place, position, account, to_text(row.key)))
         db.executemany(
