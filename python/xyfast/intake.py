@@ -317,8 +317,10 @@ class Intake:
                     continue  # behind one that may be new it may have to move
                 if entry.facts is not None:
                     entry.taken = admit(account_id, entry.conversation_id, len(entry.text))
-                rows.append(entry.row(follows=follows))
-                follows = True
+                # The position of what bears no time is but that of its package.
+                timed = entry.facts is not None and entry.facts.time_ms is not None
+                rows.append(entry.row(follows=follows and timed))
+                follows = timed
         return rows
 
     def _put_back(self, entry: Entry) -> None:
