@@ -85,13 +85,15 @@ class Delivery(NamedTuple):
 
     ``key`` names its row in the inbox, which is at ``position`` and takes ``size`` characters
     of memory. It is None for what has no row: a `Gap`, a payload that is a dead letter
-    already. That is tried again like the rest, but is lost with the process.
+    already. That is tried again like the rest; such a payload is told once at most. ``dead``
+    is what it is, and stays unless a handler takes it: a payload that cannot be decoded.
     """
 
     message: Handled
     key: str | None = None
     position: int = 0
     size: int = 0
+    dead: DeadLetter | None = None
 
     @property
     def account_id(self) -> str:
@@ -169,7 +171,7 @@ class Dispatcher:
         """
         handlers = self._router.handlers(delivery.message)
         if not handlers:
-            self._finished(delivery, None)
+            self._finished(delivery, delivery.dead)
         elif not self._stopping:
             self._lanes.put(delivery.lane, _Job(delivery, list(enumerate(handlers))))
 
@@ -219,7 +221,7 @@ class Dispatcher:
                 failed.append((number, handler))
                 letter = letter or failure
         if letter is None or job.tries >= self._retries:
-            self._finished(job.delivery, letter)
+            self._finished(job.delivery, letter and (job.delivery.dead or letter))
         elif not self._stopping:
             job.handlers = failed
             self._try_again(lane, job, letter)

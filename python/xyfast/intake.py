@@ -130,7 +130,8 @@ class Intake:
         """Commit messages that were fetched, written as a push would write them.
 
         Returns the keys of those that were not known. They go the way of pushed ones; while
-        the account holds they wait until it is released. If the store fails this waits.
+        the account holds they wait until it is released. If the store fails this waits. Given
+        nothing, it waits until all that arrived before is committed.
         """
         arrival = _Arrival(driver, 0)
         for text in payloads:
@@ -138,8 +139,6 @@ class Intake:
                 Entry.pushed(driver.account.id, read_payload(text), None, self._now_ms())
             )
             arrival.size += len(text)
-        if not arrival.entries:
-            return []
         arrival.stored = asyncio.get_running_loop().create_future()
         self._enqueue(arrival)
         return await arrival.stored
@@ -311,13 +310,17 @@ class Intake:
         admit = self._window.admit
         for arrival in batch:
             known = arrival.driver.known
+            follows = False
             for entry in arrival.entries:
                 account_id = entry.account_id
-                if entry.key in known and not self._window.holds(account_id):
-                    continue  # while the account holds, its coming again tells its place
+                if entry.key in known and not follows:
+                    continue  # behind one that may be new it may have to move
                 if entry.facts is not None:
                     entry.taken = admit(account_id, entry.conversation_id, len(entry.text))
-                rows.append(entry.row())
+                # The position of what bears no time is but that of its package.
+                timed = entry.facts is not None and entry.facts.time_ms is not None
+                rows.append(entry.row(follows=follows and timed))
+                follows = timed
         return rows
 
     def _put_back(self, entry: Entry) -> None:
