@@ -10,7 +10,7 @@ import pytest
 
 from stores import DAY, ME, OTHER, Maker, died, handled, keys, letter, row, waiting
 from xyfast.errors import StoreError, StoreFull
-from xyfast.store import DeadLetter, Kept, Outcome, Retention, Store
+from xyfast.store import DeadLetter, Kept, MemoryStore, Outcome, Retention, Store
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -172,6 +172,29 @@ async def test_skipped_conversations_stay_in_line(store: Store) -> None:
     assert (keys(page.rows), page.waiting) == (["a", "b"], 4)
     page = await store.take(ME, 9)
     assert (keys(page.rows), page.waiting) == (["d"], None)
+
+
+class Looked(set[str | None]):
+    """A set that counts how often it is asked."""
+
+    times = 0
+
+    def __contains__(self, name: object) -> bool:
+        self.times += 1
+        return super().__contains__(name)
+
+
+async def test_the_rows_of_a_skipped_conversation_cost_a_page_nothing() -> None:
+    store = MemoryStore()
+    await store.open()
+    await store.commit([row(str(n), position=n, conversation_id="x") for n in range(5000)])
+    await store.commit([row(f"y{n}", position=9999, conversation_id="y") for n in range(4)])
+    skip = Looked({"x"})
+    for names in (["y0", "y1"], ["y2", "y3"]):
+        page = await store.take(ME, 2, skip=skip)
+        assert (keys(page.rows), page.waiting) == (names, 0)
+    assert skip.times < 20
+    await store.close()
 
 
 async def test_what_was_taken_waits_again_after_a_restart(make: Maker) -> None:

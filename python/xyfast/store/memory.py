@@ -20,14 +20,49 @@ _SMALL = Retention(max_rows=100_000, max_bytes=64 * 1024**2)
 Identity = tuple[str, str]
 
 
+Head = tuple[int, int, str | None]  # position and place of a row, and its conversation
+
+
+@dataclass(slots=True)
+class _Line:
+    """Rows (position, place, key) of a conversation: a heap, with some that no longer wait."""
+
+    rows: list[tuple[int, int, str]] = field(default_factory=list)
+    head: Head | None = None
+
+
 @dataclass(slots=True)
 class _Shelf:
-    """What is kept of one account. ``line`` may name rows that no longer wait there."""
+    """What is kept of one account.
+
+    ``heads`` is a heap of the first row of each line, so that the rows of a conversation
+    that is skipped cost nothing, however many they are. One that is not the ``head`` of its
+    line is of no account.
+    """
 
     cursor: int | None = None
     received: int | None = None
     session: str | None = None
-    line: list[tuple[int, int, str]] = field(default_factory=list)
+    lines: dict[str | None, _Line] = field(default_factory=dict)
+    heads: list[Head] = field(default_factory=list)
+
+    def push(self, row: Row, place: int) -> None:
+        """Let a row stand in line."""
+        entry = (row.position, place, row.key)
+        line = self.lines.setdefault(row.conversation_id, _Line())
+        heapq.heappush(line.rows, entry)
+        if line.rows[0] is entry:
+            self.lead(row.conversation_id)
+
+    def lead(self, conversation_id: str | None) -> None:
+        """The line of a conversation has another first row, or none."""
+        line = self.lines[conversation_id]
+        if line.rows:
+            position, place, _ = line.rows[0]
+            line.head = (position, place, conversation_id)
+            heapq.heappush(self.heads, line.head)
+        else:
+            del self.lines[conversation_id]
 
 
 @dataclass(slots=True)
@@ -105,27 +140,27 @@ class MemoryStore:
     ) -> Page:
         """See `Store.take`."""
         self._check()
-        line = self._shelves[account_id].line
+        shelf = self._shelves[account_id]
         rows: list[Row] = []
         passed = []
         left = math.inf if size is None else size
-        while line and len(rows) < limit and left > 0:
-            entry = heapq.heappop(line)
-            slot = self._waiting(account_id, entry)
-            if slot is None:
+        while len(rows) < limit and left > 0 and (head := self._first(account_id)) is not None:
+            heapq.heappop(shelf.heads)
+            conversation_id = head[2]
+            if conversation_id in skip:
+                passed.append(head)
                 continue
-            if slot.row.conversation_id in skip:
-                passed.append(entry)
-                continue
+            _, _, key = heapq.heappop(shelf.lines[conversation_id].rows)
+            shelf.lead(conversation_id)
+            slot = self._open[account_id, key]
             slot.waits = False
             slot.row = replace(slot.row, taken=True)
             rows.append(slot.row)
             left -= len(slot.row.payload)
-        for entry in passed:
-            heapq.heappush(line, entry)
-        while line and self._waiting(account_id, line[0]) is None:
-            heapq.heappop(line)
-        return Page(rows, line[0][0] if line else None)
+        for head in passed:
+            heapq.heappush(shelf.heads, head)
+        first = self._first(account_id)
+        return Page(rows, None if first is None else first[0])
 
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
@@ -272,15 +307,30 @@ class MemoryStore:
     def _wait(self, slot: _Slot, **changes: object) -> None:
         slot.waits = True
         slot.row = row = replace(slot.row, taken=False, **changes)  # type: ignore[arg-type]
-        heapq.heappush(self._shelves[row.account_id].line, (row.position, slot.place, row.key))
+        self._shelves[row.account_id].push(row, slot.place)
 
-    def _waiting(self, account_id: str, entry: tuple[int, int, str]) -> _Slot | None:
-        """The row that waits at this place of the line, if it still does."""
+    def _first(self, account_id: str) -> Head | None:
+        """The head of the line whose first row is the first of all; that row waits."""
+        shelf = self._shelves[account_id]
+        while shelf.heads:
+            head = shelf.heads[0]
+            line = shelf.lines.get(head[2])
+            if line is not None and line.head is head:
+                if self._waits(account_id, line.rows[0]):
+                    return head
+                heapq.heappop(line.rows)
+                shelf.lead(head[2])
+            else:
+                heapq.heappop(shelf.heads)
+        return None
+
+    def _waits(self, account_id: str, entry: tuple[int, int, str]) -> bool:
+        """Whether a row still waits at this place of its line."""
         position, place, key = entry
         slot = self._open.get((account_id, key))
         if slot is None or not slot.waits:
-            return None
-        return slot if (slot.row.position, slot.place) == (position, place) else None
+            return False
+        return (slot.row.position, slot.place) == (position, place)
 
     def _end(self, identity: Identity, letter: DeadLetter | None) -> None:
         slot = self._remove(self._open, identity)
