@@ -238,6 +238,23 @@ async def test_dead_letters_are_numbered_and_come_in_pages(store: Store) -> None
     assert last[0][1].dead == DeadLetter(reason="a handler raised ValueError")
 
 
+async def test_letters_keep_their_order_whenever_they_died(store: Store) -> None:
+    names = [f"{n:02}" for n in range(40)]
+    await store.commit([row(name) for name in names])
+    for n in range(40):
+        await store.commit(outcomes=died(names[n * 7 % 40]))
+    await store.revive(ME, names[::3])
+    await store.commit(outcomes=died(*names[::6]))
+    expected = [name for n, name in enumerate(names) if n % 3 or n % 6 == 0]
+    found = []
+    after = 0
+    while page := await store.dead_letters(ME, after=after, limit=7):
+        found += keys([each for _, each in page])
+        after = page[-1][0]
+    assert found == expected
+    assert not await store.dead_letters(OTHER)
+
+
 async def test_revived_messages_wait_again_and_are_marked(store: Store) -> None:
     await store.commit([row("a", position=1), row("b", position=2), row("c", position=3)])
     await store.commit(outcomes=[*handled("a"), *died("b")])

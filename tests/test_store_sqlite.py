@@ -21,6 +21,7 @@ import pytest
 from stores import DAY, ME, OTHER, Clock, died, handled, keys, letter, row, waiting
 from xyfast.errors import StoreError, StoreFull
 from xyfast.store import DeadLetter, Kept, Outcome, Retention, Row, SqliteStore
+from xyfast.store.sqlite import _Open
 
 PRELUDE = """
 import asyncio, os, signal, sys
@@ -254,6 +255,30 @@ async def test_a_guest_changes_nothing_else(path: Path) -> None:
     await guest.close()
     assert await waiting(store) == []
     assert set(await store.known(ME, ["a", "b"])) == {"a"}
+    await store.close()
+
+
+async def test_a_page_of_dead_letters_is_read_from_an_index_in_order(path: Path) -> None:
+    store = await opened(path)
+
+    def plan(file: _Open) -> list[str]:
+        statements: list[str] = []
+        file.db.set_trace_callback(statements.append)
+        file.inbox.dead_letters(ME, 0, 10)
+        file.inbox.dead_letters(None, 0, 10)
+        file.db.set_trace_callback(None)
+        wanted = [text for text in statements if "JOIN" in text]
+        assert len(wanted) == 2
+        return [
+            str(step[3])
+            for text in wanted
+            for step in file.db.execute(f"EXPLAIN QUERY PLAN {text}").fetchall()
+        ]
+
+    await store.commit([row("a")], died("a"))
+    steps = await store._use(plan)
+    assert sum("COVERING INDEX inbox_dead (place>?" in step for step in steps) == 2, steps
+    assert not any("SCAN" in step for step in steps if "inbox" in step), steps
     await store.close()
 
 

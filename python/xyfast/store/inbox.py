@@ -114,11 +114,12 @@ class Inbox:
     ) -> Sequence[tuple[int, Row]]:
         """See `Store.dead_letters`."""
         whose = () if account_id is None else (self._accounts.find(account_id),)
+        # With a plus, or SQLite would look through all rows of the account.
         found = self._db.execute(
             f"SELECT place, account.account, {_COLUMNS} FROM inbox"
             " JOIN account ON account.id = inbox.account"
-            f" WHERE place IN (SELECT place FROM inbox WHERE state = {DEAD} AND state >= 4"
-            f" AND place > ? {'AND account = ?' if whose else ''} ORDER BY place LIMIT ?)"
+            f" WHERE place IN (SELECT place FROM inbox WHERE state = {DEAD}"
+            f" AND place > ? {'AND +account = ?' if whose else ''} ORDER BY place LIMIT ?)"
             " ORDER BY place",
             (after, *whose, limit),
         )

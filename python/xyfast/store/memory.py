@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 import math
 import time as clocks
+from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
 from xyfast.store.retention import Retention
@@ -17,6 +18,7 @@ from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState
 __all__ = ["MemoryStore"]
 
 _SMALL = Retention(max_rows=100_000, max_bytes=64 * 1024**2)
+_SWEEP = 1000  # most rows of a kind that a sweep forgets
 Identity = tuple[str, str]
 
 
@@ -91,6 +93,7 @@ class MemoryStore:
         self._open: dict[Identity, _Slot] = {}
         self._dead: dict[Identity, _Slot] = {}
         self._handled: dict[Identity, _Slot] = {}
+        self._numbers: list[tuple[int, Identity]] = []  # of the dead ones, in order
         self._bytes = {True: 0, False: 0}  # of handled rows, of all others
         self._posted: dict[Identity, Posted] = {}
         self._settled: dict[Identity, float] = {}
@@ -183,12 +186,13 @@ class MemoryStore:
     ) -> Sequence[tuple[int, Row]]:
         """See `Store.dead_letters`."""
         self._check()
+        first = bisect_left(self._numbers, (after + 1,))
         found = (
-            (slot.place, slot.row)
-            for slot in self._dead.values()
-            if slot.place > after and account_id in (None, slot.row.account_id)
+            (place, self._dead[identity].row)
+            for place, identity in islice(self._numbers, first, None)
+            if account_id in (None, identity[0])
         )
-        return heapq.nsmallest(limit, found, key=lambda numbered: numbered[0])
+        return list(islice(found, limit))
 
     async def revive(self, account_id: str, keys: Collection[str]) -> int:
         """See `Store.revive`."""
@@ -214,13 +218,14 @@ class MemoryStore:
         now, keeps = self._clock(), self._retention
         gone = 0
         for shelf, keep in ((self._handled, keeps.keep), (self._dead, keeps.keep_dead)):
-            for identity in _older(((i, slot.changed) for i, slot in shelf.items()), now - keep):
+            ended = ((i, slot.changed) for i, slot in shelf.items())
+            for identity in list(islice(_older(ended, now - keep), _SWEEP - gone)):
                 self._remove(shelf, identity)
                 gone += 1
-        for identity in _older(self._settled.items(), now - keeps.keep):
+        letters = list(islice(_older(self._settled.items(), now - keeps.keep), _SWEEP))
+        for identity in letters:
             del self._settled[identity], self._posted[identity]
-            gone += 1
-        return gone
+        return gone + len(letters)
 
     async def post(self, letter: Posted) -> Posted:
         """See `Store.post`."""
@@ -276,13 +281,18 @@ class MemoryStore:
 
     def _put(self, shelf: dict[Identity, _Slot], slot: _Slot) -> None:
         slot.changed = self._clock()
-        shelf[_identity(slot.row)] = slot
+        identity = _identity(slot.row)
+        shelf[identity] = slot
+        if shelf is self._dead:
+            insort(self._numbers, (slot.place, identity))
         self._bytes[shelf is self._handled] += len(slot.row.payload)
 
     def _remove(self, shelf: dict[Identity, _Slot], identity: Identity) -> _Slot | None:
         slot = shelf.pop(identity, None)
         if slot is not None:
             self._bytes[shelf is self._handled] -= len(slot.row.payload)
+            if shelf is self._dead:
+                del self._numbers[bisect_left(self._numbers, (slot.place, identity))]
         return slot
 
     def _come(self, row: Row, behind: int | None) -> int | None:
@@ -373,6 +383,6 @@ def _later(kept: int | None, position: int) -> int:
     return position if kept is None else max(kept, position)
 
 
-def _older(dated: Iterable[tuple[Identity, float]], than: float) -> list[Identity]:
+def _older(dated: Iterable[tuple[Identity, float]], than: float) -> Iterator[Identity]:
     """Names of what is older; ``dated`` has the oldest first."""
-    return [name for name, _ in takewhile(lambda each: each[1] <= than, dated)]
+    return (name for name, _ in takewhile(lambda each: each[1] <= than, dated))
