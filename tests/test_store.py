@@ -329,6 +329,82 @@ async def test_past_a_bound_nothing_unhandled_is_added_or_lost(make: Maker) -> N
     await store.close()
 
 
+async def letters(store: Store) -> list[str]:
+    return keys([each for _, each in await store.dead_letters(limit=1000)])
+
+
+def lost(caplog: pytest.LogCaptureFixture) -> list[int]:
+    """How many letters each line told of."""
+    found = [each for each in caplog.records if "dead letters" in each.getMessage()]
+    assert {each.levelname for each in found} <= {"ERROR"}
+    return [each.letters for each in found]  # type: ignore[attr-defined]
+
+
+async def test_dead_letters_that_fill_the_store_go_and_are_told(
+    make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make(Retention(max_rows=4))
+    await store.open()
+    await store.commit([row("w"), row("a"), row("b"), row("c")], died("c", "b"))
+    await store.commit(outcomes=died("a"))
+    assert await store.commit([row("d", dead=DeadLetter(reason="utf8")), row("e")])
+    assert (await letters(store), lost(caplog)) == (["c", "d"], [2])
+    # They are not more than the others any more.
+    with pytest.raises(StoreFull):
+        await store.commit([row("f")])
+    assert await letters(store) == ["c", "d"]
+    await store.commit(outcomes=[*handled("e"), *died("w")])
+    await store.commit([row("f")])  # the handled one goes first
+    assert (await letters(store), lost(caplog)) == (["w", "c", "d"], [2])
+    await store.commit([row("g", dead=DeadLetter(reason="utf8"))])
+    assert (await letters(store), lost(caplog)) == (["c", "d", "g"], [2, 1])
+    assert "(letters=1, total=3)" in caplog.text
+    assert await waiting(store) == ["f"]
+    await store.close()
+
+
+async def test_a_commit_that_is_refused_forgets_no_dead_letter(
+    make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make(Retention(max_rows=4))
+    await store.open()
+    await store.commit([row("a"), row("b"), row("c")], died("a", "b", "c"))
+    with pytest.raises(StoreFull, match="drop dead letters"):
+        await store.commit([row(str(n)) for n in range(5)])
+    assert (await letters(store), lost(caplog)) == (["a", "b", "c"], [])
+    await store.close()
+
+
+async def test_a_broken_handler_does_not_end_the_intake(
+    make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make(Retention(max_bytes=400_000))
+    await store.open()
+    for n in range(30):
+        await store.commit([replace(row(str(n)), payload="x" * 30_000)])
+        await store.commit(outcomes=died(str(n)))
+    left = await letters(store)
+    assert left == [str(n) for n in range(30 - len(left), 30)]
+    assert 6 <= len(left) < 15
+    assert sum(lost(caplog)) == 30 - len(left)
+    await store.close()
+
+
+async def test_many_dead_letters_go_at_a_time(
+    make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make(Retention(max_rows=640))
+    await store.open()
+    names = [str(n) for n in range(640)]
+    await store.commit([row(name) for name in names], died(*names))
+    for n in range(640, 660):
+        await store.commit([row(str(n))])
+        await store.commit(outcomes=died(str(n)))
+    assert lost(caplog) == [11, 11]
+    assert await letters(store) == [str(n) for n in range(22, 660)]
+    await store.close()
+
+
 async def test_bytes_are_bounded_too(make: Maker) -> None:
     store = make(Retention(max_bytes=400_000))
     await store.open()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
-from xyfast.store.retention import Retention
+from xyfast.store.retention import Lost, Retention
 from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
 
 __all__ = ["MemoryStore"]
@@ -95,6 +95,7 @@ class MemoryStore:
         self._handled: dict[Identity, _Slot] = {}
         self._numbers: list[tuple[int, Identity]] = []  # of the dead ones, in order
         self._bytes = {True: 0, False: 0}  # of handled rows, of all others
+        self._lost = Lost()
         self._posted: dict[Identity, Posted] = {}
         self._settled: dict[Identity, float] = {}
         self._closed = False
@@ -116,9 +117,11 @@ class MemoryStore:
     ) -> Collection[Identity]:
         """See `Store.commit`."""
         self._check()
-        new = {_identity(row): row for row in reversed(rows) if self._find(_identity(row)) is None}
-        if new:
-            self._refuse_past_bounds(new, outcomes)
+        new: dict[Identity, Row] = {}
+        for row in rows:
+            if self._find(_identity(row)) is None:
+                new.setdefault(_identity(row), row)
+        letters = self._letters_to_go(new, outcomes) if new else 0
         behind: int | None = None
         for row in rows:
             behind = self._come(row, behind if row.follows else None)
@@ -130,6 +133,9 @@ class MemoryStore:
         for account_id, position in (cursors or {}).items():
             shelf = self._shelves[account_id]
             shelf.cursor = _later(shelf.cursor, position)
+        for _, identity in self._numbers[:letters]:
+            self._remove(self._dead, identity)
+        self._lost.add(letters)
         self._make_room()
         return set(new)
 
@@ -351,21 +357,45 @@ class MemoryStore:
 
     # --- bounds ---------------------------------------------------------------------
 
-    def _refuse_past_bounds(self, new: Mapping[Identity, Row], outcomes: Sequence[Outcome]) -> None:
-        """Raise `StoreFull` if what is unhandled after a commit would be too much."""
-        rows = len(self._open) + len(self._dead) + len(new)
+    def _letters_to_go(self, new: Mapping[Identity, Row], outcomes: Sequence[Outcome]) -> int:
+        """How many dead letters must go after a commit; `StoreFull` if that is not enough."""
+        bounds = self._retention
+        number = len(self._open) + len(self._dead) + len(new)
         size = self._bytes[False] + sum(len(row.payload) for row in new.values())
-        first = {(each.account_id, each.key): each.letter for each in reversed(outcomes)}
-        for identity, letter in first.items():
+        dying = []
+        for identity, letter in {each[:2]: each.letter for each in reversed(outcomes)}.items():
             slot = self._open.get(identity)
             row = new.get(identity) if slot is None else slot.row
-            if letter is None and row is not None and row.dead is None:
-                rows -= 1
+            if row is None or row.dead is not None:
+                continue
+            if letter is None:
+                number -= 1
                 size -= len(row.payload)
-        if rows > self._retention.max_rows:
-            raise self._retention.full("max_rows")
-        if size > self._retention.max_bytes:
-            raise self._retention.full("max_bytes")
+            else:
+                dying.append(identity)
+        if number <= bounds.max_rows and size <= bounds.max_bytes:
+            return 0
+        dead = [*self._dead, *dying, *(i for i, row in new.items() if row.dead is not None)]
+        spare, go = bounds.spare(len(dead), number - len(dead)), 0
+        lengths = self._lengths(dead, new)
+        while number - go > bounds.max_rows or size > bounds.max_bytes:
+            if go == spare:
+                raise bounds.full("max_rows" if number - go > bounds.max_rows else "max_bytes")
+            size -= lengths[go]
+            go += 1
+        return min(go + bounds.extra(number), spare)
+
+    def _lengths(self, dead: Iterable[Identity], new: Mapping[Identity, Row]) -> list[int]:
+        """Lengths of payloads in the order of the numbers that the letters have or will have."""
+        numbered = []
+        coming = {identity: at for at, identity in enumerate(new)}
+        for identity in dead:
+            slot = self._find(identity)
+            if slot is None:
+                numbered.append((math.inf, coming[identity], len(new[identity].payload)))
+            else:
+                numbered.append((slot.place, 0, len(slot.row.payload)))
+        return [length for _, _, length in sorted(numbered)]
 
     def _make_room(self) -> None:
         while self._handled and (
