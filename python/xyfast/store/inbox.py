@@ -154,6 +154,16 @@ class Inbox:
                 self._accounts.note_revived(account)
         return revived
 
+    def drop(self, account_id: str, keys: Collection[str]) -> int:
+        """See `SqliteStore.drop`."""
+        account = self._accounts.find(account_id)
+        with self._accounts.transaction():
+            return self._db.executemany(
+                f"UPDATE inbox SET state = {HANDLED}, changed = ?, reason = NULL, offset = NULL"
+                f" WHERE account = ? AND key = ? AND state = {DEAD}",
+                [(self._now(), account, to_text(key)) for key in keys],
+            ).rowcount
+
     # --- within a transaction -----------------------------------------------------------
 
     def _add(self, rows: Sequence[Row]) -> list[tuple[str, str]]:

@@ -47,10 +47,10 @@ class SqliteStore:
     stop its call half-way, which is carried out all the same.
 
     One process at a time owns the file, by a lock on ``<path>.lock``. With ``shared=True``
-    the file is opened beside its owner, to look at dead letters and handled messages and to
-    revive them; other calls raise `StoreError`. ``retention`` bounds the file; to its
-    ``max_bytes`` of pages in use comes the write-ahead log, some MiB. ``clock`` gives seconds
-    since 1970.
+    the file is opened beside its owner, to look at dead letters and handled messages, to
+    revive them and to drop dead letters; other calls raise `StoreError`. ``retention`` bounds
+    the file; to its ``max_bytes`` of pages in use comes the write-ahead log, some MiB.
+    ``clock`` gives seconds since 1970.
     """
 
     def __init__(
@@ -144,6 +144,15 @@ class SqliteStore:
     async def revive(self, account_id: str, keys: Collection[str]) -> int:
         """See `Store.revive`."""
         return await self._use(lambda file: file.inbox.revive(account_id, keys))
+
+    async def drop(self, account_id: str, keys: Collection[str]) -> int:
+        """Count dead letters as handled now; returns how many there were.
+
+        They stay known, can be revived until `Retention.keep` is over, and are among the
+        first to go when room is needed.
+        """
+        names = tuple(keys)
+        return await self._use(lambda file: file.inbox.drop(account_id, names))
 
     async def revived(self) -> Collection[str]:
         """See `Store.revived`."""
