@@ -290,6 +290,45 @@ async def test_a_sweep_forgets_what_ended_long_enough_ago(make: Maker) -> None:
     await store.close()
 
 
+async def test_a_clock_that_jumps_ahead_is_believed_when_it_stays_there(make: Maker) -> None:
+    store = make()
+    await store.open()
+    await store.commit([row("a"), row("b"), row("c")], [*handled("a"), *died("b")])
+    await store.post(letter("sent", state="queued"))
+    await store.mark(ME, "sent", "sent")
+    for hours in (0.5, 3.0):
+        make.clock.now += hours * 3600
+        make.clock.jump(40 * DAY)
+        assert await store.sweep() == 0
+        make.clock.now += 60
+        assert await store.sweep() == 0
+        make.clock.jump(-40 * DAY)
+        assert await store.sweep() == 0
+    make.clock.jump(40 * DAY)
+    for _ in range(59):
+        make.clock.now += 60
+        assert await store.sweep() == 0
+    swept = 0
+    for _ in range(62):
+        make.clock.now += 60
+        swept += await store.sweep()
+    assert swept == 3
+    assert set(await store.known(ME, "abc")) == {"c"}
+    await store.close()
+
+
+async def test_a_clock_that_is_set_back_forgets_nothing_early(make: Maker) -> None:
+    store = make()
+    await store.open()
+    make.clock.jump(-DAY)
+    await store.commit([row("a")], handled("a"))
+    make.clock.now += 7 * DAY - 1
+    assert await store.sweep() == 0
+    make.clock.now += 1
+    assert await store.sweep() == 1
+    await store.close()
+
+
 async def test_past_a_bound_handled_messages_go_first(make: Maker) -> None:
     store = make(Retention(max_rows=3))
     await store.open()

@@ -438,7 +438,7 @@ async def test_a_place_that_cannot_be_written_is_refused(path: Path) -> None:
 
 async def test_a_sweep_takes_a_bounded_part(path: Path) -> None:
     clock = Clock()
-    store = await opened(path, clock=clock)
+    store = await opened(path, clock=clock, steady=clock.steady)
     names = [str(n) for n in range(1500)]
     await store.commit([row(name) for name in names], handled(*names))
     clock.now += 8 * DAY

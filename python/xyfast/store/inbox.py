@@ -227,9 +227,9 @@ class Inbox:
             ],
         )
 
-    def sweep(self, most: int) -> int:
+    def sweep(self, now: int, most: int) -> int:
         """Forget what was kept for long enough; ``total`` is left to the caller."""
-        now, keeps, gone = self._now(), self._retention, 0
+        keeps, gone = self._retention, 0
         for state, keep in ((HANDLED, keeps.keep), (DEAD, keeps.keep_dead)):
             gone += self._forget(state, now - int(keep * 1000), most - gone)
         return gone

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
-from xyfast.store.retention import Lost, Retention
+from xyfast.store.retention import Lost, Patient, Retention
 from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
 
 __all__ = ["MemoryStore"]
@@ -79,14 +79,20 @@ class MemoryStore:
     """Keeps everything in dicts: for tests, and for bots that may forget across a restart.
 
     ``retention`` bounds it; bytes are counted as characters of payload. ``clock`` gives
-    seconds since 1970. What was kept is there again after `close` and `open`.
+    seconds since 1970, ``steady`` seconds that nobody sets. What was kept is there again
+    after `close` and `open`.
     """
 
     def __init__(
-        self, retention: Retention = _SMALL, *, clock: Callable[[], float] = clocks.time
+        self,
+        retention: Retention = _SMALL,
+        *,
+        clock: Callable[[], float] = clocks.time,
+        steady: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._retention = retention
         self._clock = clock
+        self._patient = Patient(clock, steady)
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
         self._places = count(1)
         # A row is in one of these; handled and dead ones in the order in which they became so.
@@ -221,7 +227,7 @@ class MemoryStore:
     async def sweep(self) -> int:
         """See `Store.sweep`."""
         self._check()
-        now, keeps = self._clock(), self._retention
+        now, keeps = self._patient.now(), self._retention
         gone = 0
         for shelf, keep in ((self._handled, keeps.keep), (self._dead, keeps.keep_dead)):
             ended = ((i, slot.changed) for i, slot in shelf.items())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from xyfast.errors import StoreFull
 from xyfast.logs import say
 
-__all__ = ["Lost", "Retention"]
+__all__ = ["Lost", "Patient", "Retention"]
+
+_HOUR = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +26,9 @@ class Retention:
     the others alone exceed the bound, the dead letters with the lowest numbers go as long as
     they are more than the unhandled messages, each time with one ERROR line in the log: a
     handler that is broken must not end the intake. Else `Store.commit` raises `StoreFull`.
+
+    Time is the machine's. Where its clock jumps ahead, nothing is forgotten for that before
+    the jump has lasted an hour; one that is ahead from the start is believed.
     """
 
     keep: float = 7 * 86_400.0
@@ -52,6 +58,29 @@ class Retention:
     def extra(rows: int) -> int:
         """How many more go than must, so that not every commit has to make room."""
         return min(1000, rows // 64)
+
+
+class Patient:
+    """A clock (seconds since 1970) for what may be forgotten, and a steady one to judge it by.
+
+    When the clock jumps ahead, this believes it after an hour or two: a machine whose clock
+    is wrong for a minute must not forget a month.
+    """
+
+    def __init__(self, clock: Callable[[], float], steady: Callable[[], float]) -> None:
+        self._clock = clock
+        self._steady = steady
+        self._since = steady()
+        self._ahead = self._ahead_before = clock() - self._since  # the lowest of an hour each
+
+    def now(self) -> float:
+        """To be asked now and then, or a jump is noticed late."""
+        steady = self._steady()
+        ahead = self._clock() - steady
+        if steady - self._since >= _HOUR:
+            self._since, self._ahead_before, self._ahead = steady, self._ahead, ahead
+        self._ahead = min(self._ahead, ahead)
+        return steady + min(self._ahead, self._ahead_before)
 
 
 class Lost:
