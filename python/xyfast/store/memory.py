@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 import time as clocks
 from bisect import bisect_left, insort
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
+from xyfast.store.queue import Head, Queue
 from xyfast.store.retention import Lost, Patient, Retention
 from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
 
@@ -22,49 +22,14 @@ _SWEEP = 1000  # most rows of a kind that a sweep forgets
 Identity = tuple[str, str]
 
 
-Head = tuple[int, int, str | None]  # position and place of a row, and its conversation
-
-
-@dataclass(slots=True)
-class _Line:
-    """Rows (position, place, key) of a conversation: a heap, with some that no longer wait."""
-
-    rows: list[tuple[int, int, str]] = field(default_factory=list)
-    head: Head | None = None
-
-
 @dataclass(slots=True)
 class _Shelf:
-    """What is kept of one account.
-
-    ``heads`` is a heap of the first row of each line, so that the rows of a conversation
-    that is skipped cost nothing, however many they are. One that is not the ``head`` of its
-    line is of no account.
-    """
+    """What is kept of one account. ``queue`` may name rows that no longer wait there."""
 
     cursor: int | None = None
     received: int | None = None
     session: str | None = None
-    lines: dict[str | None, _Line] = field(default_factory=dict)
-    heads: list[Head] = field(default_factory=list)
-
-    def push(self, row: Row, place: int) -> None:
-        """Let a row stand in line."""
-        entry = (row.position, place, row.key)
-        line = self.lines.setdefault(row.conversation_id, _Line())
-        heapq.heappush(line.rows, entry)
-        if line.rows[0] is entry:
-            self.lead(row.conversation_id)
-
-    def lead(self, conversation_id: str | None) -> None:
-        """The line of a conversation has another first row, or none."""
-        line = self.lines[conversation_id]
-        if line.rows:
-            position, place, _ = line.rows[0]
-            line.head = (position, place, conversation_id)
-            heapq.heappush(self.heads, line.head)
-        else:
-            del self.lines[conversation_id]
+    queue: Queue = field(default_factory=Queue)
 
 
 @dataclass(slots=True)
@@ -155,27 +120,22 @@ class MemoryStore:
     ) -> Page:
         """See `Store.take`."""
         self._check()
-        shelf = self._shelves[account_id]
+        queue = self._shelves[account_id].queue
         rows: list[Row] = []
         passed = []
         left = math.inf if size is None else size
         while len(rows) < limit and left > 0 and (head := self._first(account_id)) is not None:
-            heapq.heappop(shelf.heads)
-            conversation_id = head[2]
-            if conversation_id in skip:
-                passed.append(head)
+            if head.conversation_id in skip:
+                passed.append(queue.pass_over())
                 continue
-            _, _, key = heapq.heappop(shelf.lines[conversation_id].rows)
-            shelf.lead(conversation_id)
-            slot = self._open[account_id, key]
+            slot = self._open[account_id, queue.pop()]
             slot.waits = False
             slot.row = replace(slot.row, taken=True)
             rows.append(slot.row)
             left -= len(slot.row.payload)
-        for head in passed:
-            heapq.heappush(shelf.heads, head)
+        queue.put_back(passed)
         first = self._first(account_id)
-        return Page(rows, None if first is None else first[0])
+        return Page(rows, None if first is None else first.position)
 
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
@@ -329,30 +289,17 @@ class MemoryStore:
     def _wait(self, slot: _Slot, **changes: object) -> None:
         slot.waits = True
         slot.row = row = replace(slot.row, taken=False, **changes)  # type: ignore[arg-type]
-        self._shelves[row.account_id].push(row, slot.place)
+        self._shelves[row.account_id].queue.push(row, slot.place)
 
     def _first(self, account_id: str) -> Head | None:
-        """The head of the line whose first row is the first of all; that row waits."""
-        shelf = self._shelves[account_id]
-        while shelf.heads:
-            head = shelf.heads[0]
-            line = shelf.lines.get(head[2])
-            if line is not None and line.head is head:
-                if self._waits(account_id, line.rows[0]):
-                    return head
-                heapq.heappop(line.rows)
-                shelf.lead(head[2])
-            else:
-                heapq.heappop(shelf.heads)
+        """What is first in line and waits there still."""
+        queue = self._shelves[account_id].queue
+        while (head := queue.first()) is not None:
+            slot = self._open.get((account_id, head.key))
+            if slot is not None and slot.waits and head[:2] == (slot.row.position, slot.place):
+                return head
+            queue.pop()
         return None
-
-    def _waits(self, account_id: str, entry: tuple[int, int, str]) -> bool:
-        """Whether a row still waits at this place of its line."""
-        position, place, key = entry
-        slot = self._open.get((account_id, key))
-        if slot is None or not slot.waits:
-            return False
-        return (slot.row.position, slot.place) == (position, place)
 
     def _end(self, identity: Identity, letter: DeadLetter | None) -> None:
         slot = self._remove(self._open, identity)
