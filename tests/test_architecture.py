@@ -29,7 +29,7 @@ LAYERS = [
         "facts",
         "config",
     ],
-    ["envelope", "requests", "events", "session", "store"],
+    ["history", "envelope", "requests", "events", "session", "store"],
     [
         "instrumentation",
         "transport",
@@ -40,7 +40,7 @@ LAYERS = [
         "entries",
         "upkeep",
     ],
-    ["sync", "driver", "intake"],
+    ["reconcile", "markers", "sync", "driver", "intake"],
     ["client"],
     ["testing"],
     ["commands", "__main__"],
@@ -55,6 +55,7 @@ PURE = [
     "facts",
     "messages",
     "account",
+    "history",
     "envelope",
 ]
 PURE += ["requests", "events", "session", "config", "errors"]

@@ -104,7 +104,10 @@ def test_ack_diff_tells_the_stored_position() -> None:
 
 def test_a_state_goes_back_as_it_came() -> None:
     state = json.loads(ANSWERS["answer/state"]["frame"])["body"]
-    assert frame(requests.ack_diff_state(state, mid=MID))["body"] == [state]
+    text = requests.ack_diff_state(json.dumps(state), mid=MID)
+    assert json.loads(text)["body"] == [state]
+    odd = '{"pts": 1767225600000000, "rate":1.50e3,"name":"\\u5728","pts":1}'
+    assert requests.ack_diff_state(odd, mid=MID).endswith(f',"body":[{odd}]}}')
     assert frame(requests.get_state(mid=MID)) == {
         "lwp": "/r/SyncStatus/getState",
         "headers": {"mid": MID},

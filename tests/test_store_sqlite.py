@@ -204,6 +204,35 @@ async def test_a_guest_looks_at_dead_letters_and_revives_them(path: Path) -> Non
     await store.close()
 
 
+async def test_handled_messages_are_listed_by_the_time_of_their_handling(path: Path) -> None:
+    clock = Clock()
+    store = await opened(path, clock=clock)
+    await store.commit([row(key) for key in "abcde"] + [row("x", OTHER)])
+    start = int(clock.now * 1000)
+    await store.commit([], handled("d", "b", "c"))
+    clock.now += 1
+    await store.commit([], [*handled("a"), *handled("x", account=OTHER), *died("e")])
+    guest = await opened(path, shared=True)
+    ever = 2**62
+    found = await guest.handled(ME, after=(0, 0), until=ever)
+    assert [(time, each.key) for (time, _), each in found] == [
+        (start, "b"),
+        (start, "c"),
+        (start, "d"),
+        (start + 1000, "a"),
+    ]
+    first = await guest.handled(ME, after=(0, 0), until=ever, limit=2)
+    assert first == found[:2]
+    assert await guest.handled(ME, after=first[-1][0], until=ever) == found[2:]
+    assert await guest.handled(ME, after=(start, 0), until=start + 1000) == found[:3]
+    assert await guest.handled(ME, after=(start + 1, 0), until=ever) == found[3:]
+    assert await guest.handled("123", after=(0, 0), until=ever) == []
+    assert await guest.revive(ME, ["b", "a"]) == 2
+    assert await guest.handled(ME, after=(0, 0), until=ever) == found[1:3]
+    await guest.close()
+    await store.close()
+
+
 async def test_a_guest_changes_nothing_else(path: Path) -> None:
     with pytest.raises(StoreError, match=r"(?i)no such file"):
         await opened(path, shared=True)

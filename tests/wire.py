@@ -141,8 +141,11 @@ class Desk:
         """Open the link that was dialled last; frames made by hand are numbered 0."""
         driver = self.driver(account)
         driver.feed(LinkOpened(driver.session.dialling))
-        driver.sync.confirmed = 0
-        driver.sync.replayed()
+        sync = driver.sync
+        sync.suspend()
+        sync._end_work()
+        sync.confirmed = sync._follows = 0
+        sync._set_free()
 
     def give(self, *frames: Frame, account: str = ME) -> None:
         for frame in frames:

@@ -20,7 +20,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
-from xyfast import envelope, requests, upkeep
+from xyfast import envelope, history, requests, upkeep
 from xyfast._core import Closed, Frame, Invalid, Opened
 from xyfast.account import Account
 from xyfast.config import Settings
@@ -119,6 +119,7 @@ class Client:
             deliver=self._deliver,
             hold=self._intake.hold,
             release=self._intake.release,
+            take_in=self._intake.take_in,
         )
         self._starting: asyncio.Task[None] | None = None
         self._intaking: asyncio.Task[None] | None = None
@@ -367,16 +368,15 @@ class Client:
         body = await self._driver(account_id).ask(
             partial(requests.history, conversation_id, cursor=cursor, limit=limit)
         )
-        return [
-            envelope.to_message(
-                facts,
-                account_id=account_id,
-                key=envelope.message_key(facts, None, facts.time_ms),
-                tree=None,
-                sender=self,
+        messages = []
+        for model in history.models(body):
+            tree = history.tree(model)
+            facts = envelope.read(tree, account_id)
+            key = envelope.message_key(facts, None, facts.time_ms)
+            messages.append(
+                envelope.to_message(facts, account_id=account_id, key=key, tree=tree, sender=self)
             )
-            for facts in envelope.history(body, account_id)
-        ]
+        return messages
 
     async def conversations(
         self, account_id: str, /, *, before: int | None = None, limit: int = 50
@@ -433,7 +433,7 @@ class Client:
         if frame.kind == "answer":
             driver.calls.answered(frame)
         if frame.resync:
-            driver.sync.skip()
+            driver.sync.skip(frame.link)
         if frame.kind == "push" or frame.payloads:
             self._intake.arrived(driver, frame)
 

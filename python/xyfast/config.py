@@ -92,6 +92,17 @@ class Settings:
     dedup_size: int = 10_000
     dedup_ttl: float = 3600.0
 
+    replay_wait: float = 0.5
+    """Time without a package after which the server's replay is taken to be over."""
+    history_pages: int = 20
+    """Most pages of 20 messages that are read of one conversation for what was missed."""
+    history_conversations: int = 500
+    """Most conversations that are looked at for what was missed."""
+    hold_most: float = 30.0
+    """Most time for which an account's messages wait while what was missed is fetched."""
+    marker_wait: float = 10.0
+    """Time within which a message that the server announces is to come by itself."""
+
     max_handlers: int = 100
     """Handlers running at once, over all accounts."""
     handler_timeout: float = 60.0

@@ -11,8 +11,9 @@ import hashlib
 import json
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from xyfast import requests
@@ -105,6 +106,8 @@ class Environment:
     """From now on an account's messages are stored and not handed on."""
     release: Callable[[str], None]
     """An account's messages are handed on again, those that were held first."""
+    take_in: Callable[[Driver, Iterable[str]], Awaitable[Collection[str]]]
+    """Commits messages that were fetched; returns the keys of the new ones."""
 
 
 class Driver:
@@ -120,9 +123,14 @@ class Driver:
             account.id,
             self.calls,
             env.store,
+            settings,
+            env.hooks,
+            seen=self.known,
+            take_in=partial(env.take_in, self),
             deliver=env.deliver,
             hold=env.hold,
             release=env.release,
+            begun=self._keep_session,
             spawn=self._spawn,
             clock=env.clock,
         )
@@ -158,8 +166,8 @@ class Driver:
     async def load(self) -> None:
         """Take up what the store kept: device id, rotated cookies, positions."""
         kept = await self._env.store.load(self.account.id)
-        self.sync.load(kept)
         stored: dict[str, Any] = {} if kept.session is None else json.loads(kept.session)
+        self.sync.load(kept, stored.get("began"))
         if stored.get("given") == self._given:
             self.account = replace(self.account, cookies=stored["cookies"])
         device_id = (
@@ -246,6 +254,9 @@ class Driver:
 
     def _keep(self, account: Account) -> None:
         self.account = account
+        self._keep_session()
+
+    def _keep_session(self) -> None:
         self._spawn(self._save())
 
     async def _save(self) -> None:
@@ -253,6 +264,7 @@ class Driver:
             "device_id": self.account.device_id,
             "cookies": dict(self.account.cookies),
             "given": self._given,
+            "began": self.sync.began,
         }
         await self._env.store.save_session(self.account.id, json.dumps(blob))
 
@@ -350,6 +362,7 @@ class Driver:
     def closed(self, event: Closed) -> None:
         """A link is over, or its registration was refused."""
         self.calls.lost(event.link)
+        self.sync.lost(event.link)
         if event.answer is not None:
             judged = verdict(event.answer)
             self.feed(LinkRefused(event.link, judged.error or "server", judged.reason))

@@ -90,10 +90,13 @@ class Reader:
     """Makes the messages of entries.
 
     ``expiry_ms`` is the age on arrival past which a message is `Expired`, ``ours`` says
-    whether this client sent what an account's facts tell of.
+    whether this client sent what an account's facts tell of. Without a ``sender`` they
+    cannot be answered.
     """
 
-    def __init__(self, sender: Sender, ours: Callable[[str, Facts], bool], expiry_ms: int) -> None:
+    def __init__(
+        self, sender: Sender | None, ours: Callable[[str, Facts], bool], expiry_ms: int
+    ) -> None:
         self._sender = sender
         self._ours = ours
         self._expiry_ms = expiry_ms

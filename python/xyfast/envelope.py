@@ -12,6 +12,8 @@ from typing import Any
 
 from xyfast import messages
 from xyfast.facts import Facts, content_object, notice
+from xyfast.history import models
+from xyfast.history import tree as pushed
 from xyfast.messages import Conversation, Message, Sender
 from xyfast.reading import SUFFIX, at, identifier, mapping, number, text
 
@@ -19,7 +21,6 @@ __all__ = [
     "Facts",
     "conversations",
     "history",
-    "history_entry",
     "message_key",
     "read",
     "to_message",
@@ -44,36 +45,9 @@ def read(tree: object, own_id: str, /) -> Facts:
     return Facts()
 
 
-def history_entry(model: object, own_id: str, /) -> Facts:
-    """Say what one entry of a history answer (``userMessageModels``) is about."""
-    message = mapping(at(model, "message"))
-    fields, custom = mapping(message.get("extension")), at(message, "content", "custom")
-    content = content_object(at(custom, "data")) or mapping(message.get("content"))
-    if not fields and not content:
-        return Facts()
-    group = fields.get("sessionType", message.get("conversationType"))
-    facts = notice(
-        model,
-        {**fields, "sessionType": group},
-        content,
-        own_id,
-        # Type 14 of the wrapper is the platform's tip, whatever the content calls itself.
-        declared=14 if number(at(custom, "type")) == 14 else None,
-        summary=at(custom, "summary"),
-        sender=at(message, "sender", "uid"),
-    )
-    return replace(
-        facts,
-        message_id=identifier(message.get("messageId")),
-        conversation_id=identifier(message.get("cid")),
-        time_ms=number(message.get("createAt")),
-    )
-
-
 def history(body: object, own_id: str, /) -> list[Facts]:
     """Read the messages of a history answer, in its order: the newest first."""
-    models = at(body, "userMessageModels")
-    return [history_entry(model, own_id) for model in models] if isinstance(models, list) else []
+    return [read(pushed(model), own_id) for model in models(body)]
 
 
 def conversations(body: object, own_id: str, /) -> list[Conversation]:

@@ -123,9 +123,7 @@ class Intake:
             return  # not acknowledged: the server will bring it again
         arrival = _Arrival(driver, frame.size)
         arrival.frame = frame
-        # An empty package says where the server is, not what we have.
-        if frame.link == driver.sync.confirmed and frame.payloads:
-            arrival.pts = frame.max_pts
+        arrival.pts = driver.sync.position(frame)
         self._enqueue(arrival)
 
     async def take_in(self, driver: Driver, payloads: Iterable[str]) -> list[str]:
@@ -287,7 +285,8 @@ class Intake:
         rows = self._decide(batch)
         received: dict[str, int] = {}
         for arrival in batch:
-            if arrival.pts is not None:
+            frame, sync = arrival.frame, arrival.driver.sync
+            if arrival.pts is not None and frame is not None and frame.link == sync.confirmed:
                 account_id = arrival.driver.account.id
                 received[account_id] = max(received.get(account_id, 0), arrival.pts)
         moved = [(driver.account.id, driver.sync.ledger.cursor) for driver in self._moved]
@@ -357,16 +356,17 @@ class Intake:
             if entry.facts is None:
                 dead += 1
                 self._report_dead(entry)
-            elif entry.taken:
+                continue
+            if entry.facts.kind == "marker":
+                driver.sync.marked(entry.facts)
+            if entry.taken:
                 ledger.taken(entry.position)
                 self._dispatcher.put(self._reader.delivery(entry))
             else:
                 ledger.waits(entry.position)
-        if arrival.pts is not None:
-            ledger.stored(arrival.pts)
+        if arrival.pts is not None and arrival.frame is not None:
+            driver.sync.stored(arrival.frame, arrival.pts)
             self._moved.add(driver)
-            if arrival.frame is not None and not arrival.frame.has_more:
-                driver.sync.replayed()
         if arrival.entries:
             known = len(arrival.entries) - len(stored)
             self._hooks(Committed(driver.account.id, len(stored), known, dead))

@@ -9,9 +9,8 @@ import base64
 import json
 import random
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from xyfast.reading import LARGEST, SUFFIX, at, identifier, mapping, number, text
 
@@ -134,12 +133,13 @@ def ack_diff(*, pts: int, now_ms: int, mid: str) -> str:
         "seq": 0,
         "timestamp": now_ms,
     }
-    return ack_diff_state(state, mid=mid)
+    return ack_diff_state(_compact(state), mid=mid)
 
 
-def ack_diff_state(state: Mapping[str, Any], /, *, mid: str) -> str:
-    """Take over the position of a `get_state` answer: its body goes back as it came."""
-    return request("/r/SyncStatus/ackDiff", [state], mid=mid)
+def ack_diff_state(state: str, /, *, mid: str) -> str:
+    """Take over the position of a `get_state` answer: its body, JSON text, goes back as it came."""
+    frame = {"lwp": "/r/SyncStatus/ackDiff", "headers": {"mid": mid}}
+    return f'{_compact(frame)[:-1]},"body":[{state}]}}'
 
 
 def get_state(*, mid: str) -> str:

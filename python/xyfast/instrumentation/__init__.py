@@ -20,6 +20,7 @@ __all__ = [
     "Finished",
     "Hook",
     "Hooks",
+    "Recovered",
     "Retried",
     "SendFinished",
     "SendOutcome",
@@ -79,6 +80,18 @@ class Retried(Fact):
     tries: int
     wait: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered(Fact):
+    """An account was compared with what the server lists, and nothing is missing any more.
+
+    ``messages`` were missing, of so many ``conversations``, and are in the inbox now.
+    """
+
+    account_id: str
+    messages: int
+    conversations: int
 
 
 SendOutcome = Literal["sent", "refused", "not sent", "unknown", "cancelled"]

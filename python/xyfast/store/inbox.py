@@ -124,6 +124,18 @@ class Inbox:
         )
         return [(place, _row(from_text(name), facts)) for place, name, *facts in found]
 
+    def handled(
+        self, account_id: str, after: tuple[int, int], until: int, limit: int
+    ) -> Sequence[tuple[tuple[int, int], Row]]:
+        """See `SqliteStore.handled`."""
+        found = self._db.execute(
+            f"SELECT changed, place, {_COLUMNS} FROM inbox"
+            f" WHERE state = {HANDLED} AND state >= 4 AND account = ?"
+            " AND (changed, place) > (?, ?) AND changed < ? ORDER BY changed, place LIMIT ?",
+            (self._accounts.find(account_id), *after, until, limit),
+        )
+        return [((changed, place), _row(account_id, facts)) for changed, place, *facts in found]
+
     def revive(self, account_id: str, keys: Collection[str]) -> int:
         """See `Store.revive`."""
         account = self._accounts.find(account_id)

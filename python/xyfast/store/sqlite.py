@@ -47,9 +47,10 @@ class SqliteStore:
     stop its call half-way, which is carried out all the same.
 
     One process at a time owns the file, by a lock on ``<path>.lock``. With ``shared=True``
-    the file is opened beside its owner, to look at dead letters and to revive them; other
-    calls raise `StoreError`. ``retention`` bounds the file; to its ``max_bytes`` of pages
-    in use comes the write-ahead log, some MiB. ``clock`` gives seconds since 1970.
+    the file is opened beside its owner, to look at dead letters and handled messages and to
+    revive them; other calls raise `StoreError`. ``retention`` bounds the file; to its
+    ``max_bytes`` of pages in use comes the write-ahead log, some MiB. ``clock`` gives seconds
+    since 1970.
     """
 
     def __init__(
@@ -128,6 +129,17 @@ class SqliteStore:
     ) -> Sequence[tuple[int, Row]]:
         """See `Store.dead_letters`."""
         return await self._use(lambda file: file.inbox.dead_letters(account_id, after, limit))
+
+    async def handled(
+        self, account_id: str, *, after: tuple[int, int], until: int, limit: int = 100
+    ) -> Sequence[tuple[tuple[int, int], Row]]:
+        """Handled messages of an account with their marks, those handled longest ago first.
+
+        A mark is the time at which a message was handled (ms since 1970, our clock) and its
+        number. ``after`` is the last mark seen, ``(time, 0)`` to begin at a time; those
+        handled at ``until`` or later are left out.
+        """
+        return await self._use(lambda file: file.inbox.handled(account_id, after, until, limit))
 
     async def revive(self, account_id: str, keys: Collection[str]) -> int:
         """See `Store.revive`."""

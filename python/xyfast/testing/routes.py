@@ -16,7 +16,7 @@ from xyfast.testing.samples import SUFFIX, Message, compact
 from xyfast.testing.settings import RepeatedUuid, Replay
 from xyfast.testing.sync import Seat, SyncChannel
 
-__all__ = ["ROUTES", "Answer", "Context"]
+__all__ = ["ROUTES", "Answer", "Context", "model"]
 
 
 class Answer(NamedTuple):
@@ -203,7 +203,7 @@ def list_messages(context: Context, body: Any) -> Answer:
         "degradeFailover": 0,
     }
     if taken:
-        answer["userMessageModels"] = [_model(message) for message in taken]
+        answer["userMessageModels"] = [model(message) for message in taken]
     return Answer(200, answer)
 
 
@@ -316,11 +316,12 @@ def _user_conversation(account: AccountState, conversation: Conversation) -> dic
         "singleChatConversation": _conversation(account, conversation),
     }
     if conversation.messages:
-        inner["lastMessage"] = _model(conversation.messages[-1])
+        inner["lastMessage"] = model(conversation.messages[-1])
     return {"type": 1, "singleChatUserConversation": inner}
 
 
-def _model(message: Message) -> dict[str, Any]:
+def model(message: Message) -> dict[str, Any]:
+    """Return a message as history lists it."""
     data = base64.b64encode(compact(message.content).encode()).decode()
     kind = 14 if message.content["contentType"] == 14 else 1
     return {

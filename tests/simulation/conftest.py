@@ -1,0 +1,11 @@
+"""Options: ``pytest tests/simulation --seed 1234`` or ``--seeds 100000``."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("simulation")
+    group.addoption("--seed", type=int, help="play this seed alone")
+    group.addoption("--seeds", type=int, help="play so many seeds instead of 2000")
