@@ -282,7 +282,7 @@ class Intake:
             self._accept(batch, new)
 
     async def _write(self, batch: list[_Arrival], outcomes: list[Ended]) -> set[Identity]:
-        rows = self._decide(batch)
+        rows = self._decide(batch, await self._stored(batch))
         received: dict[str, int] = {}
         for arrival in batch:
             frame, sync = arrival.frame, arrival.driver.sync
@@ -305,16 +305,40 @@ class Intake:
         self._moved.clear()
         return set(new)
 
-    def _decide(self, batch: list[_Arrival]) -> list[Row]:
-        """Say what is taken: with every try, since there may be other room by then."""
+    async def _stored(self, batch: list[_Arrival]) -> set[Identity]:
+        """What the store has, of a batch, for accounts that hold."""
+        keys: dict[str, set[str]] = {}
+        for arrival in batch:
+            account_id = arrival.driver.account.id
+            if arrival.entries and self._window.holds(account_id):
+                keys.setdefault(account_id, set()).update(entry.key for entry in arrival.entries)
+        return {
+            (account_id, key)
+            for account_id, asked in keys.items()
+            for key in await self._store.known(account_id, asked)
+        }
+
+    def _decide(self, batch: list[_Arrival], stored: set[Identity]) -> list[Row]:
+        """Say what is taken: with every try, since there may be other room by then.
+
+        While an account holds, a message that comes again stands behind what is new before it
+        in its package. Without such it says nothing, and keeps its place: a replay may leave
+        out what this link has brought already, although it comes later.
+        """
         rows = []
         admit = self._window.admit
         for arrival in batch:
             known = arrival.driver.known
+            placed = False  # something new came before, in this package
             for entry in arrival.entries:
                 account_id = entry.account_id
-                if entry.key in known and not self._window.holds(account_id):
-                    continue  # while the account holds, its coming again tells its place
+                identity = (account_id, entry.key)
+                if entry.key in known or identity in stored:
+                    if not (placed and self._window.holds(account_id)):
+                        continue
+                else:
+                    placed = True
+                    stored.add(identity)
                 if entry.facts is not None:
                     entry.taken = admit(account_id, entry.conversation_id, len(entry.text))
                 rows.append(entry.row())
