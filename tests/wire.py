@@ -68,7 +68,9 @@ class Tokens:
         return Token("synthetic", None)
 
 
-def sample(number: int, conversation: str = "70000000011", words: str = "") -> Sample:
+def sample(
+    number: int, conversation: str = "70000000011", words: str = "", time: int | None = None
+) -> Sample:
     """Chat message ``number``, whose text says so."""
     return chat(
         Message(
@@ -77,7 +79,7 @@ def sample(number: int, conversation: str = "70000000011", words: str = "") -> S
             sender="9000000000102",
             peer="9000000000102",
             content=text_content(f"{number} {words}".strip()),
-            time=BASE + number,
+            time=BASE + number if time is None else time,
         )
     )
 
@@ -132,10 +134,13 @@ class Desk:
     async def connect(self, *accounts: str) -> None:
         """Add accounts; their links are open and what they push counts."""
         for account in accounts or (ME,):
-            await self.client.add(Account.from_cookies(f"unb={account}; _m_h5_tk=a_1; cookie2=b"))
+            await self.add(account)
             await asyncio.sleep(0.01)
             self.open(account)
             await asyncio.sleep(0.01)
+
+    async def add(self, account: str) -> None:
+        await self.client.add(Account.from_cookies(f"unb={account}; _m_h5_tk=a_1; cookie2=b"))
 
     def open(self, account: str = ME) -> None:
         """Open the link that was dialled last; frames made by hand are numbered 0."""
