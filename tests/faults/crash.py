@@ -36,6 +36,9 @@ ASSUMED = {
     "unacked never again": ServerSettings(kept=KEPT, redelivery=Redelivery.NEVER),
     "unacked after reconnect": ServerSettings(kept=KEPT, redelivery=Redelivery.RECONNECT),
     "replay in the answer": ServerSettings(kept=KEPT, replay=Replay.ANSWER),
+    "nothing is replayed": ServerSettings(
+        kept=KEPT, replay=Replay.NOTHING, redelivery=Redelivery.NEVER
+    ),
     "both links hear": ServerSettings(kept=KEPT, same_device=SecondLink.BOTH),
     "strict": ServerSettings(kept=KEPT, push_before_ack_diff=False, redelivery_after=0.3),
     "short links": ServerSettings(kept=KEPT, link_life=0.2, old_token=OldToken.LIVES),
@@ -80,7 +83,8 @@ async def crash(settings: ServerSettings, folder: Path, *, rounds: int, seed: ob
             await run.round()
         process = await bot.start()
         await bot.until(lambda: bot.handled(run.pushed))
-        await bot.until(lambda: not server.ledger(ME).unacked or _in_answers(settings))
+        # Nothing else than a replayed push has an ack of its own.
+        await bot.until(lambda: not server.ledger(ME).unacked or settings.replay is not Replay.PUSHES)
         await bot.stop(process)
         figures = count(bot, run.pushed, server.ledger(ME).acked)
         figures.rounds = rounds
@@ -131,11 +135,6 @@ class _Run:
         conversation = str(70000000011 + self._dice.randrange(CONVERSATIONS))
         text = str(len(self.pushed))
         self.pushed.append(self._server.push_text(ME, text, conversation=conversation))
-
-
-def _in_answers(settings: ServerSettings) -> bool:
-    """Whether what is replayed stands in an answer, which has no ack of its own."""
-    return settings.replay is Replay.ANSWER
 
 
 def count(bot: Bot, pushed: list[str], acked: set[str]) -> Figures:
