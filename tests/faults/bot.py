@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any
 
 from world import ME
+from xyfast.store import SqliteStore
 from xyfast.testing import FakeServer
 
-__all__ = ["Bot"]
+__all__ = ["Bot", "acquaint"]
 
 PROCESS = Path(__file__).with_name("process.py")
 PATIENCE = 60.0
@@ -120,3 +121,11 @@ class Bot:
     def handled(self, keys: Any) -> bool:
         """Whether all of these messages were handled."""
         return set(keys) <= set(self.keys())
+
+
+async def acquaint(server: FakeServer, path: Path) -> None:
+    """Have the account known: a new one is told nothing of what was before its first link."""
+    store = SqliteStore(path)
+    await store.open()
+    await store.commit(received={ME: server.clock() * 1000})
+    await store.close()

@@ -84,7 +84,9 @@ async def crash(settings: ServerSettings, folder: Path, *, rounds: int, seed: ob
         process = await bot.start()
         await bot.until(lambda: bot.handled(run.pushed))
         # Nothing else than a replayed push has an ack of its own.
-        await bot.until(lambda: not server.ledger(ME).unacked or settings.replay is not Replay.PUSHES)
+        await bot.until(
+            lambda: not server.ledger(ME).unacked or settings.replay is not Replay.PUSHES
+        )
         await bot.stop(process)
         figures = count(bot, run.pushed, server.ledger(ME).acked)
         figures.rounds = rounds

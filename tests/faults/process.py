@@ -15,7 +15,6 @@ import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Collection
-from pathlib import Path
 from typing import Any
 
 from xyfast import Account, ChatMessage, Client, Settings, XyfastError
@@ -75,7 +74,7 @@ class Bot:
 
     async def gated(self, message: ChatMessage) -> None:
         """Wait until somebody makes a file."""
-        while not Path(self._options["gate"]).exists():
+        while not os.path.exists(self._options["gate"]):  # noqa: ASYNC110, ASYNC240
             await asyncio.sleep(0.02)
 
     async def stubborn(self, message: ChatMessage) -> None:
@@ -90,7 +89,7 @@ class Bot:
         context = multiprocessing.get_context("fork")
         child = context.Process(target=self._in_child)
         child.start()
-        while child.is_alive():
+        while child.is_alive():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         self._note("child", code=child.exitcode)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import warnings
 from collections.abc import Callable, Coroutine, Generator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from faults.bot import acquaint
 from simulation.loop import simulate
 from wire import Desk, push, sample
 from world import ME, ThreadedServer, fast_settings
@@ -23,9 +25,7 @@ pytestmark = pytest.mark.timeout(600)
 class Steps:
     """Awaits a coroutine and calls ``interrupt`` with the number of each wait in it."""
 
-    def __init__(
-        self, work: Coroutine[Any, Any, None], interrupt: Callable[[int], object]
-    ) -> None:
+    def __init__(self, work: Coroutine[Any, Any, None], interrupt: Callable[[int], object]) -> None:
         self._work = work
         self._interrupt = interrupt
 
@@ -53,7 +53,10 @@ class Bot:
         self.pushed: list[str] = []
         self.handled: list[ChatMessage] = []
 
-    async def main(self, enough: Callable[[], bool]) -> None:
+    async def main(
+        self, enough: Callable[[], bool], interrupt: Callable[[int], object] = lambda number: None
+    ) -> None:
+        """Work until it is enough, and close, whatever happens."""
         server = self._threaded.server
         client = Client(store=self.path, settings=fast_settings(server, backlog=4, grace=0.05))
         over = asyncio.Event()
@@ -65,11 +68,18 @@ class Bot:
             if enough():
                 over.set()
 
-        async with client:
-            cookies = self._threaded.call(lambda: server.cookies(ME))
-            await client.add(Account.from_cookies(cookies))
-            if not enough():
-                await over.wait()
+        async def work() -> None:
+            async with client:
+                cookies = self._threaded.call(lambda: server.cookies(ME))
+                await client.add(Account.from_cookies(cookies))
+                if not enough():
+                    await over.wait()
+
+        try:
+            await Steps(work(), interrupt)
+        finally:
+            await client.close()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
 
     def push(self, count: int) -> None:
         def work() -> None:
@@ -100,9 +110,9 @@ class Bot:
 def test_a_program_that_is_cancelled_at_any_of_its_waits_can_begin_again(
     always: bool, threaded_server: ThreadedServer, tmp_path: Path
 ) -> None:
-    """Cancelled once, or from there on at every wait; ``asyncio.run`` cancels what is left."""
+    """Cancelled once, or from there on at every wait."""
     bot = Bot(threaded_server, tmp_path / "x.db")
-    asyncio.run(bot.main(lambda: True))  # the account is known from here on
+    asyncio.run(acquaint(threaded_server.server, bot.path))
 
     def everything() -> bool:
         return {message.key for message in bot.handled} >= set(bot.pushed)
@@ -118,16 +128,11 @@ def test_a_program_that_is_cancelled_at_any_of_its_waits_can_begin_again(
                 assert task is not None
                 task.cancel()
 
-        async def main(interrupt: Callable[[int], None] = interrupt) -> None:
-            await Steps(bot.main(everything), interrupt)
-
         bot.push(6)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            try:
-                asyncio.run(main())
-            except asyncio.CancelledError:
-                pass
+            with contextlib.suppress(asyncio.CancelledError):
+                asyncio.run(bot.main(everything, interrupt))
         if reached < k:
             break
     assert k > 4
@@ -139,7 +144,7 @@ def test_a_program_that_is_cancelled_at_any_of_its_waits_can_begin_again(
 def test_a_client_that_is_closed_at_any_step_of_the_loop_leaves_nothing_behind(
     cancelled: bool,
 ) -> None:
-    """Closed as a signal does it; or every task is cancelled too, as ``asyncio.run`` ends."""
+    """Closed as a signal does it; or everything else that runs is cancelled at that moment."""
     for k in itertools.count(1):
         life = Life(k, cancelled)
         simulate(life.main(), after_step=life.step)
@@ -165,12 +170,10 @@ class Life:
             return
         self.steps += 1
         if self.steps == self._k:
-            loop = asyncio.get_event_loop_policy().get_event_loop()
-            others = asyncio.all_tasks(loop) - {self._user}
-            closing = loop.create_task(self._desk.client.close())
-            if self._cancelled:
-                for task in others | {closing}:
-                    task.cancel()
+            cancelled = self._cancelled and self._desk.client._closing is None
+            others = asyncio.all_tasks() - {self._user, self._desk.client._begin_close()}
+            for task in others if cancelled else ():
+                task.cancel()
 
     async def main(self) -> None:
         task = asyncio.current_task()
