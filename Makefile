@@ -16,7 +16,7 @@ RUN := $(VENV)/bench.json
 FUZZ := msgpack decrypt base64 text envelope
 SECONDS := 3600
 
-.PHONY: help demo test dev rust-test msgpack-suite fuzz memcheck types lint bench bench-run bench-rust wheel check format clean
+.PHONY: help demo test dev rust-test msgpack-suite fuzz memcheck types lint bench bench-run bench-client bench-client-run bench-rust wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -65,6 +65,12 @@ bench-run: $(VENV)/.guided $(VENV)/.rivals
 	$(BIN)/python -m pytest benches --quiet --timeout=600 -k "$(BENCH)" \
 		--benchmark-enable --benchmark-quiet --benchmark-json="$(RUN)"
 	$(BIN)/python benches/report.py "$(RUN)" $(if $(BENCH),,benches/record)
+
+bench-client: ## benchmark the whole client beside scripts of today and write a record
+	@$(MAKE) --no-print-directory bench-client-run VENV="$(BENCH_VENV)"
+
+bench-client-run: $(VENV)/.guided $(VENV)/.rivals
+	$(BIN)/python benches/contest.py benches/record
 
 bench-rust: ## benchmark the Rust half against other crates
 	cargo bench --quiet --no-default-features --bench codec

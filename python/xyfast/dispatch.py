@@ -107,11 +107,11 @@ class Delivery(NamedTuple):
 
 
 class _Job:
-    """A delivery, the handlers that it still needs, and how often they have failed."""
+    """A delivery, the handlers that it still needs by number, and how often they have failed."""
 
     __slots__ = ("delivery", "handlers", "tries")
 
-    def __init__(self, delivery: Delivery, handlers: list[Handler]) -> None:
+    def __init__(self, delivery: Delivery, handlers: list[tuple[int, Handler]]) -> None:
         self.delivery = delivery
         self.handlers = handlers
         self.tries = 0
@@ -173,7 +173,7 @@ class Dispatcher:
         if not handlers:
             self._finished(delivery, delivery.dead)
         elif not self._stopping:
-            self._lanes.put(delivery.lane, _Job(delivery, handlers))
+            self._lanes.put(delivery.lane, _Job(delivery, list(enumerate(handlers))))
 
     def start(self) -> None:
         """Start every delivery that may start now."""
@@ -216,9 +216,9 @@ class Dispatcher:
 
     async def _run(self, lane: Lane, job: _Job) -> None:
         failed, letter = [], None
-        for handler in job.handlers:
-            if (failure := await self._call(handler, job.delivery)) is not None:
-                failed.append(handler)
+        for number, handler in job.handlers:
+            if (failure := await self._call(handler, number, job.delivery)) is not None:
+                failed.append((number, handler))
                 letter = letter or failure
         if letter is None or job.tries >= self._retries:
             self._finished(job.delivery, letter and (job.delivery.dead or letter))
@@ -239,7 +239,7 @@ class Dispatcher:
         self._lanes.wake(lane, job)
         self.start()
 
-    async def _call(self, handler: Handler, delivery: Delivery) -> DeadLetter | None:
+    async def _call(self, handler: Handler, number: int, delivery: Delivery) -> DeadLetter | None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         late = False
@@ -251,7 +251,6 @@ class Dispatcher:
 
         timer = loop.call_later(self._timeout, expire)
         try:
-            number = self._router.handlers(delivery.message).index(handler)
             await handler(for_handler(delivery.message, number))
         except asyncio.CancelledError:
             if task in self._cut_off:
