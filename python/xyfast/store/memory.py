@@ -8,7 +8,7 @@ import time as clocks
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
 from xyfast.store.retention import Retention
@@ -225,6 +225,17 @@ class MemoryStore:
             for identity, letter in self._posted.items()
             if letter.account_id == account_id and identity not in self._settled
         ]
+
+    async def sent(self, account_id: str, limit: int) -> Sequence[str]:
+        """See `Store.sent`."""
+        self._check()
+        letters = (self._posted[identity] for identity in reversed(self._settled))
+        ids = (
+            letter.message_id
+            for letter in letters
+            if letter.account_id == account_id and letter.state == "sent"
+        )
+        return list(islice((id_ for id_ in ids if id_ is not None), limit))
 
     async def close(self) -> None:
         """See `Store.close`."""
