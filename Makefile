@@ -19,7 +19,7 @@ SECONDS := 3600
 # How often `make crash` kills the bot.
 ROUNDS := 200
 
-.PHONY: help demo test dev rust-test msgpack-suite fuzz memcheck types lint bench bench-run bench-rust crash load wheel check format clean
+.PHONY: help demo test dev rust-test msgpack-suite fuzz memcheck types lint bench bench-run bench-client bench-client-run bench-rust crash load wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -48,8 +48,7 @@ fuzz: ## run each fuzz target for SECONDS (3600); wants cargo-fuzz and a nightly
 crash: dev ## kill a bot ROUNDS (200) times at random instants, count, and write a record
 	PYTHONPATH=tests $(BIN)/python -m faults.crash --rounds $(ROUNDS) --record benches/record
 
-load: $(VENV)/.release ## 100 000 messages in order, and as many at stuck handlers; write records
-	$(BIN)/pip install --quiet --group tools
+load: dev ## 100 000 messages in order, and as many at stuck handlers; write records
 	PYTHONPATH=tests $(BIN)/python -m faults.load order --record benches/record
 	PYTHONPATH=tests $(BIN)/python -m faults.load flood --record benches/record
 
@@ -76,6 +75,12 @@ bench-run: $(VENV)/.guided $(VENV)/.rivals
 	$(BIN)/python -m pytest benches --quiet --timeout=600 -k "$(BENCH)" \
 		--benchmark-enable --benchmark-quiet --benchmark-json="$(RUN)"
 	$(BIN)/python benches/report.py "$(RUN)" $(if $(BENCH),,benches/record)
+
+bench-client: ## benchmark the whole client beside scripts of today and write a record
+	@$(MAKE) --no-print-directory bench-client-run VENV="$(BENCH_VENV)"
+
+bench-client-run: $(VENV)/.guided $(VENV)/.rivals
+	$(BIN)/python benches/contest.py benches/record
 
 bench-rust: ## benchmark the Rust half against other crates
 	cargo bench --quiet --no-default-features --bench codec

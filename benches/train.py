@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import sys
+from functools import partial
 
 from xyfast import DedupCache, codec
 
@@ -25,11 +26,14 @@ BYTES = 3_000_000
 def main() -> None:
     picker = codec.Picker(*PATHS)
     for name in corpora.NAMES:
-        packed = corpora.corpus(name).packed
+        given = corpora.corpus(name)
+        packed = given.packed
         payload = base64.b64encode(packed).decode()
-        tree = codec.unpackb(packed, strict_map_key=False)
+        # As the benchmarks call it: the plain call has a way of its own.
+        unpackb = partial(codec.unpackb, strict_map_key=False) if given.int_keys else codec.unpackb
+        tree = unpackb(packed)
         for _ in range(min(3000, 1 + BYTES // len(packed))):
-            codec.unpackb(packed, strict_map_key=False)
+            unpackb(packed)
             codec.packb(tree)
             codec.b64encode(codec.b64decode(payload))
             if isinstance(tree, dict):

@@ -20,7 +20,17 @@ from hypothesis import given
 import xyfast
 from trees import TREES, ours
 from xyfast import _core, codec, errors
-from xyfast.codec import Timestamp, b64decode, b64encode, decode, decrypt, packb, pick, unpackb
+from xyfast.codec import (
+    Picker,
+    Timestamp,
+    b64decode,
+    b64encode,
+    decode,
+    decrypt,
+    packb,
+    pick,
+    unpackb,
+)
 
 
 @given(TREES)
@@ -62,6 +72,24 @@ def test_a_released_buffer_says_so() -> None:
     for call in (decrypt, decode, b64decode):
         with pytest.raises(ValueError, match="released memoryview"):
             call(released)
+
+
+def test_classes_cannot_be_changed_and_some_can_be_subclassed() -> None:
+    """A class that takes `__call__ = ...` would be called by its old slot all the same."""
+    classes = {kind for kind in vars(_core).values() if isinstance(kind, type)}
+    assert classes >= {Picker, codec.Packer, codec.Unpacker, _core.Frame, _core.Links}
+    for kind in classes:
+        for name in ("__call__", "__init__", "more"):
+            with pytest.raises(TypeError, match="immutable type"):
+                setattr(kind, name, lambda *_: None)
+    assert Picker("1")("gQGhYQ==") == ("a",)
+    for kind in classes - {codec.Packer, codec.Unpacker}:
+        with pytest.raises(TypeError, match="not an acceptable base type"):
+            type("Mine", (kind,), {})
+    for kind in (codec.Packer, codec.Unpacker):
+        mine: Any = type("Mine", (kind,), {})
+        mine.more = lambda self: type(self)
+        assert mine().more() is mine
 
 
 def test_one_import_serves_a_user_of_the_codec() -> None:

@@ -28,7 +28,7 @@ from xyfast.codec import (
     pick,
     unpackb,
 )
-from xyfast.errors import DecodeError, OutOfData
+from xyfast.errors import DecodeError, EncodeError, OutOfData
 
 
 def by_unpacker(data: bytes) -> Any:
@@ -91,6 +91,9 @@ def test_a_head_of_five_bytes_takes_no_memory(name: str, head: bytes) -> None:
 
 TINY = (1024 if _core.build_profile == "debug" else 256) * 1024
 """Bytes of stack. In a debug build nothing shares its place with anything."""
+
+FOR_CALLS_INSIDE = (32 if _core.build_profile == "debug" else 4) * 1024 * 1024
+"""Bytes of stack for 256 calls inside each other; a main thread mostly has 8 MiB."""
 
 
 def nest(depth: int, inmost: bytes) -> bytes:
@@ -232,3 +235,40 @@ def test_numbers_that_mean_no_harm_are_taken(name: str) -> None:
 def test_a_key_that_comes_again_and_again_is_taken() -> None:
     data = table([7, -1, -2, 2.0] * 10_000)
     assert unpackb(data, strict_map_key=False) == {7: 0, -1: 0, -2: 0, 2.0: 0}
+
+
+class Itself:
+    """What becomes of it, packs it again."""
+
+
+class ItsItems(dict[str, object]):
+    """A dict that packs itself to say what is in it."""
+
+    def items(self) -> Any:
+        packb(self)
+
+
+@pytest.mark.parametrize("depth", [0, 23])
+def test_packing_inside_of_packing_ends_in_an_error(depth: int) -> None:
+    calls = 0
+
+    def again(value: object) -> object:
+        nonlocal calls
+        calls += 1
+        for _ in range(depth):
+            value = [value]
+        return packb(value, default=again)
+
+    def work() -> None:
+        for call, value in (
+            (lambda value: packb(value, default=again), Itself()),
+            (Packer(default=again).pack, Itself()),
+            (packb, ItsItems(a=1)),
+        ):
+            with pytest.raises(EncodeError, match="nested too deeply"):
+                call(value)
+        assert calls == 2 * 256
+        # Nothing of that is left.
+        assert packb(Itself(), default=lambda _: packb([1])) == b"\xc4\x02\x91\x01"
+
+    on_a_small_stack(work, FOR_CALLS_INSIDE)

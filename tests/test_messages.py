@@ -96,6 +96,17 @@ async def test_durable_replies_of_other_messages_and_handlers_have_other_names()
     assert len(set(sender.names)) == 3
 
 
+async def test_each_handler_counts_its_own_replies_from_none() -> None:
+    sender = Recorder()
+    message = chat(_sender=sender)
+    for number in (0, 0, 1):
+        given = messages.for_handler(message, number)
+        assert given == message
+        await given.reply("x", durable=True)
+    first, again, other = sender.names
+    assert first == again != other
+
+
 async def test_a_message_that_no_client_delivered_cannot_be_answered() -> None:
     with pytest.raises(StateError, match="running client"):
         await chat().reply("在的")

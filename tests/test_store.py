@@ -134,16 +134,27 @@ async def test_a_page_ends_with_the_row_that_makes_it_large_enough(store: Store)
     assert (keys(page.rows), page.waiting) == (["d", "e"], None)
 
 
-async def test_a_row_that_comes_again_takes_its_last_place(store: Store) -> None:
-    await store.commit([row("a", position=5), row("b", position=5), row("c", position=7)])
-    await store.commit([row("a", position=5), row("c", position=3), row("a", position=5)])
-    assert await waiting(store) == ["c", "b", "a"]
+async def test_a_known_row_moves_behind_what_is_new_before_it_in_its_package(store: Store) -> None:
+    await store.commit([row("c", position=5), row("d", position=5), row("e", position=7)])
+    package = [row("a", position=5), row("b", position=5), row("c", position=5)]
+    await store.commit([package[0], *(replace(each, follows=True) for each in package[1:])])
+    assert await waiting(store) == ["d", "a", "b", "c", "e"]
+
+
+async def test_a_known_row_keeps_its_place_otherwise(
+    store: Store,
+) -> None:
+    await store.commit([row("a", position=5), row("b", position=5), row("c", position=5)])
+    again = [row("a", position=5), row("b", position=5, follows=True)]
+    early = [row("early", position=1), row("a", position=5, follows=True)]
+    await store.commit([*again, row("new", position=5), *again, *early])
+    assert await waiting(store) == ["early", "a", "b", "c", "new"]
 
 
 async def test_a_taken_row_that_comes_again_keeps_its_position(store: Store) -> None:
     await store.commit([row("a", position=5, taken=True)])
-    await store.commit([row("a", position=3)])
-    assert not await waiting(store)
+    await store.commit([row("new", position=3), row("a", position=3, follows=True)])
+    assert await waiting(store) == ["new"]
 
 
 async def test_skipped_conversations_stay_in_line(store: Store) -> None:
@@ -321,6 +332,19 @@ async def test_unsent_letters_keep_their_order_and_sent_ones_leave(store: Store)
     assert await store.post(letter("a")) == sent
     await store.mark(ME, "c", "queued")
     assert [each.state for each in await store.unsent(ME)] == ["queued", "queued"]
+
+
+async def test_what_was_sent_is_known_by_its_message_ids_the_last_first(store: Store) -> None:
+    for name in "abcd":
+        await store.post(letter(name))
+    await store.post(letter("theirs", account_id=OTHER))
+    await store.mark(ME, "a", "sent", message_id="1.PNM")
+    await store.mark(ME, "b", "refused")
+    await store.mark(ME, "c", "sent", message_id="2.PNM")
+    await store.mark(OTHER, "theirs", "sent", message_id="3.PNM")
+    assert list(await store.sent(ME, 9)) == ["2.PNM", "1.PNM"]
+    assert list(await store.sent(ME, 1)) == ["2.PNM"]
+    assert list(await store.sent("nobody", 9)) == []
 
 
 async def test_a_sweep_forgets_letters_that_are_settled(make: Maker) -> None:

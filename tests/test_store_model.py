@@ -38,6 +38,7 @@ ROWS = st.builds(
     conversation_id=CONVERSATIONS,
     arrived=st.none() | st.integers(0, 9),
     taken=st.booleans(),
+    follows=st.booleans(),
     dead=st.none() | st.none() | LETTERS,
 )
 POSITIONS = st.dictionaries(ACCOUNTS, st.integers(0, 9))

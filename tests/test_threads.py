@@ -299,3 +299,49 @@ def test_a_first_call_and_an_error_may_come_at_the_end_of_the_interpreter() -> N
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_daemon_threads_that_meet_errors_end_quietly_with_the_interpreter() -> None:
+    script = """
+        import sys, threading
+        from xyfast._core import (
+            decode, decode_frame, decode_many, decrypt, read_payload, unpackb
+        )
+        FRAME = '{"headers":{},"body":{"syncPushPackage":{"data":[{},{"data":"gQ=="}]}}}'
+        FAILING = [
+            (unpackb, b"\\x92"), (unpackb, b"\\xc1"), (unpackb, b"\\x91" * 1025),
+            (unpackb, b"\\xa1\\xff"), (unpackb, b"\\x81\\x90\\x01"), (unpackb, b"\\x01\\x01"),
+            (decode, "A"), (decode, "gQE="), (decrypt, "gqFhAaFi"), (decode_frame, FRAME),
+            (lambda data: decode_many(data, return_exceptions=True), ["A", "gQGhYQ=="]),
+            (read_payload, "\\ud800"),
+        ]
+        sys.setswitchinterval(1e-6)
+        ready = threading.Barrier(5)
+        def fail():
+            def once():
+                for call, data in FAILING:
+                    try:
+                        call(data)
+                    except ValueError:
+                        pass
+            once()
+            ready.wait()
+            while True:
+                once()
+        for _ in range(4):
+            threading.Thread(target=fail, daemon=True).start()
+        ready.wait()
+    """
+    # Which code a thread is in at the end is chance.
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(16)
+    ]
+    for process in runs:
+        assert process.communicate(timeout=120) == ("", "")
+        assert process.returncode == 0

@@ -86,7 +86,6 @@ def test_while_an_account_holds_all_waits_and_nothing_is_paged_in() -> None:
     disk.come(ME, "a", 1, 1)
     disk.come(OTHER, "a", 1, 2)
     assert (disk.count(ME), disk.count(OTHER)) == (0, 1)
-    assert disk.window.holds(ME)
     assert disk.page() is None
     disk.window.release(ME)
     disk.page_all()

@@ -43,6 +43,7 @@ class Wire:
         return len(frames)
 
     def send(self, link: int, text: str) -> bool:
+        self.log.append(("send", json.loads(text)))
         return True
 
     def close(self, link: int) -> None:
@@ -71,7 +72,7 @@ class Tokens:
 def sample(
     number: int, conversation: str = "70000000011", words: str = "", time: int | None = None
 ) -> Sample:
-    """Chat message ``number``, whose text says so."""
+    """Chat message ``number``, whose text says so; ``time`` counts from `BASE` as it does."""
     return chat(
         Message(
             id=f"{5_000_000_000_000 + number}.PNM",
@@ -79,7 +80,7 @@ def sample(
             sender="9000000000102",
             peer="9000000000102",
             content=text_content(f"{number} {words}".strip()),
-            time=BASE + number if time is None else time,
+            time=BASE + (number if time is None else time),
         )
     )
 

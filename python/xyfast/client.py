@@ -31,7 +31,7 @@ from xyfast.events import Drained, Start, State, Stop
 from xyfast.instrumentation import Hook, Hooks
 from xyfast.intake import Intake
 from xyfast.logs import say
-from xyfast.messages import Conversation, Message, Sent
+from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import LinkEvent, RustTransport, Transport
@@ -161,6 +161,7 @@ class Client:
             self._check_open()
             driver.stall(self._intake.stalled)
             self._intake.recover(driver)
+            driver.tell_again()
         except BaseException:
             del self._drivers[account.id]
             await driver.close()
@@ -440,6 +441,8 @@ class Client:
             self._intake.arrived(driver, frame)
 
     def _finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
+        if isinstance(delivery.message, Gap):
+            self._drivers[delivery.account_id].gap_told(delivery.message)
         self._intake.finished(delivery, letter)
 
     def _stall(self, stalled: bool) -> None:

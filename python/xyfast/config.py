@@ -19,8 +19,8 @@ _MTOP = "https://h5api.m.goofish.com/h5"
 class Settings:
     """What a client does by default, and where it connects to.
 
-    Durations are seconds, sizes bytes, unless a name says otherwise. A value out of
-    range raises `ConfigError` naming its field.
+    Durations are seconds and sizes bytes, unless a field says otherwise. A value out of range
+    raises `ConfigError` naming its field.
 
     >>> Settings(heartbeat=10.0).heartbeat
     10.0
@@ -38,19 +38,21 @@ class Settings:
     heartbeat: float = 15.0
     """Time between two heartbeats of a link."""
     heartbeat_timeout: float = 30.0
-    """A link whose heartbeats go unanswered for so long is given up."""
+    """Most time without a good answer to a heartbeat; then the link is given up."""
     heartbeat_misses: int = 3
-    """So many heartbeats in a row answered with another code than 200 end a link."""
+    """Heartbeats in a row answered with another code than 200 that end a link."""
     open_timeout: float = 10.0
     """Most time from dialling to the answer to /reg."""
     close_timeout: float = 5.0
     """Most time for the closing handshake."""
     max_message: int = 4 * 1024 * 1024
+    """Largest WebSocket message; a larger one ends its link."""
     max_frame: int = 4 * 1024 * 1024
-    """As large as a message: a package comes in one frame, and one that is refused comes again."""
+    """Largest WebSocket frame: as large as a message, since a package comes in one frame."""
     mailbox_frames: int = 1024
     """Frames of one link that wait for the event loop before its socket is no longer read."""
     mailbox_bytes: int = 8 * 1024 * 1024
+    """The same in bytes."""
 
     token_refresh: float = 72_000.0
     """Age at which a token is replaced, give or take 5 %, or earlier if the server says so."""
@@ -60,7 +62,7 @@ class Settings:
     """Most time for one HTTP call."""
 
     healthy_after: float = 30.0
-    """A link that lived so long was healthy: the next back-off starts anew."""
+    """Age from which a link was healthy when it ends: the back-off starts anew."""
     first_retry: float = 1.0
     """Bound of the wait after a healthy link was lost."""
     backoff_scale: float = 1.0
@@ -83,14 +85,15 @@ class Settings:
     conversation_burst: int = 5
     """Messages that may go into one conversation at once after a quiet time."""
     history_delay: float = 2.0
-    """History is asked for a message without an answer so long after it was written, and once
-    more so long after that."""
+    """Time from writing a message without an answer to asking history; then once more."""
     clock_skew: float = 5.0
-    """How far apart the server's own times may be."""
+    """How far apart the server's own times may be when a sent message is looked for."""
     message_expiry: float = 300.0
-    """Messages older than this on arrival go to the `Expired` route."""
+    """Age on arrival past which a message goes to the handlers of `Expired`."""
     dedup_size: int = 10_000
+    """Ids of an account that are known without asking the store."""
     dedup_ttl: float = 3600.0
+    """Time for which they are, from the first sight."""
 
     replay_wait: float = 0.5
     """Time without a package after which the server's replay is taken to be over."""
@@ -106,21 +109,21 @@ class Settings:
     max_handlers: int = 100
     """Handlers running at once, over all accounts."""
     handler_timeout: float = 60.0
-    """A handler that runs longer is cancelled, which counts as a failure."""
+    """Most time for one run of a handler; then it is cancelled, which is a failure."""
     handler_retries: int = 2
-    """So often a handler that failed is tried again; then its message is a dead letter."""
+    """New tries of a handler that failed, 0 for none; then its message is a dead letter."""
     retry_wait: float = 1.0
     """Bound of the wait before the first new try; it doubles with each."""
     backlog: int = 1000
     """Messages in memory, over all accounts; the others wait in the store."""
     backlog_bytes: int = 16 * 1024 * 1024
-    """The same in characters of their payloads; one larger message may be added to it."""
+    """The same in characters of their payloads; one larger message may come on top."""
     backlog_lane: int = 16
     """Messages of one conversation that are taken into memory as they come."""
     commit_batch: int = 256
-    """Most messages in one transaction of the store."""
+    """Messages in one transaction of the store; the last frame in it may bring more."""
     intake_bytes: int = 16 * 1024 * 1024
-    """Frames that wait for the store before links are not read; if it fails they are closed."""
+    """Frames that wait for the store before links are not read; if it fails, they are closed."""
     store_retry: float = 1.0
     """Time from a failure of the store to the next try."""
     sweep_every: float = 60.0

@@ -85,13 +85,15 @@ class Delivery(NamedTuple):
 
     ``key`` names its row in the inbox, which is at ``position`` and takes ``size`` characters
     of memory. It is None for what has no row: a `Gap`, a payload that is a dead letter
-    already. That is tried again like the rest, but is lost with the process.
+    already. That is tried again like the rest; such a payload is told once at most. ``dead``
+    is what it is, and stays unless a handler takes it: a payload that cannot be decoded.
     """
 
     message: Handled
     key: str | None = None
     position: int = 0
     size: int = 0
+    dead: DeadLetter | None = None
 
     @property
     def account_id(self) -> str:
@@ -105,11 +107,11 @@ class Delivery(NamedTuple):
 
 
 class _Job:
-    """A delivery, the handlers that it still needs, and how often they have failed."""
+    """A delivery, the handlers that it still needs by number, and how often they have failed."""
 
     __slots__ = ("delivery", "handlers", "tries")
 
-    def __init__(self, delivery: Delivery, handlers: list[Handler]) -> None:
+    def __init__(self, delivery: Delivery, handlers: list[tuple[int, Handler]]) -> None:
         self.delivery = delivery
         self.handlers = handlers
         self.tries = 0
@@ -169,9 +171,9 @@ class Dispatcher:
         """
         handlers = self._router.handlers(delivery.message)
         if not handlers:
-            self._finished(delivery, None)
+            self._finished(delivery, delivery.dead)
         elif not self._stopping:
-            self._lanes.put(delivery.lane, _Job(delivery, handlers))
+            self._lanes.put(delivery.lane, _Job(delivery, list(enumerate(handlers))))
 
     def start(self) -> None:
         """Start every delivery that may start now."""
@@ -214,12 +216,12 @@ class Dispatcher:
 
     async def _run(self, lane: Lane, job: _Job) -> None:
         failed, letter = [], None
-        for handler in job.handlers:
-            if (failure := await self._call(handler, job.delivery)) is not None:
-                failed.append(handler)
+        for number, handler in job.handlers:
+            if (failure := await self._call(handler, number, job.delivery)) is not None:
+                failed.append((number, handler))
                 letter = letter or failure
         if letter is None or job.tries >= self._retries:
-            self._finished(job.delivery, letter)
+            self._finished(job.delivery, letter and (job.delivery.dead or letter))
         elif not self._stopping:
             job.handlers = failed
             self._try_again(lane, job, letter)
@@ -237,7 +239,7 @@ class Dispatcher:
         self._lanes.wake(lane, job)
         self.start()
 
-    async def _call(self, handler: Handler, delivery: Delivery) -> DeadLetter | None:
+    async def _call(self, handler: Handler, number: int, delivery: Delivery) -> DeadLetter | None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         late = False
@@ -249,7 +251,6 @@ class Dispatcher:
 
         timer = loop.call_later(self._timeout, expire)
         try:
-            number = self._router.handlers(delivery.message).index(handler)
             await handler(for_handler(delivery.message, number))
         except asyncio.CancelledError:
             if task in self._cut_off:

@@ -12,7 +12,7 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from xyfast.account import Account, format_cookies, make_device_id
 from xyfast.calls import Calls, verdict
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery
-from xyfast.errors import LoginRequired, StateError, TokenError, XyfastError
+from xyfast.errors import LoginRequired, StateError, StoreError, TokenError, XyfastError
 from xyfast.events import (
     Action,
     AskCredentials,
@@ -44,6 +44,7 @@ from xyfast.events import (
 )
 from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.logs import say
+from xyfast.messages import Gap
 from xyfast.outbox import Outbox
 from xyfast.retry import Trouble
 from xyfast.session import Session
@@ -127,7 +128,8 @@ class Driver:
             env.hooks,
             seen=self.known,
             take_in=partial(env.take_in, self),
-            deliver=env.deliver,
+            missing=self._tell_gaps,
+            saved=self._saved,
             hold=env.hold,
             release=env.release,
             begun=self._keep_session,
@@ -149,6 +151,9 @@ class Driver:
         self._token: Token | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._gaps: list[Gap] = []  # whose handlers have not ended
+        self._saving: asyncio.Task[None] | None = None
+        self._unsaved = False
         self._credentials_after = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -176,6 +181,7 @@ class Driver:
             or make_device_id(self.account.id, self._env.dice)
         )
         self.account = replace(self.account, device_id=device_id)
+        self._gaps = [Gap(**gap) for gap in stored.get("gaps", ())]
         await self._save()
         await self.outbox.load()
 
@@ -257,7 +263,24 @@ class Driver:
         self._keep_session()
 
     def _keep_session(self) -> None:
-        self._spawn(self._save())
+        """Save what an account needs to go on, as it is by then; try until that works."""
+        self._unsaved = True
+        if self._saving is None or self._saving.done():
+            self._saving = self._spawn(self._save_all())
+
+    async def _save_all(self) -> None:
+        told = False
+        while self._unsaved:
+            self._unsaved = False
+            try:
+                await self._save()
+            except StoreError as error:
+                self._unsaved = True
+                if not told:
+                    account_id, sentence = self.account.id, "session material not saved yet"
+                    say(log, logging.WARNING, sentence, account=account_id, reason=error)
+                told = True
+                await asyncio.sleep(self._env.settings.store_retry)
 
     async def _save(self) -> None:
         blob = {
@@ -265,8 +288,33 @@ class Driver:
             "cookies": dict(self.account.cookies),
             "given": self._given,
             "began": self.sync.began,
+            "gaps": [asdict(gap) for gap in self._gaps],
         }
         await self._env.store.save_session(self.account.id, json.dumps(blob))
+
+    async def _saved(self) -> None:
+        if self._saving is not None:
+            await asyncio.wait({self._saving})
+
+    # --- gaps -----------------------------------------------------------------------
+
+    def _tell_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Keep gaps, and give them to handlers: again after a restart, until these have ended."""
+        if gaps:
+            self._gaps += gaps
+            self._keep_session()
+            self._env.deliver([Delivery(gap) for gap in gaps])
+
+    def tell_again(self) -> None:
+        """Give handlers the gaps that an earlier run left."""
+        self._env.deliver([Delivery(gap) for gap in self._gaps])
+
+    def gap_told(self, gap: Gap) -> None:
+        """The handlers of a gap have ended."""
+        self._gaps.remove(gap)
+        self._keep_session()
+
+    # --- dialling -------------------------------------------------------------------
 
     def stall(self, stalled: bool) -> None:
         """While nothing can be stored, have no link: what it brings could not be kept.

@@ -69,9 +69,16 @@ class Entry:
         entry.key, entry.position, entry.redelivered = row.key, row.position, row.redelivered
         return entry
 
-    def row(self) -> Row:
-        """The entry as it is kept; what cannot be read is a dead letter."""
-        error = self.payload.error
+    @property
+    def dead(self) -> DeadLetter | None:
+        """Why it cannot be read, if so."""
+        stage, error = self.payload.stage, self.payload.error
+        if error is None:
+            return None
+        return DeadLetter(reason=f"{stage}: {error}", offset=error.offset)
+
+    def row(self, *, follows: bool = False) -> Row:
+        """The entry as it is kept; what cannot be read is a dead letter. See `Row.follows`."""
         return Row(
             account_id=self.account_id,
             key=self.key,
@@ -79,10 +86,9 @@ class Entry:
             position=self.position,
             conversation_id=self.conversation_id,
             arrived=self.arrived,
-            dead=None
-            if error is None
-            else DeadLetter(reason=f"{self.payload.stage}: {error}", offset=error.offset),
+            dead=self.dead,
             taken=self.taken,
+            follows=follows,
         )
 
 
@@ -103,7 +109,8 @@ class Reader:
 
     def delivery(self, entry: Entry) -> Delivery:
         """What handlers are given of an entry that waits in the inbox."""
-        return Delivery(self.message(entry), entry.key, entry.position, len(entry.text))
+        message, size = self.message(entry), len(entry.text)
+        return Delivery(message, entry.key, entry.position, size, entry.dead)
 
     def message(self, entry: Entry) -> Message | Expired:
         """What an entry says."""

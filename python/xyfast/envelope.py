@@ -173,8 +173,11 @@ def _read_operation(payload: dict[str, Any], own_id: str) -> Facts:
     if kind in (1, 101):
         inner = content_object(at(content, "custom", "data")) or content
         sender = at(operation, "senderInfo", "senderUserId")
-        facts = notice(payload, mapping(content.get("reminder")), inner, own_id, sender=sender)
-        return replace(facts, kind="chat", conversation_id=conversation_id)
+        fields = mapping(content.get("reminder"))
+        facts = notice(
+            payload, fields, inner, own_id, sender=sender, conversation_id=conversation_id
+        )
+        return replace(facts, kind="chat")
     return Facts()
 
 
@@ -195,14 +198,16 @@ def _read_list(payload: dict[str, Any], first: list[Any]) -> Facts:
 
 def _read_flat(payload: dict[str, Any], first: str, own_id: str) -> Facts:
     fields, red = mapping(payload.get("4")), text(at(payload, "3", "redReminder"))
-    if text(fields.get("reminderContent")) is not None:
-        facts = notice(payload, fields, {}, own_id)
-        return replace(
-            facts,
-            kind="order" if facts.order_id or facts.red_reminder else "system",
+    if isinstance(fields.get("reminderContent"), str):
+        facts = notice(
+            payload,
+            fields,
+            {},
+            own_id,
             conversation_id=identifier(payload.get("2")),
             time_ms=number(payload.get("5")),
         )
+        return replace(facts, kind="order" if facts.order_id or facts.red_reminder else "system")
     if red:
         return Facts(
             kind="order",
@@ -231,7 +236,7 @@ def _read_flat(payload: dict[str, Any], first: str, own_id: str) -> Facts:
 
 def _read_message(payload: dict[str, Any], first: dict[str, Any], own_id: str) -> Facts:
     fields, shell = first.get("10"), at(first, "6", "3")
-    if text(at(fields, "reminderContent")) is None and not isinstance(shell, dict):
+    if not isinstance(at(fields, "reminderContent"), str) and not isinstance(shell, dict):
         return Facts()
     facts = notice(
         payload,
@@ -241,12 +246,10 @@ def _read_message(payload: dict[str, Any], first: dict[str, Any], own_id: str) -
         declared=number(at(shell, "4")),
         summary=at(shell, "2"),
         sender=at(first, "1", "1"),
-    )
-    if not isinstance(fields, dict) and facts.kind != "order":
-        facts = replace(facts, kind="system")
-    return replace(
-        facts,
         message_id=identifier(first.get("3")),
         conversation_id=identifier(first.get("2")),
         time_ms=number(first.get("5")),
     )
+    if not isinstance(fields, dict) and facts.kind != "order":
+        facts = replace(facts, kind="system")
+    return facts

@@ -88,6 +88,7 @@ class DecodeError(CodecError):
     ``index`` is the place of the payload in its batch or frame, None outside of one.
     """
 
+    # src/py/errors.rs makes what the codec raises without this, from the same attributes.
     def __init__(self, message: str, reason: str = "format", offset: int = 0) -> None:
         super().__init__(message)
         self.reason = reason
@@ -119,8 +120,10 @@ class ExtraData(DecodeError):
     ``unpacked`` is the value.
     """
 
+    _MESSAGE = "unpack(b) received extra data."
+
     def __init__(self, unpacked: object, extra: bytes, offset: int = 0) -> None:
-        super().__init__("unpack(b) received extra data.", "extra", offset)
+        super().__init__(self._MESSAGE, "extra", offset)
         self.unpacked = unpacked
         self.extra = extra
 

@@ -130,7 +130,8 @@ class Intake:
         """Commit messages that were fetched, written as a push would write them.
 
         Returns the keys of those that were not known. They go the way of pushed ones; while
-        the account holds they wait until it is released. If the store fails this waits.
+        the account holds they wait until it is released. If the store fails this waits. Given
+        nothing, it waits until all that arrived before is committed.
         """
         arrival = _Arrival(driver, 0)
         for text in payloads:
@@ -138,8 +139,6 @@ class Intake:
                 Entry.pushed(driver.account.id, read_payload(text), None, self._now_ms())
             )
             arrival.size += len(text)
-        if not arrival.entries:
-            return []
         arrival.stored = asyncio.get_running_loop().create_future()
         self._enqueue(arrival)
         return await arrival.stored
@@ -282,7 +281,7 @@ class Intake:
             self._accept(batch, new)
 
     async def _write(self, batch: list[_Arrival], outcomes: list[Ended]) -> set[Identity]:
-        rows = self._decide(batch, await self._stored(batch))
+        rows = self._decide(batch)
         received: dict[str, int] = {}
         for arrival in batch:
             frame, sync = arrival.frame, arrival.driver.sync
@@ -305,43 +304,23 @@ class Intake:
         self._moved.clear()
         return set(new)
 
-    async def _stored(self, batch: list[_Arrival]) -> set[Identity]:
-        """What the store has, of a batch, for accounts that hold."""
-        keys: dict[str, set[str]] = {}
-        for arrival in batch:
-            account_id = arrival.driver.account.id
-            if arrival.entries and self._window.holds(account_id):
-                keys.setdefault(account_id, set()).update(entry.key for entry in arrival.entries)
-        return {
-            (account_id, key)
-            for account_id, asked in keys.items()
-            for key in await self._store.known(account_id, asked)
-        }
-
-    def _decide(self, batch: list[_Arrival], stored: set[Identity]) -> list[Row]:
-        """Say what is taken: with every try, since there may be other room by then.
-
-        While an account holds, a message that comes again stands behind what is new before it
-        in its package. Without such it says nothing, and keeps its place: a replay may leave
-        out what this link has brought already, although it comes later.
-        """
+    def _decide(self, batch: list[_Arrival]) -> list[Row]:
+        """Say what is taken: with every try, since there may be other room by then."""
         rows = []
         admit = self._window.admit
         for arrival in batch:
             known = arrival.driver.known
-            placed = False  # something new came before, in this package
+            follows = False
             for entry in arrival.entries:
                 account_id = entry.account_id
-                identity = (account_id, entry.key)
-                if entry.key in known or identity in stored:
-                    if not (placed and self._window.holds(account_id)):
-                        continue
-                else:
-                    placed = True
-                    stored.add(identity)
+                if entry.key in known and not follows:
+                    continue  # behind one that may be new it may have to move
                 if entry.facts is not None:
                     entry.taken = admit(account_id, entry.conversation_id, len(entry.text))
-                rows.append(entry.row())
+                # The position of what bears no time is but that of its package.
+                timed = entry.facts is not None and entry.facts.time_ms is not None
+                rows.append(entry.row(follows=follows and timed))
+                follows = timed
         return rows
 
     def _put_back(self, entry: Entry) -> None:

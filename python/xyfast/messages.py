@@ -215,12 +215,16 @@ class ChatMessage(_Written):
 
 
 def for_handler(message: T, number: int, /) -> T:
-    """Give the copy of a message that one of its handlers gets.
+    """Give the copy of a message that one of its handlers gets; one that is as good stays.
 
     Each handler counts its own replies, from none at every try: so a durable reply has the
     same name whenever that handler runs again, whichever others do.
     """
-    return replace(message, _handler=number) if isinstance(message, ChatMessage) else message
+    if not isinstance(message, ChatMessage) or (
+        message._handler == number and not message._replies
+    ):
+        return message
+    return replace(message, _handler=number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,9 +196,10 @@ class Reconciler:
         """Commit from the oldest new one on: what waits behind it takes its place anew."""
         while entries and entries[-1].key in known:
             entries.pop()
-        new = await self._take_in([each.payload for each in reversed(entries)])
-        recovery.messages += len(new)
-        recovery.conversations += bool(new)
+        if entries:
+            new = await self._take_in([each.payload for each in reversed(entries)])
+            recovery.messages += len(new)
+            recovery.conversations += bool(new)
 
     # --- requests -------------------------------------------------------------------
 

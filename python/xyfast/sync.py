@@ -20,13 +20,13 @@ from xyfast import requests
 from xyfast._core import DedupCache, Frame
 from xyfast.calls import Calls
 from xyfast.config import Settings
-from xyfast.dispatch import Delivery
 from xyfast.errors import StoreError, XyfastError
 from xyfast.facts import Facts
 from xyfast.instrumentation import Hooks, Recovered
 from xyfast.ledger import Ledger
 from xyfast.logs import say
 from xyfast.markers import SLACK, Markers
+from xyfast.messages import Gap
 from xyfast.reading import at, number
 from xyfast.reconcile import Reconciler, Recovery
 from xyfast.store import Kept, Store
@@ -56,9 +56,9 @@ class Sync:
 
     ``ledger`` says what is stored and handled. ``hold`` and ``release`` are told whether what
     comes may be handed on, ``take_in`` commits what was fetched and gives the keys of what is
-    new, ``seen`` is the dedup window, ``deliver`` gets what cannot be fetched, ``begun`` is
-    called when ``began`` is set. ``clock`` gives seconds since the epoch, ``spawn`` starts a
-    task that its owner awaits or cancels.
+    new, ``seen`` is the dedup window, ``missing`` keeps and tells what cannot be fetched,
+    ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set. ``clock``
+    gives seconds since the epoch, ``spawn`` starts a task that its owner awaits or cancels.
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class Sync:
         *,
         seen: DedupCache,
         take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
-        deliver: Callable[[Sequence[Delivery]], None],
+        missing: Callable[[Sequence[Gap]], None],
+        saved: Callable[[], Awaitable[None]],
         hold: Callable[[str], None],
         release: Callable[[str], None],
         begun: Callable[[], None],
@@ -89,7 +90,9 @@ class Sync:
         self._settings = settings
         self._hooks = hooks
         self._seen = seen
-        self._deliver = deliver
+        self._take_in = take_in
+        self._missing = missing
+        self._saved = saved
         self._hold = hold
         self._release = release
         self._begun = begun
@@ -126,13 +129,18 @@ class Sync:
         self._incredible = False
 
     def load(self, kept: Kept, began: int | None) -> None:
-        """Take up the stored positions."""
+        """Take up the stored positions.
+
+        Of what is stored beyond them something may be missing before it, so it waits for the
+        first link.
+        """
         self.ledger = Ledger(kept.cursor, kept.received)
         self.began = began
         if self.ledger.received is not None:
             # A marker's message may have been awaited when the last run ended.
             self._slack = SLACK + int(self._settings.marker_wait * 1000)
             self._since = 0  # nor is it known which links that run had
+        self._hold_on()
 
     def registered(self, server_time: int | None) -> None:
         """A link is registered: a new account begins where the server is now (ms).
@@ -214,10 +222,7 @@ class Sync:
         self.suspend()
         self._reached = None
         self._too_long = too_long
-        self._hold(self._account_id)
-        if self._holding is None:
-            most = self._settings.hold_most
-            self._holding = asyncio.get_running_loop().call_later(most, self._let_go)
+        self._hold_on()
         self._work = self._spawn(self._catch_up())
 
     def _end_work(self) -> None:
@@ -254,17 +259,20 @@ class Sync:
         recovery, received = None, self.ledger.received
         if received is not None:
             recovery = await self._reconcile(received, end=position)
+        await self._settled()  # the server counts what it has pushed before as confirmed
+        if position is not None and received is None:
+            self._begin_at(position, position // 1000)
+            await self._insist(self._keep_position)
         build = partial(requests.ack_diff_state, state)
         await self._insist(partial(self._calls.ask, build, heard=self._follow))
         if position is not None:
             self._reached = max(position, self._reached or 0)
-            if self.ledger.received is None:
-                self._begin_at(position, position // 1000)
         return recovery
 
     async def _send_position(self, received: int) -> None:
         # It is kept, or a crash of a new account would begin again at "now".
         await self._keep_position()
+        await self._settled()  # a new account may be given what is from before its beginning
         text = partial(requests.ack_diff, pts=received, now_ms=self._now())
         self._replayed.clear()
         await self._calls.ask(text, heard=self._follow)
@@ -301,6 +309,8 @@ class Sync:
 
     async def _caught_up(self, link: int | None) -> None:
         """From here on positions count; they are kept before anything is handed on."""
+        await self._settled()
+        await self._saved()  # gaps too, before a position passes them
         if self._reached is not None:
             self.ledger.stored(self._reached)
         self.confirmed = link
@@ -311,11 +321,21 @@ class Sync:
             say(log, logging.WARNING, "position not kept", account=self._account_id, reason=error)
         self._set_free()
 
+    async def _settled(self) -> None:
+        """Wait until all that has come is stored."""
+        await self._take_in(())
+
     async def _keep_position(self) -> None:
         if self.ledger.received is not None:
             await self._store.commit(received={self._account_id: self.ledger.received})
 
     # --- holding --------------------------------------------------------------------
+
+    def _hold_on(self) -> None:
+        self._hold(self._account_id)
+        if self._holding is None:
+            most = self._settings.hold_most
+            self._holding = asyncio.get_running_loop().call_later(most, self._let_go)
 
     def _let_go(self) -> None:
         seconds = self._settings.hold_most
@@ -381,7 +401,7 @@ class Sync:
                 conversation=gap.conversation_id,
                 reason=gap.reason,
             )
-        self._deliver([Delivery(gap) for gap in recovery.gaps])
+        self._missing(recovery.gaps)
 
     def _believes(self, pts: int, told_ms: int | None) -> bool:
         if believable(pts, told_ms, self._now()):

@@ -88,10 +88,6 @@ class Window:
         view.holding = False
         self._queue(account_id, view)
 
-    def holds(self, account_id: str) -> bool:
-        """Whether an account is between `hold` and `release`."""
-        return self._view(account_id).holding
-
     def admit(self, account_id: str, conversation: Conversation, size: int) -> bool:
         """Say whether a new row goes into memory; if not it waits on disk, as will what follows.
 

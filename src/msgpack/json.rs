@@ -53,6 +53,11 @@ pub fn quick(data: &[u8], options: Options, text: &mut Vec<u8>) -> bool {
     is_read
 }
 
+/// Returns the text that bytes stand for where there is no type for them: what of them is UTF-8.
+pub(crate) fn valid_text(bytes: &[u8]) -> String {
+    bytes.utf8_chunks().map(|chunk| chunk.valid()).collect()
+}
+
 /// Room for the escapes of short data.
 const ROOM: usize = 256;
 

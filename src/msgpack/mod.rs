@@ -19,7 +19,7 @@ mod writer;
 pub use reader::{read, Options, DEFAULT_DEPTH};
 pub use sink::{Scalar, Sink, Text};
 pub use value::{Tree, Value};
-pub use writer::{timestamp, Head, TooLong, Writer};
+pub use writer::{timestamp, HeadBytes, TooLong, Writer};
 
 /// Returns whether the first value of `data` is a map.
 pub fn starts_map(data: &[u8]) -> bool {

@@ -45,8 +45,8 @@ impl Limits {
 
     /// Returns the option that allows less than a length, if one does.
     #[inline(always)]
-    fn exceeded(&self, head: Head) -> Option<&'static str> {
-        let limit = match head.kind {
+    fn exceeded(&self, extent: Extent) -> Option<&'static str> {
+        let limit = match extent.kind {
             Kind::Plain => return None,
             Kind::Str => &self.str,
             Kind::Bin => &self.bin,
@@ -54,7 +54,7 @@ impl Limits {
             Kind::Holds(Container::Map) => &self.map,
             Kind::Ext => &self.ext,
         };
-        (head.len > limit.len).then_some(limit.option)
+        (extent.len > limit.len).then_some(limit.option)
     }
 }
 
@@ -106,22 +106,22 @@ impl Scan {
                 let Some((&first, rest)) = data.get(self.at..).and_then(<[u8]>::split_first) else {
                     return Ok(None);
                 };
-                let Some(head) = Head::new(first, rest).map_err(|reason| self.error(reason))?
+                let Some(extent) = Extent::new(first, rest).map_err(|reason| self.error(reason))?
                 else {
                     return Ok(None);
                 };
                 self.left -= 1;
-                if let Kind::Holds(_) = head.kind {
+                if let Kind::Holds(_) = extent.kind {
                     if self.outer.len() >= self.max_depth {
                         return Err(self.error(Reason::Depth));
                     }
                     self.outer.push(self.left);
-                    self.left = head.values();
+                    self.left = extent.values();
                 }
-                if let Some(option) = limits.exceeded(head) {
+                if let Some(option) = limits.exceeded(extent) {
                     return Err(self.error(Reason::Length(option)));
                 }
-                self.at = self.at.saturating_add(head.size + head.body());
+                self.at = self.at.saturating_add(extent.head + extent.body());
             }
             match self.outer.pop() {
                 Some(left) => self.left = left,
@@ -158,19 +158,19 @@ pub enum Kind {
     Holds(Container),
 }
 
-/// What the first bytes of a value say.
+/// How far a value reaches, as its first bytes, its head, say.
 #[derive(Clone, Copy, Debug)]
-pub struct Head {
+pub struct Extent {
     /// What the value is.
     pub kind: Kind,
     /// Its length: bytes behind the head, without the code of an extension type; items;
     /// entries.
     pub len: usize,
     /// The bytes of the head.
-    pub size: usize,
+    pub head: usize,
 }
 
-impl Head {
+impl Extent {
     /// Reads the head that data starts with; nothing if the data ends inside it.
     #[inline]
     pub fn read(data: &[u8]) -> Result<Option<Self>, Reason> {
@@ -198,7 +198,7 @@ impl Head {
         Ok(count.map(|len| Self {
             kind: form.kind,
             len,
-            size: 1 + usize::from(form.width),
+            head: 1 + usize::from(form.width),
         }))
     }
 

@@ -18,14 +18,14 @@ impl std::error::Error for TooLong {}
 
 /// What stands before the body of a value, which for most values is all there is.
 #[derive(Clone, Copy, Debug)]
-pub struct Head {
+pub struct HeadBytes {
     marker: u8,
     /// The bytes behind the marker, the first one on top, then zeros.
     rest: u64,
     len: usize,
 }
 
-impl Head {
+impl HeadBytes {
     /// Nil.
     pub const NIL: Self = Self::one(NIL);
     /// False.
@@ -239,58 +239,62 @@ impl Writer {
 
     /// Writes nil.
     pub fn nil(&mut self) {
-        self.head(Head::NIL);
+        self.head(HeadBytes::NIL);
     }
 
     /// Writes a truth value.
     pub fn bool(&mut self, value: bool) {
-        self.head(if value { Head::TRUE } else { Head::FALSE });
+        self.head(if value {
+            HeadBytes::TRUE
+        } else {
+            HeadBytes::FALSE
+        });
     }
 
     /// Writes a whole number.
     pub fn int(&mut self, value: i64) {
-        self.head(Head::int(value));
+        self.head(HeadBytes::int(value));
     }
 
     /// Writes a whole number without sign.
     pub fn uint(&mut self, value: u64) {
-        self.head(Head::uint(value));
+        self.head(HeadBytes::uint(value));
     }
 
     /// Writes a float of 64 bits.
     pub fn float(&mut self, value: f64) {
-        self.head(Head::float(value));
+        self.head(HeadBytes::float(value));
     }
 
     /// Writes a string.
     pub fn str(&mut self, text: &str) -> Result<(), TooLong> {
-        self.head(Head::str(text.len())?);
+        self.head(HeadBytes::str(text.len())?);
         self.out.extend_from_slice(text.as_bytes());
         Ok(())
     }
 
     /// Writes bytes.
     pub fn bin(&mut self, data: &[u8]) -> Result<(), TooLong> {
-        self.head(Head::bin(data.len())?);
+        self.head(HeadBytes::bin(data.len())?);
         self.out.extend_from_slice(data);
         Ok(())
     }
 
     /// Writes the head of a list of `len` values.
     pub fn array(&mut self, len: usize) -> Result<(), TooLong> {
-        self.head(Head::array(len)?);
+        self.head(HeadBytes::array(len)?);
         Ok(())
     }
 
     /// Writes the head of a map of `len` entries.
     pub fn map(&mut self, len: usize) -> Result<(), TooLong> {
-        self.head(Head::map(len)?);
+        self.head(HeadBytes::map(len)?);
         Ok(())
     }
 
     /// Writes an extension type.
     pub fn ext(&mut self, code: i8, data: &[u8]) -> Result<(), TooLong> {
-        self.head(Head::ext(code, data.len())?);
+        self.head(HeadBytes::ext(code, data.len())?);
         self.out.extend_from_slice(data);
         Ok(())
     }
@@ -301,7 +305,7 @@ impl Writer {
         self.out.extend_from_slice(&form[start..]);
     }
 
-    fn head(&mut self, head: Head) {
+    fn head(&mut self, head: HeadBytes) {
         self.out.extend_from_slice(&head.bytes()[..head.len()]);
     }
 }

@@ -12,7 +12,7 @@ use super::input::{count, real};
 use crate::dedup::{Dedup, Key};
 
 /// A bounded set of ids that forgets by age.
-#[pyclass(frozen, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, module = "xyfast._core")]
 pub(crate) struct DedupCache {
     ids: Mutex<Dedup>,
     key: Key,

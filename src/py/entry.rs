@@ -169,7 +169,7 @@ unsafe fn serve(
     unsafe {
         if given == 1 {
             let py = Python::assume_attached();
-            let argument = Bound::from_borrowed_ptr(py, *args);
+            let argument = Borrowed::from_ptr(py, *args);
             if names.is_null() {
                 return answer(py, || Some(plain(&argument)));
             }

@@ -1,11 +1,12 @@
 //! Exceptions are written once, in Python, and borrowed here.
 
-use pyo3::exceptions::{PyException, PyRecursionError};
-use pyo3::intern;
+use pyo3::exceptions::{PyException, PyRecursionError, PyUnicodeDecodeError};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use pyo3::{intern, IntoPyObjectExt, PyErrArguments, PyTypeInfo};
 
 use crate::decrypt;
-use crate::error::{DecodeError, Reason};
+use crate::error::{DecodeError, Reason, Utf8Fault};
 
 macro_rules! borrow {
     ($($name:ident),* $(,)?) => {
@@ -41,17 +42,103 @@ borrow!(
     UnsupportedType,
 );
 
+/// Returns an exception that is made when it is raised, without a call of its class.
+///
+/// A call would run its `__init__`, which is Python code: from a daemon thread in such code
+/// CPython up to 3.13 takes the stack away when the interpreter ends, and that aborts the process
+/// if frames of Rust are on it.
+fn made<T: PyTypeInfo>(
+    make: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>> + Send + Sync + 'static,
+) -> PyErr {
+    PyErr::new::<T, _>(Make(make))
+}
+
+struct Make<F>(F);
+
+impl<F> PyErrArguments for Make<F>
+where
+    F: for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>> + Send + Sync,
+{
+    /// An exception that is given for the arguments of its class is raised as it is.
+    fn arguments(self, py: Python<'_>) -> Py<PyAny> {
+        match (self.0)(py) {
+            Ok(error) => error.unbind(),
+            Err(error) => error.into_value(py).into_any(),
+        }
+    }
+}
+
+/// Returns a `DecodeError`, or one of the classes that tell no more than it.
+pub(super) fn decode_error<T: PyTypeInfo + 'static>(
+    message: impl Into<String>,
+    word: &'static str,
+    offset: usize,
+) -> PyErr {
+    let message = message.into();
+    made::<T>(move |py| {
+        let error = allocate::<T>(py, message)?;
+        locate(&error, word, offset)?;
+        Ok(error)
+    })
+}
+
+fn text_error(message: String, fault: Utf8Fault, word: &'static str, offset: usize) -> PyErr {
+    made::<raised::TextError>(move |py| {
+        let error = allocate::<raised::TextError>(py, &message)?;
+        let args = (
+            &error,
+            "utf-8",
+            PyBytes::new(py, b""),
+            fault.start,
+            fault.end,
+            word,
+        );
+        let class = py.get_type::<PyUnicodeDecodeError>();
+        class.call_method1(intern!(py, "__init__"), args)?;
+        error.setattr(intern!(py, "_message"), message)?;
+        locate(&error, word, offset)?;
+        Ok(error)
+    })
+}
+
+/// Returns the `ExtraData` for a value and the bytes behind it.
+pub(super) fn extra_data(value: Py<PyAny>, extra: Py<PyBytes>, offset: usize) -> PyErr {
+    made::<raised::ExtraData>(move |py| {
+        let class = py.get_type::<raised::ExtraData>();
+        let error = allocate::<raised::ExtraData>(py, class.getattr(intern!(py, "_MESSAGE"))?)?;
+        error.setattr(intern!(py, "unpacked"), value)?;
+        error.setattr(intern!(py, "extra"), extra)?;
+        locate(&error, Reason::Extra.word(), offset)?;
+        Ok(error)
+    })
+}
+
+fn allocate<'py, T: PyTypeInfo>(
+    py: Python<'py>,
+    message: impl IntoPyObject<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let class = py.get_type::<T>();
+    let message = message.into_bound_py_any(py)?;
+    class.call_method1(intern!(py, "__new__"), (&class, message))
+}
+
+/// Sets what every `DecodeError` tells.
+fn locate(error: &Bound<'_, PyAny>, word: &'static str, offset: usize) -> PyResult<()> {
+    let py = error.py();
+    error.setattr(intern!(py, "reason"), word)?;
+    error.setattr(intern!(py, "offset"), offset)?;
+    error.setattr(intern!(py, "index"), py.None())
+}
+
 impl From<DecodeError> for PyErr {
     fn from(error: DecodeError) -> Self {
         let (message, word, offset) = (error.to_string(), error.reason.word(), error.offset);
         match error.reason {
-            Reason::Format(_) => raised::FormatError::new_err((message, word, offset)),
-            Reason::Depth => raised::StackError::new_err((message, word, offset)),
-            Reason::Utf8(fault) => {
-                raised::TextError::new_err((message, word, offset, fault.start, fault.end))
-            }
-            Reason::Unhashable(_) => raised::UnhashableKey::new_err((message, word, offset)),
-            _ => raised::DecodeError::new_err((message, word, offset)),
+            Reason::Format(_) => decode_error::<raised::FormatError>(message, word, offset),
+            Reason::Depth => decode_error::<raised::StackError>(message, word, offset),
+            Reason::Utf8(fault) => text_error(message, fault, word, offset),
+            Reason::Unhashable(_) => decode_error::<raised::UnhashableKey>(message, word, offset),
+            _ => decode_error::<raised::DecodeError>(message, word, offset),
         }
     }
 }
@@ -102,7 +189,7 @@ impl Failure {
             Self::Python(error) => error,
             Self::Decode(error) => {
                 let words = decrypt::words(&error);
-                raised::DecryptError::new_err((words, error.reason.word(), error.offset))
+                decode_error::<raised::DecryptError>(words, error.reason.word(), error.offset)
             }
         }
     }

@@ -9,7 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 use smallvec::SmallVec;
 
-use super::errors::{in_place, raised};
+use super::errors::{decode_error, in_place, raised};
 use super::input::Input;
 use super::object::{named, Keys, Objects};
 use crate::base64;
@@ -35,7 +35,7 @@ impl Text {
 }
 
 /// One entry of a push: what it holds, or why that could not be found out.
-#[pyclass(frozen, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, module = "xyfast._core")]
 pub(super) struct Payload {
     text: Text,
     #[pyo3(get)]
@@ -71,8 +71,11 @@ fn tree<'py>(
     text: Option<&str>,
 ) -> Result<Bound<'py, PyAny>, (&'static str, PyErr)> {
     let text = text.ok_or_else(|| {
-        let words = ("the entry has no payload", "missing", 0);
-        ("missing", raised::DecodeError::new_err(words))
+        let words = "the entry has no payload";
+        (
+            "missing",
+            decode_error::<raised::DecodeError>(words, "missing", 0),
+        )
     })?;
     if text.trim_start().starts_with('{') {
         return json(py, text).map_err(|error| ("json", error));
@@ -145,7 +148,7 @@ impl Payload {
 }
 
 /// A frame from the server. Its repr shows sizes, never texts.
-#[pyclass(frozen, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, module = "xyfast._core")]
 pub(super) struct Frame {
     /// The link that received it; an ack goes back the same way.
     pub(super) link: Option<Arc<Link>>,
@@ -317,7 +320,6 @@ pub(super) fn read_payload(text: &Bound<'_, PyString>) -> PyResult<Payload> {
 fn plain(text: &Bound<'_, PyString>) -> PyResult<String> {
     let plain = text.to_str().map(str::to_owned);
     plain.map_err(|_| {
-        let words = ("the text has a lone surrogate", "utf8", 0);
-        raised::DecodeError::new_err(words)
+        decode_error::<raised::DecodeError>("the text has a lone surrogate", "utf8", 0)
     })
 }

@@ -27,7 +27,7 @@ impl From<DialError> for PyErr {
 }
 
 /// A link is registered: from now on it takes acks and requests.
-#[pyclass(frozen, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, module = "xyfast._core")]
 pub(super) struct Opened {
     #[pyo3(get)]
     link: u64,
@@ -43,7 +43,7 @@ impl Opened {
 }
 
 /// A link ended. Every dialled link ends exactly once, and nothing of it follows.
-#[pyclass(frozen, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, module = "xyfast._core")]
 pub(super) struct Closed {
     #[pyo3(get)]
     link: u64,
@@ -84,7 +84,7 @@ impl Closed {
 }
 
 /// A link received something that is no envelope; the link goes on.
-#[pyclass(frozen, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, module = "xyfast._core")]
 pub(super) struct Invalid {
     #[pyo3(get)]
     link: u64,
@@ -107,7 +107,7 @@ impl Invalid {
 }
 
 /// Links to the server, run by a thread that never waits for Python.
-#[pyclass(frozen, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, module = "xyfast._core")]
 pub(super) struct Links(transport::Links);
 
 #[pymethods]

@@ -14,6 +14,7 @@ use super::make::{self, KeptKey, Key, List};
 use super::shapes::{Course, LENGTHS};
 use crate::decrypt;
 use crate::error::{DecodeError, Reason};
+use crate::msgpack::json::valid_text;
 use crate::msgpack::{read, starts_map, Options, Scalar, Sink, Text};
 
 /// What becomes of map keys.
@@ -36,10 +37,14 @@ pub(crate) struct Objects<'py> {
     /// Whether a map that was given names has keys that are equal, or may be, or have no
     /// name: what was built is then not what the JSON text says.
     pub(crate) ambiguous: bool,
-    /// The open dicts of many keys, and those of their keys that may have been chosen to
-    /// collide; the innermost last.
-    crowds: Vec<(Bound<'py, PyAny>, Crowd)>,
+    /// Made when first wanted: an empty one takes time to drop too.
+    crowds: Option<Box<Crowds<'py>>>,
 }
+
+/// The open dicts of many keys, and those of their keys that may have been chosen to collide;
+/// the innermost last.
+#[derive(Default)]
+struct Crowds<'py>(Vec<(Bound<'py, PyAny>, Crowd)>);
 
 /// The numbers that fit into one byte of MessagePack, their digits, and the characters that
 /// do.
@@ -69,7 +74,7 @@ impl<'py> Objects<'py> {
             memory: Memory::default(),
             small: Small::get(py),
             ambiguous: false,
-            crowds: Vec::new(),
+            crowds: None,
         }
     }
 
@@ -87,8 +92,7 @@ impl<'py> Objects<'py> {
             Scalar::Bool(value) => return Ok(PyBool::new(py, value).to_owned().into_any()),
             Scalar::Float(value) => make::float(py, value),
             Scalar::Bin(data) if self.keys == Keys::Names => {
-                let valid: String = data.utf8_chunks().map(|chunk| chunk.valid()).collect();
-                make::text(py, valid.as_bytes())
+                make::text(py, valid_text(data).as_bytes())
             }
             Scalar::Bin(data) => make::bytes(py, data),
             Scalar::Ext(code, data) => return Ok(ext(py, code, data)?),
@@ -120,13 +124,14 @@ impl<'py> Objects<'py> {
         let Some(dict) = &map.dict else {
             return Ok(());
         };
-        if !self.crowds.last().is_some_and(|(last, _)| last.is(dict)) {
+        let Crowds(crowds) = &mut **self.crowds.get_or_insert_default();
+        if !crowds.last().is_some_and(|(last, _)| last.is(dict)) {
             // A dict whose first key is a string was made to grow.
             let is_empty = make::len(dict) == 0;
             let crowd = Crowd::new(if is_empty { map.len } else { 0 });
-            self.crowds.push((dict.clone(), crowd));
+            crowds.push((dict.clone(), crowd));
         }
-        if let Some((_, crowd)) = self.crowds.last_mut() {
+        if let Some((_, crowd)) = crowds.last_mut() {
             if !crowd.admits(dict, &key.object, key.hash)? {
                 return Err(DecodeError::new(Reason::Crowded, at).into());
             }
@@ -321,7 +326,9 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
             self.ambiguous |= make::len(&dict) < map.len;
         }
         if map.len >= MANY {
-            self.crowds.pop_if(|(last, _)| last.is(&dict));
+            if let Some(crowds) = &mut self.crowds {
+                crowds.0.pop_if(|(last, _)| last.is(&dict));
+            }
         }
         if map.course.is_new() {
             let shapes = &mut self.memory.recent().shapes;

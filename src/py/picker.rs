@@ -14,7 +14,7 @@ use crate::msgpack::pick::{pick as walk, Paths};
 use crate::msgpack::DEFAULT_DEPTH;
 
 /// `pick` with its paths, for many payloads.
-#[pyclass(frozen, eq, hash, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, eq, hash, module = "xyfast._core")]
 #[derive(Default)]
 pub(super) struct Picker {
     paths: Vec<String>,

@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyInt};
 use super::errors::{raised, Failure};
 use super::unpack::{Choices, MAX_DEPTH};
 use crate::error::{Container, DecodeError, Reason};
-use crate::msgpack::scan::{Head, Kind, Limits, Scan};
+use crate::msgpack::scan::{Extent, Kind, Limits, Scan};
 
 /// The largest buffer where no other is wanted.
 const UNLIMITED: usize = i32::MAX as usize;
@@ -181,11 +181,11 @@ impl Stream {
         py: Python<'py>,
         kind: Container,
     ) -> Result<Option<Bound<'py, PyAny>>, Failure> {
-        match Head::read(&self.buffer[self.head..]) {
+        match Extent::read(&self.buffer[self.head..]) {
             Ok(None) => Ok(None),
-            Ok(Some(head)) if head.kind == Kind::Holds(kind) => {
-                self.finish(head.size);
-                Ok(Some(PyInt::new(py, head.len).into_any()))
+            Ok(Some(extent)) if extent.kind == Kind::Holds(kind) => {
+                self.finish(extent.head);
+                Ok(Some(PyInt::new(py, extent.len).into_any()))
             }
             // The value stays for other methods.
             _ => {

@@ -5,7 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyString, PyTuple};
 
-use super::errors::{raised, Failure};
+use super::errors::{extra_data, Failure};
 use super::hooks::Hooked;
 use super::input::Input;
 use super::object::{ext_type, Keys, Objects};
@@ -86,15 +86,15 @@ pub(crate) fn unpackb_optional<'py>(
 #[inline(always)]
 fn whole<'py>(value: Bound<'py, PyAny>, data: &[u8], end: usize) -> PyResult<Bound<'py, PyAny>> {
     match data.get(end..) {
-        Some(extra) if !extra.is_empty() => Err(extra_data(value, extra, end)),
+        Some(extra) if !extra.is_empty() => Err(with_extra(value, extra, end)),
         _ => Ok(value),
     }
 }
 
 #[cold]
-fn extra_data(value: Bound<'_, PyAny>, extra: &[u8], end: usize) -> PyErr {
+fn with_extra(value: Bound<'_, PyAny>, extra: &[u8], end: usize) -> PyErr {
     let extra = PyBytes::new(value.py(), extra).unbind();
-    raised::ExtraData::new_err((value.unbind(), extra, end))
+    extra_data(value.unbind(), extra, end)
 }
 
 /// What users choose about the objects that are built.

@@ -14,7 +14,7 @@ use super::unpack::Choices;
 use crate::error::Container;
 
 /// Decodes values that come in pieces.
-#[pyclass(frozen, subclass, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, subclass, module = "xyfast._core")]
 pub(crate) struct Unpacker(Mutex<State>);
 
 struct State {

@@ -3,6 +3,7 @@
 //!
 //! A step looks at a window of fixed size. Where none fits any more, at the end of the input,
 //! text is turned by plain code and JSON is copied in front of padding.
+#![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
 
@@ -10,11 +11,12 @@ use super::scalar::{self, escape, Transcode};
 use super::Widened;
 
 /// The most elements that a step of a transcoding walk writes.
-const PLACE: usize = 32;
+pub(super) const PLACE: usize = 32;
 /// The block in which JSON is looked through.
 pub(super) const BLOCK: usize = 32;
-/// The longest escape of a byte.
-const LONGEST: usize = 6;
+/// Room for a block of which every byte has the longest escape, and for one more that is
+/// stored behind them.
+const ROOM: usize = 6 * BLOCK + BLOCK;
 
 /// Turns groups of base64, or for it, by whole blocks: `READ` elements to `WRITE`. Returns
 /// how much was read and written; None if there is not enough for one block.
@@ -56,19 +58,18 @@ pub(super) fn base64<const READ: usize, const WRITE: usize>(
 /// `ascii` turns 16 elements as if they were ASCII and says how many of the first ones are;
 /// `block` turns 32 and says whether all are.
 /// `four` and `eight` turn so many characters as if each had three bytes of UTF-8 and say
-/// whether all of them are valid and do; for `eight` the window of `IN` elements may be too
-/// small.
+/// whether all of them are valid and do; a level without a step of eight says no.
 ///
 /// A step whose length is known beforehand need not be waited for. So long characters are
 /// turned by fours and eights, and plain code turns the few that remain.
 #[inline(always)]
-pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
+pub(super) fn transcode<const FOUR: usize, const EIGHT: usize, S: Transcode<D>, D>(
     source: &[S],
     out: &mut [MaybeUninit<D>],
     block: impl Fn(&[S; 32], &mut [MaybeUninit<D>; 32]) -> bool,
     ascii: impl Fn(&[S; 16], &mut [MaybeUninit<D>; 16]) -> usize,
-    four: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
-    eight: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
+    four: impl Fn(&[S; FOUR], &mut [MaybeUninit<D>; PLACE]) -> bool,
+    eight: impl Fn(&[S; EIGHT], &mut [MaybeUninit<D>; PLACE]) -> bool,
 ) -> Option<Widened> {
     let room = out.len();
     let (mut rest, mut out, mut bits) = (source, out, 0);
@@ -87,11 +88,12 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
         if run == 16 {
             continue;
         }
-        while let (Some(from), Some(to)) = (rest.first_chunk::<IN>(), out.first_chunk_mut()) {
+        while let (Some(from), Some(to)) = (rest.first_chunk(), out.first_chunk_mut()) {
             // A look at the last element tells soon that there are hardly enough of them.
             let may_be =
-                |count: usize| from.get(S::READ * count - 1).is_some_and(|e| !e.is_ascii());
-            let count = if may_be(8) && eight(from, to) {
+                |count: usize| rest.get(S::READ * count - 1).is_some_and(|e| !e.is_ascii());
+            let window = rest.first_chunk().filter(|_| may_be(8));
+            let count = if window.is_some_and(|window| eight(window, to)) {
                 8
             } else if may_be(4) && four(from, to) {
                 4
@@ -138,27 +140,47 @@ pub(super) fn json_plain(bytes: &[u8], special: impl Fn(&[u8; BLOCK]) -> u32) ->
     }
 }
 
-/// How much room [`json_escape`] wants for `len` bytes, to get anywhere.
-pub(super) const fn json_room(len: usize) -> usize {
-    len + LONGEST * BLOCK + BLOCK
+/// Appends the first `len` bytes of `text`, escaped; `copy` copies a block.
+#[inline(always)]
+pub(super) fn json_escape(
+    text: &[u8],
+    len: usize,
+    out: &mut Vec<u8>,
+    special: impl Fn(&[u8; BLOCK]) -> u32,
+    copy: impl Fn(&[u8; BLOCK], &mut [MaybeUninit<u8>; BLOCK]),
+) {
+    let mut at = 0;
+    while at < len {
+        out.reserve(len - at + ROOM);
+        let (read, written) = escape_within(
+            &text[at..],
+            len - at,
+            out.spare_capacity_mut(),
+            &special,
+            &copy,
+        );
+        // SAFETY: so many bytes have been written behind those that were there.
+        unsafe { out.set_len(out.len() + written) };
+        at += read;
+    }
 }
 
-/// Escapes the first `len` bytes of `text` as far as there is room; returns how much was
+/// Escapes the first `len` bytes of `text` as long as there is [`ROOM`]; returns how much was
 /// read and written.
 ///
 /// A block is stored as it is. At every hit the escape is stored over it, and the rest of
 /// the block once more behind the escape.
 #[inline(always)]
-pub(super) fn json_escape(
+fn escape_within(
     text: &[u8],
     len: usize,
     out: &mut [MaybeUninit<u8>],
     special: impl Fn(&[u8; BLOCK]) -> u32,
-    store: impl Fn(&[u8; BLOCK], &mut [MaybeUninit<u8>; BLOCK]),
+    copy: impl Fn(&[u8; BLOCK], &mut [MaybeUninit<u8>; BLOCK]),
 ) -> (usize, usize) {
     let mut padded = [b' '; 2 * BLOCK];
     let (mut read, mut written) = (0, 0);
-    while read < len && out.len() - written >= json_room(0) {
+    while read < len && out.len() - written >= ROOM {
         let window = text[read..].first_chunk().unwrap_or_else(|| {
             copy_short(&text[read..], &mut padded);
             &padded
@@ -174,7 +196,7 @@ pub(super) fn json_escape(
                 window[start..].first_chunk(),
                 out[written..].first_chunk_mut(),
             ) {
-                store(from, to);
+                copy(from, to);
             }
             if hits == 0 {
                 break;

@@ -139,7 +139,9 @@ class Watch:
                 self._committed(given.get("rows", ()), set(result))
                 for outcome in given.get("outcomes", ()):
                     self._ended(outcome)
-                self._kept.update(given.get("received") or ())
+                for account, position in (given.get("received") or {}).items():
+                    self._begun.setdefault(account, position)
+                    self._kept.add(account)
                 for account, cursor in (given.get("cursors") or {}).items():
                     self._cursor(account, cursor)
                 self._bounded()

@@ -180,14 +180,20 @@ class Inbox:
         if db.total_changes - before == len(rows):
             return [(row.account_id, row.key) for row in rows]
         added = {p for (p,) in db.execute("SELECT place FROM inbox WHERE place >= ?", (first,))}
+        moved = []
+        behind: int | None = None  # a new one of the package, at this position
+        for place, row in zip(count(first), rows):
+            if place in added:
+                behind = row.position
+            elif not row.follows:
+                behind = None
+            elif row.position == behind:
+                account, position = ids[row.account_id], to_integer(row.position)
+                moved.append((place, position, account, to_text(row.key)))
         db.executemany(
             "UPDATE inbox SET place = ?, position = ?"
             f" WHERE account = ? AND key = ? AND state = {WAITING}",
-            [
-                (place, to_integer(row.position), ids[row.account_id], to_text(row.key))
-                for place, row in zip(count(first), rows)
-                if place not in added
-            ],
+            moved,
         )
         return [(r.account_id, r.key) for place, r in zip(count(first), rows) if place in added]
 

@@ -8,7 +8,7 @@ import time as clocks
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
 from xyfast.store.retention import Retention
@@ -81,8 +81,9 @@ class MemoryStore:
         new = {_identity(row): row for row in reversed(rows) if self._find(_identity(row)) is None}
         if new:
             self._refuse_past_bounds(new, outcomes)
+        behind: int | None = None
         for row in rows:
-            self._come(row)
+            behind = self._come(row, behind if row.follows else None)
         for account_id, key, letter in outcomes:
             self._end((account_id, key), letter)
         for account_id, position in (received or {}).items():
@@ -225,6 +226,17 @@ class MemoryStore:
             if letter.account_id == account_id and identity not in self._settled
         ]
 
+    async def sent(self, account_id: str, limit: int) -> Sequence[str]:
+        """See `Store.sent`."""
+        self._check()
+        letters = (self._posted[identity] for identity in reversed(self._settled))
+        ids = (
+            letter.message_id
+            for letter in letters
+            if letter.account_id == account_id and letter.state == "sent"
+        )
+        return list(islice((id_ for id_ in ids if id_ is not None), limit))
+
     async def close(self) -> None:
         """See `Store.close`."""
         self._closed = True
@@ -249,21 +261,24 @@ class MemoryStore:
             self._bytes[shelf is self._handled] -= len(slot.row.payload)
         return slot
 
-    def _come(self, row: Row) -> None:
+    def _come(self, row: Row, behind: int | None) -> int | None:
+        """Take in a row ``behind`` a new one at that position; the same for what follows it."""
         place = next(self._places)
         slot = self._find(_identity(row))
         if slot is None:
-            slot = _Slot(row, place)
+            slot = _Slot(replace(row, follows=False) if row.follows else row, place)
             if row.dead is not None:
-                slot.row = replace(row, taken=False)
+                slot.row = replace(slot.row, taken=False)
                 self._put(self._dead, slot)
-                return
+                return row.position
             self._put(self._open, slot)
             if not row.taken:
                 self._wait(slot)
-        elif slot.waits:
+            return row.position
+        if slot.waits and row.position == behind:
             slot.place = place
             self._wait(slot, position=row.position)
+        return behind
 
     def _wait(self, slot: _Slot, **changes: object) -> None:
         slot.waits = True

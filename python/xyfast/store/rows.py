@@ -39,7 +39,8 @@ class Row:
     in the server's stream, in microseconds: rows are handed out by it. ``arrived`` is the
     server's clock on arrival in milliseconds. ``dead`` is set when the payload could not be
     decoded. ``taken`` says that this process holds the message and may give it to a handler
-    at any time; one that is not taken waits. ``redelivered`` counts how often the message
+    at any time; one that is not taken waits. ``follows`` says that it came in one package with
+    the row before it, behind it. ``redelivered`` counts how often the message
     was taken before without a record that its handler ended.
     """
 
@@ -51,6 +52,7 @@ class Row:
     arrived: int | None = None
     dead: DeadLetter | None = None
     taken: bool = False
+    follows: bool = False
     redelivered: int = 0
 
 
@@ -128,8 +130,9 @@ class Store(Protocol):
     ) -> Collection[tuple[str, str]]:
         """Commit all of it at once; returns the ``(account_id, key)`` of rows that are new.
 
-        A row whose identity is known changes nothing, except that one which still waits
-        takes the position and the place in line of its last coming. ``outcomes`` make
+        A row whose identity is known changes nothing, except that one which still waits and
+        comes behind a new one of its package and of its position takes its place in line anew,
+        or what was missing would stand behind it. ``outcomes`` make
         messages handled or dead that wait or are taken, those of ``rows`` included; others
         stay as they are. ``received`` and ``cursors`` are positions by account; they never
         go back.
@@ -196,6 +199,9 @@ class Store(Protocol):
 
     async def unsent(self, account_id: str) -> Sequence[Posted]:
         """Posted messages that are queued or out, in the order in which they were posted."""
+
+    async def sent(self, account_id: str, limit: int) -> Sequence[str]:
+        """Message ids of what was posted and sent, of the last ``limit``, the last first."""
 
     async def close(self) -> None:
         """Finish and let go of everything; further calls raise `StoreError`."""

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use super::float::push_float;
+use super::valid_text;
 use crate::error::{DecodeError, Reason};
 use crate::msgpack::marker;
 use crate::msgpack::{read, Options, Scalar, Sink};
@@ -239,10 +240,7 @@ fn push_scalar(text: &mut String, scalar: Scalar<'_>, at: usize) -> Result<(), D
         Scalar::Uint(value) => push_int(text, value),
         Scalar::Float(value) => push_float(value, |part| text.push_str(part)),
         Scalar::Str(string) => push_string(text, string.check()?),
-        Scalar::Bin(data) => {
-            let valid: String = data.utf8_chunks().map(|chunk| chunk.valid()).collect();
-            push_string(text, &valid);
-        }
+        Scalar::Bin(data) => push_string(text, &valid_text(data)),
         Scalar::Ext(code, _) => return Err(DecodeError::new(Reason::Extension(code), at)),
         Scalar::Timestamp(..) => {
             return Err(DecodeError::new(Reason::Extension(marker::TIMESTAMP), at))

@@ -1,5 +1,7 @@
 //! Values that are not exactly of a common type. Writing them may run code of users.
 
+use std::cell::Cell;
+
 use pyo3::exceptions::{PyOverflowError, PyUnicodeEncodeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,7 +14,7 @@ use pyo3::types::{
 
 use super::walk::{Raised, Walk};
 use super::{out_of_range, refused};
-use crate::msgpack::{timestamp, Head};
+use crate::msgpack::{timestamp, HeadBytes};
 use crate::py::errors::raised;
 use crate::py::input::Input;
 use crate::py::object::{ext_type, timestamp_type};
@@ -29,6 +31,34 @@ enum Outcome<'py> {
     Unsupported,
 }
 
+/// How many calls may stand inside each other, each in code that the one around it runs. One
+/// takes up to some 10 KB of stack.
+const MAX_INSIDE: usize = 256;
+
+thread_local! {
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts, while it exists, code of users that this thread is in.
+struct Inside;
+
+impl Inside {
+    fn enter() -> PyResult<Self> {
+        let inside = INSIDE.get();
+        if inside == MAX_INSIDE {
+            return Err(refused("calls of packb are nested too deeply"));
+        }
+        INSIDE.set(inside + 1);
+        Ok(Self)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(INSIDE.get() - 1);
+    }
+}
+
 impl<'py> Walk<'_, 'py> {
     /// Writes a value, or what the `default` hook makes of it. Of a container it writes the
     /// head and returns what is in it.
@@ -38,6 +68,7 @@ impl<'py> Walk<'_, 'py> {
         &mut self,
         object: Bound<'py, PyAny>,
     ) -> Result<Option<Bound<'py, PyTuple>>, Raised> {
+        let _inside = Inside::enter()?;
         let outcome = self.any(&object)?;
         let Some(default) = &self.options.default else {
             return self.done(&object, outcome);
@@ -69,11 +100,14 @@ impl<'py> Walk<'_, 'py> {
     fn any(&mut self, object: &Bound<'py, PyAny>) -> Result<Outcome<'py>, Raised> {
         let py = self.py;
         if object.is_none() {
-            self.out.head(Head::NIL)?;
+            self.out.head(HeadBytes::NIL)?;
         } else if let Ok(value) = object.cast::<PyBool>() {
             let value = value.is_true();
-            self.out
-                .head(if value { Head::TRUE } else { Head::FALSE })?;
+            self.out.head(if value {
+                HeadBytes::TRUE
+            } else {
+                HeadBytes::FALSE
+            })?;
         } else if let Some(value) = self.taken::<PyInt>(object) {
             if !self.int(value)? {
                 return Ok(Outcome::TooBig);
@@ -97,7 +131,7 @@ impl<'py> Walk<'_, 'py> {
             let data = ext_data(&data)?;
             let data = data.as_bytes();
             self.out
-                .sized(Head::ext(code, data.len()).map_err(PyErr::from)?, data)?;
+                .sized(HeadBytes::ext(code, data.len()).map_err(PyErr::from)?, data)?;
         } else if self.is(object, timestamp_type(py)?)? {
             let seconds = object.getattr(intern!(py, "seconds"))?.extract();
             let nanoseconds = object.getattr(intern!(py, "nanoseconds"))?.extract()?;

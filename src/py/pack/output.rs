@@ -15,11 +15,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::walk::Raised;
-use crate::msgpack::Head;
+use crate::msgpack::HeadBytes;
 use crate::simd::SLACK;
-
-/// Results up to this size are copied once, into a `bytes` object that fits.
-pub(super) const SCRATCH: usize = 4096;
 
 /// The size of the last result that was larger, and some more.
 static LAST: AtomicUsize = AtomicUsize::new(0);
@@ -33,16 +30,16 @@ pub(super) struct Output<'s, 'py> {
     cap: usize,
     /// The owner of these bytes; null while they are the scratch.
     object: *mut PyBytesWriter,
-    scratch: PhantomData<&'s mut [MaybeUninit<u8>; SCRATCH]>,
+    scratch: PhantomData<&'s mut [MaybeUninit<u8>]>,
 }
 
 impl<'s, 'py> Output<'s, 'py> {
-    pub(super) fn new(py: Python<'py>, scratch: &'s mut [MaybeUninit<u8>; SCRATCH]) -> Self {
+    pub(super) fn new(py: Python<'py>, scratch: &'s mut [MaybeUninit<u8>]) -> Self {
         Self {
             py,
             start: scratch.as_mut_ptr().cast(),
             len: 0,
-            cap: SCRATCH,
+            cap: scratch.len(),
             object: ptr::null_mut(),
             scratch: PhantomData,
         }
@@ -50,13 +47,13 @@ impl<'s, 'py> Output<'s, 'py> {
 
     /// Writes a head alone.
     #[inline(always)]
-    pub(super) fn head(&mut self, head: Head) -> Result<(), Raised> {
+    pub(super) fn head(&mut self, head: HeadBytes) -> Result<(), Raised> {
         self.sized(head, b"")
     }
 
     /// Writes a head and the body that belongs to it.
     #[inline(always)]
-    pub(super) fn sized(&mut self, head: Head, body: &[u8]) -> Result<(), Raised> {
+    pub(super) fn sized(&mut self, head: HeadBytes, body: &[u8]) -> Result<(), Raised> {
         let bytes = head.bytes();
         let room = self.room(bytes.len() + body.len())?;
         // What is written beyond the head is overwritten, or does not count.
@@ -84,10 +81,10 @@ impl<'s, 'py> Output<'s, 'py> {
     pub(super) unsafe fn measured(
         &mut self,
         most: usize,
-        head: impl Fn(usize) -> Result<Head, Raised>,
+        head: impl Fn(usize) -> Result<HeadBytes, Raised>,
         fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Option<usize>,
     ) -> Result<bool, Raised> {
-        let expected = head(most).map_or(5, Head::len);
+        let expected = head(most).map_or(5, HeadBytes::len);
         let room = self.room(most.saturating_add(9 + SLACK))?;
         let Some(len) = fill(&mut room[expected..]) else {
             return Ok(false);

@@ -17,7 +17,7 @@ use super::{flat, refused, walk, Flag, Hook, Options};
 use crate::msgpack::Writer;
 
 /// Packs values, with options, one by one or into one buffer.
-#[pyclass(frozen, subclass, module = "xyfast._core")]
+#[pyclass(frozen, immutable_type, subclass, module = "xyfast._core")]
 pub(crate) struct Packer {
     state: Mutex<State>,
 }

@@ -12,7 +12,7 @@ use pyo3::types::PyInt;
 
 use super::walk::{Quick, Raised, Walk};
 use super::{out_of_range, Options};
-use crate::msgpack::Head;
+use crate::msgpack::HeadBytes;
 use crate::simd::{self, Level};
 
 impl<'py> Walk<'_, 'py> {
@@ -96,39 +96,39 @@ impl<'py> Walk<'_, 'py> {
     }
 
     #[inline(always)]
-    pub(super) fn float_head(&self, value: f64) -> Result<Head, Raised> {
+    pub(super) fn float_head(&self, value: f64) -> Result<HeadBytes, Raised> {
         if !self.options.single_float {
-            return Ok(Head::float(value));
+            return Ok(HeadBytes::float(value));
         }
         let single = value as f32;
         if single.is_infinite() && value.is_finite() {
             return Err(out_of_range("a float is beyond 32 bits").into());
         }
-        Ok(Head::single(single))
+        Ok(HeadBytes::single(single))
     }
 
     #[inline(always)]
-    pub(super) fn text_head(&self, len: usize) -> Result<Head, Raised> {
+    pub(super) fn text_head(&self, len: usize) -> Result<HeadBytes, Raised> {
         text_head(self.options, len)
     }
 
     #[inline(always)]
     pub(super) fn bin(&mut self, data: &[u8]) -> Result<(), Raised> {
         let head = if self.options.bin_type {
-            Head::bin(data.len())
+            HeadBytes::bin(data.len())
         } else {
-            Head::raw(data.len())
+            HeadBytes::raw(data.len())
         };
         self.out.sized(head.map_err(PyErr::from)?, data)
     }
 }
 
 #[inline(always)]
-fn text_head(options: &Options, len: usize) -> Result<Head, Raised> {
+fn text_head(options: &Options, len: usize) -> Result<HeadBytes, Raised> {
     let head = if options.bin_type {
-        Head::str(len)
+        HeadBytes::str(len)
     } else {
-        Head::raw(len)
+        HeadBytes::raw(len)
     };
     Ok(head.map_err(PyErr::from)?)
 }
@@ -149,7 +149,7 @@ struct Long {
 /// `object` is an `int`.
 #[cfg(target_pointer_width = "64")]
 #[inline(always)]
-pub(super) unsafe fn int_head(object: *mut ffi::PyObject) -> Option<Head> {
+pub(super) unsafe fn int_head(object: *mut ffi::PyObject) -> Option<HeadBytes> {
     let long = object.cast::<Long>();
     // SAFETY: `object` is an int; it has as many digits as its tag says.
     unsafe {
@@ -169,8 +169,8 @@ pub(super) unsafe fn int_head(object: *mut ffi::PyObject) -> Option<Head> {
             _ => return None,
         };
         match negative {
-            false => Some(Head::uint(size)),
-            true if size <= 1 << 63 => Some(Head::int((size as i64).wrapping_neg())),
+            false => Some(HeadBytes::uint(size)),
+            true if size <= 1 << 63 => Some(HeadBytes::int((size as i64).wrapping_neg())),
             true => None,
         }
     }
@@ -182,13 +182,13 @@ pub(super) unsafe fn int_head(object: *mut ffi::PyObject) -> Option<Head> {
 ///
 /// `object` is an `int`.
 #[cfg(not(target_pointer_width = "64"))]
-pub(super) unsafe fn int_head(object: *mut ffi::PyObject) -> Option<Head> {
+pub(super) unsafe fn int_head(object: *mut ffi::PyObject) -> Option<HeadBytes> {
     let mut overflow = 0;
     // SAFETY: `object` is an int, so that the one error there is can be forgotten.
     unsafe {
         let value = ffi::PyLong_AsLongLongAndOverflow(object, &mut overflow);
         if overflow == 0 {
-            return Some(Head::int(value));
+            return Some(HeadBytes::int(value));
         }
         if overflow < 0 {
             return None;
@@ -198,6 +198,6 @@ pub(super) unsafe fn int_head(object: *mut ffi::PyObject) -> Option<Head> {
             ffi::PyErr_Clear();
             return None;
         }
-        Some(Head::uint(value))
+        Some(HeadBytes::uint(value))
     }
 }

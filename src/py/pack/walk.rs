@@ -15,10 +15,10 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
-use super::output::{Output, SCRATCH};
+use super::output::Output;
 use super::scalar::int_head;
 use super::{flat, refused, Options};
-use crate::msgpack::Head;
+use crate::msgpack::HeadBytes;
 
 /// How many containers may stand around a value: msgpack's limit.
 const MAX_DEPTH: usize = 1024;
@@ -29,15 +29,19 @@ const SHALLOW: usize = if cfg!(debug_assertions) { 6 } else { 24 };
 /// An exception, small enough to be returned from everywhere.
 pub(super) type Raised = Box<PyErr>;
 
+/// Results up to this size are copied once, from the stack into a `bytes` object that fits.
+const SCRATCH: usize = 4096;
+
+/// The same where `default` may pack in turn, so that many such calls fit on the stack.
+const SCRATCH_IN_HOOKS: usize = 256;
+
 /// Packs a value.
+#[inline(always)]
 pub(super) fn pack<'py>(
     value: &Bound<'py, PyAny>,
     options: &Options,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let mut scratch = [MaybeUninit::uninit(); SCRATCH];
-    let mut walk = Walk::new(value.py(), options, &mut scratch);
-    walk.write(value).map_err(|error| *error)?;
-    walk.out.finish()
+    packed(value.py(), options, |walk| walk.write(value))
 }
 
 /// Packs a map from keys and values that follow each other.
@@ -45,13 +49,40 @@ pub(super) fn pack_pairs<'py>(
     flat: &Bound<'py, PyTuple>,
     options: &Options,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let mut scratch = [MaybeUninit::uninit(); SCRATCH];
-    let mut walk = Walk::new(flat.py(), options, &mut scratch);
-    let head = Head::map(flat.len() / 2)?;
-    walk.out.head(head).map_err(|error| *error)?;
-    for value in flat {
-        walk.write(&value).map_err(|error| *error)?;
+    packed(flat.py(), options, |walk| {
+        walk.map_head(flat.len() / 2)?;
+        flat.iter().try_for_each(|value| walk.write(&value))
+    })
+}
+
+#[inline(always)]
+fn packed<'py>(
+    py: Python<'py>,
+    options: &Options,
+    write: impl FnOnce(&mut Walk<'_, 'py>) -> Result<(), Raised>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    if options.default.is_some() {
+        through::<SCRATCH_IN_HOOKS>(py, options, write)
+    } else {
+        through::<SCRATCH>(py, options, write)
     }
+}
+
+/// Has a function of its own for each size: the room on the stack is what it is called for.
+#[inline(never)]
+fn through<'py, const SIZE: usize>(
+    py: Python<'py>,
+    options: &Options,
+    write: impl FnOnce(&mut Walk<'_, 'py>) -> Result<(), Raised>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut scratch = [MaybeUninit::uninit(); SIZE];
+    let mut walk = Walk {
+        py,
+        options,
+        out: Output::new(py, &mut scratch),
+        depth: 0,
+    };
+    write(&mut walk).map_err(|error| *error)?;
     walk.out.finish()
 }
 
@@ -73,20 +104,7 @@ pub(super) struct Walk<'a, 'py> {
     depth: usize,
 }
 
-impl<'a, 'py> Walk<'a, 'py> {
-    fn new(
-        py: Python<'py>,
-        options: &'a Options,
-        scratch: &'a mut [MaybeUninit<u8>; SCRATCH],
-    ) -> Self {
-        Self {
-            py,
-            options,
-            out: Output::new(py, scratch),
-            depth: 0,
-        }
-    }
-
+impl<'py> Walk<'_, 'py> {
     /// Writes a value and all that is in it.
     fn write(&mut self, object: &Bound<'py, PyAny>) -> Result<(), Raised> {
         // SAFETY: the caller owns the object.
@@ -284,13 +302,13 @@ impl<'a, 'py> Walk<'a, 'py> {
     #[inline(always)]
     fn array_head(&mut self, len: usize) -> Result<(), Raised> {
         self.check_depth(len)?;
-        self.out.head(Head::array(len).map_err(PyErr::from)?)
+        self.out.head(HeadBytes::array(len).map_err(PyErr::from)?)
     }
 
     #[inline(always)]
     fn map_head(&mut self, len: usize) -> Result<(), Raised> {
         self.check_depth(len)?;
-        self.out.head(Head::map(len).map_err(PyErr::from)?)
+        self.out.head(HeadBytes::map(len).map_err(PyErr::from)?)
     }
 
     #[inline(always)]
@@ -327,11 +345,11 @@ impl<'a, 'py> Walk<'a, 'py> {
             } else if kind == &raw mut ffi::PyList_Type {
                 return Ok(Quick::List);
             } else if object == ffi::Py_None() {
-                Head::NIL
+                HeadBytes::NIL
             } else if object == ffi::Py_True() {
-                Head::TRUE
+                HeadBytes::TRUE
             } else if object == ffi::Py_False() {
-                Head::FALSE
+                HeadBytes::FALSE
             } else if kind == &raw mut ffi::PyBytes_Type {
                 let data = ffi::PyBytes_AS_STRING(object).cast();
                 let data = slice::from_raw_parts(data, ffi::Py_SIZE(object) as usize);

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::super::walk::{self, json_room, BLOCK};
+use super::super::walk::{self, BLOCK};
 use super::{load, store};
 
 #[target_feature(enable = "neon")]
@@ -12,23 +12,16 @@ pub(in super::super) fn json_plain(bytes: &[u8]) -> usize {
 
 #[target_feature(enable = "neon")]
 pub(in super::super) fn json_escape(text: &[u8], len: usize, out: &mut Vec<u8>) {
-    let mut at = 0;
-    while at < len {
-        out.reserve(json_room(len - at));
-        let (read, written) = walk::json_escape(
-            &text[at..],
-            len - at,
-            out.spare_capacity_mut(),
-            |block| special(block),
-            |from, to| {
-                store::<0, _>(to, load::<0, _>(from));
-                store::<16, _>(to, load::<16, _>(from));
-            },
-        );
-        // SAFETY: so many bytes have been written behind those that were there.
-        unsafe { out.set_len(out.len() + written) };
-        at += read;
-    }
+    walk::json_escape(
+        text,
+        len,
+        out,
+        |block| special(block),
+        |from, to| {
+            store::<0, _>(to, load::<0, _>(from));
+            store::<16, _>(to, load::<16, _>(from));
+        },
+    );
 }
 
 /// Sets a bit for every byte that needs an escape.

@@ -3,12 +3,17 @@
 use std::arch::aarch64::*;
 use std::mem::MaybeUninit;
 
-use super::super::walk::transcode;
+use super::super::walk::{transcode, PLACE};
 use super::super::Widened;
 use super::{load, load_triples, load_u16, load_u32, store, store_triples, store_u16, store_u32};
 
 #[target_feature(enable = "neon")]
 pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
+    let long = |from: &[u8; 24], to: &mut [MaybeUninit<u16>; PLACE]| {
+        let (points, count) = points(load_triples::<0, _>(from));
+        store_u16::<0, _>(to, points);
+        count
+    };
     transcode(
         utf8,
         out,
@@ -19,16 +24,8 @@ pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Opti
             store_u16::<8, _>(to, vmovl_high_u8(bytes));
             ascii_run(bytes)
         },
-        |from: &[u8; 24], to| {
-            let (points, count) = points(load_triples::<0, _>(from));
-            store_u16::<0, _>(to, points);
-            count >= 4
-        },
-        |from, to| {
-            let (points, count) = points(load_triples::<0, _>(from));
-            store_u16::<0, _>(to, points);
-            count == 8
-        },
+        |from, to| long(from, to) >= 4,
+        |from, to| long(from, to) == 8,
     )
 }
 
@@ -52,7 +49,7 @@ pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Opt
             store_u32::<0, _>(to, vmovl_u16(vget_low_u16(points)));
             count >= 4
         },
-        |from, to| {
+        |from: &[u8; 24], to| {
             let (points, count) = points(load_triples::<0, _>(from));
             store_u32::<0, _>(to, vmovl_u16(vget_low_u16(points)));
             store_u32::<4, _>(to, vmovl_high_u16(points));
@@ -73,40 +70,42 @@ pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Op
             ascii_run(bytes)
         },
         |_: &[u8; 1], _| false,
-        |_, _| false,
+        |_: &[u8; 1], _| false,
     );
     Some(made?.len)
 }
 
 #[target_feature(enable = "neon")]
 pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+    let long = |from: &[u16; 8], to: &mut [MaybeUninit<u8>; PLACE]| {
+        let points = load_u16::<0, _>(from);
+        store_triples::<0, _>(to, utf8(points));
+        leading(is_three(points))
+    };
     let made = transcode(
         units,
         out,
         |_, _| false,
         |from, to| {
-            // Units above 0xff saturate, hence stay above ASCII.
+            // Widened above 0xff saturate, hence stay above ASCII.
             let low = vqmovn_u16(load_u16::<0, _>(from));
             let bytes = vqmovn_high_u16(low, load_u16::<8, _>(from));
             store::<0, _>(to, bytes);
             ascii_run(bytes)
         },
-        |from: &[u16; 8], to| {
-            let points = load_u16::<0, _>(from);
-            store_triples::<0, _>(to, utf8(points));
-            leading(is_three(points)) >= 4
-        },
-        |from, to| {
-            let points = load_u16::<0, _>(from);
-            store_triples::<0, _>(to, utf8(points));
-            leading(is_three(points)) == 8
-        },
+        |from, to| long(from, to) >= 4,
+        |from, to| long(from, to) == 8,
     );
     Some(made?.len)
 }
 
 #[target_feature(enable = "neon")]
 pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> Option<usize> {
+    let long = |from: &[u32; 8], to: &mut [MaybeUninit<u8>; PLACE]| {
+        let (points, count) = short(from);
+        store_triples::<0, _>(to, utf8(points));
+        count
+    };
     let made = transcode(
         units,
         out,
@@ -120,16 +119,8 @@ pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> O
             store::<0, _>(to, bytes);
             ascii_run(bytes)
         },
-        |from: &[u32; 8], to| {
-            let (points, count) = short(from);
-            store_triples::<0, _>(to, utf8(points));
-            count >= 4
-        },
-        |from, to| {
-            let (points, count) = short(from);
-            store_triples::<0, _>(to, utf8(points));
-            count == 8
-        },
+        |from, to| long(from, to) >= 4,
+        |from, to| long(from, to) == 8,
     );
     Some(made?.len)
 }

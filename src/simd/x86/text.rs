@@ -7,7 +7,7 @@ pub(super) mod sse41 {
     use std::arch::x86_64::*;
     use std::mem::MaybeUninit;
 
-    use super::super::super::walk::transcode;
+    use super::super::super::walk::{transcode, PLACE};
     use super::super::super::Widened;
     use super::super::{load16, load8, store16, store8};
 
@@ -28,7 +28,7 @@ pub(super) mod sse41 {
                 store8::<0, _, _>(to, _mm_packus_epi32(points, points));
                 good
             },
-            |_, _| false,
+            |_: &[u8; 16], _| false,
         )
     }
 
@@ -51,7 +51,7 @@ pub(super) mod sse41 {
                 store16::<0, _, _>(to, points);
                 good
             },
-            |_, _| false,
+            |_: &[u8; 16], _| false,
         )
     }
 
@@ -67,7 +67,7 @@ pub(super) mod sse41 {
                 ascii_run(bytes)
             },
             |_: &[u8; 1], _| false,
-            |_, _| false,
+            |_: &[u8; 1], _| false,
         );
         Some(made?.len)
     }
@@ -78,19 +78,9 @@ pub(super) mod sse41 {
             units,
             out,
             |_, _| false,
-            |from, to| {
-                let (low, high) = (load16::<0, _, _>(from), load16::<8, _, _>(from));
-                store16::<0, _, _>(to, _mm_packus_epi16(low, high));
-                let top = |units| _mm_min_epu16(units, _mm_set1_epi16(0x80));
-                ascii_run(_mm_packus_epi16(top(low), top(high)))
-            },
-            |from: &[u16; 4], to| {
-                let points = _mm_cvtepu16_epi32(load8::<0, _, _>(from));
-                let (bytes, good) = utf8(points);
-                store16::<0, _, _>(to, bytes);
-                good
-            },
-            |_, _| false,
+            |from, to| narrow_run(from, to),
+            |from: &[u16; 4], to| utf8(_mm_cvtepu16_epi32(load8::<0, _, _>(from)), to),
+            |_: &[u16; 4], _| false,
         );
         Some(made?.len)
     }
@@ -111,14 +101,20 @@ pub(super) mod sse41 {
                 store16::<0, _, _>(to, bytes);
                 ascii_run(bytes)
             },
-            |from: &[u32; 4], to| {
-                let (bytes, good) = utf8(load16::<0, _, _>(from));
-                store16::<0, _, _>(to, bytes);
-                good
-            },
-            |_, _| false,
+            |from: &[u32; 4], to| utf8(load16::<0, _, _>(from), to),
+            |_: &[u32; 4], _| false,
         );
         Some(made?.len)
+    }
+
+    /// Narrows units as if they were ASCII, and counts the leading ones that are.
+    #[inline]
+    #[target_feature(enable = "sse4.1")]
+    pub(super) fn narrow_run(from: &[u16; 16], to: &mut [MaybeUninit<u8>; 16]) -> usize {
+        let (low, high) = (load16::<0, _, _>(from), load16::<8, _, _>(from));
+        store16::<0, _, _>(to, _mm_packus_epi16(low, high));
+        let top = |units| _mm_min_epu16(units, _mm_set1_epi16(0x80));
+        ascii_run(_mm_packus_epi16(top(low), top(high)))
     }
 
     /// Counts the leading bytes of a vector that are ASCII.
@@ -152,7 +148,7 @@ pub(super) mod sse41 {
     /// all.
     #[inline]
     #[target_feature(enable = "ssse3,sse4.1")]
-    pub(super) fn utf8(points: __m128i) -> (__m128i, bool) {
+    pub(super) fn utf8(points: __m128i, to: &mut [MaybeUninit<u8>; PLACE]) -> bool {
         let last = _mm_and_si128(_mm_slli_epi32(points, 16), _mm_set1_epi32(0x003f_0000));
         let middle = _mm_and_si128(_mm_slli_epi32(points, 2), _mm_set1_epi32(0x3f00));
         let first = _mm_srli_epi32(points, 12);
@@ -161,9 +157,9 @@ pub(super) mod sse41 {
             _mm_or_si128(last, _mm_set1_epi32(0x0080_80e0)),
         );
         let order = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+        store16::<0, _, _>(to, _mm_shuffle_epi8(lanes, order));
         let small = _mm_cmpeq_epi32(_mm_srli_epi32(points, 16), _mm_setzero_si128());
-        let ok = _mm_andnot_si128(too_low_or_surrogate(points), small);
-        (_mm_shuffle_epi8(lanes, order), all(ok))
+        all(_mm_andnot_si128(too_low_or_surrogate(points), small))
     }
 
     #[inline]
@@ -187,7 +183,7 @@ pub(super) mod avx2 {
     use std::arch::x86_64::*;
     use std::mem::MaybeUninit;
 
-    use super::super::super::walk::transcode;
+    use super::super::super::walk::{transcode, PLACE};
     use super::super::super::Widened;
     use super::super::{load16, load32, load8, store16, store32, store8};
     pub(in super::super) use super::sse41::narrow1;
@@ -210,12 +206,12 @@ pub(super) mod avx2 {
                 store32::<0, _, _>(to, _mm256_cvtepu8_epi16(bytes));
                 ascii_run(bytes)
             },
-            |from, to| {
+            |from: &[u8; 16], to| {
                 let (points, good) = sse41::points(load16::<0, _, _>(from));
                 store8::<0, _, _>(to, _mm_packus_epi32(points, points));
                 good
             },
-            |from, to| {
+            |from: &[u8; 24], to| {
                 let (points, good) = points(from);
                 let high = _mm256_extracti128_si256(points, 1);
                 let units = _mm_packus_epi32(_mm256_castsi256_si128(points), high);
@@ -237,12 +233,12 @@ pub(super) mod avx2 {
                 store32::<8, _, _>(to, _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)));
                 ascii_run(bytes)
             },
-            |from, to| {
+            |from: &[u8; 16], to| {
                 let (points, good) = sse41::points(load16::<0, _, _>(from));
                 store16::<0, _, _>(to, points);
                 good
             },
-            |from, to| {
+            |from: &[u8; 24], to| {
                 let (points, good) = points(from);
                 store32::<0, _, _>(to, points);
                 good
@@ -263,18 +259,9 @@ pub(super) mod avx2 {
                 let long = _mm256_set1_epi16(!0x7f);
                 _mm256_testz_si256(_mm256_or_si256(low, high), long) == 1
             },
-            |from, to| {
-                let (low, high) = (load16::<0, _, _>(from), load16::<8, _, _>(from));
-                store16::<0, _, _>(to, _mm_packus_epi16(low, high));
-                let top = |units| _mm_min_epu16(units, _mm_set1_epi16(0x80));
-                ascii_run(_mm_packus_epi16(top(low), top(high)))
-            },
-            |from: &[u16; 8], to| {
-                let (bytes, good) = sse41::utf8(_mm_cvtepu16_epi32(load8::<0, _, _>(from)));
-                store16::<0, _, _>(to, bytes);
-                good
-            },
-            |from, to| utf8(_mm256_cvtepu16_epi32(load16::<0, _, _>(from)), to),
+            |from, to| sse41::narrow_run(from, to),
+            |from: &[u16; 8], to| sse41::utf8(_mm_cvtepu16_epi32(load8::<0, _, _>(from)), to),
+            |from: &[u16; 8], to| utf8(_mm256_cvtepu16_epi32(load16::<0, _, _>(from)), to),
         );
         Some(made?.len)
     }
@@ -296,12 +283,8 @@ pub(super) mod avx2 {
                 store16::<0, _, _>(to, bytes);
                 ascii_run(bytes)
             },
-            |from: &[u32; 8], to| {
-                let (bytes, good) = sse41::utf8(load16::<0, _, _>(from));
-                store16::<0, _, _>(to, bytes);
-                good
-            },
-            |from, to| utf8(load32::<0, _, _>(from), to),
+            |from: &[u32; 4], to| sse41::utf8(load16::<0, _, _>(from), to),
+            |from: &[u32; 8], to| utf8(load32::<0, _, _>(from), to),
         );
         Some(made?.len)
     }
@@ -330,7 +313,7 @@ pub(super) mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn utf8(points: __m256i, to: &mut [MaybeUninit<u8>; 32]) -> bool {
+    fn utf8(points: __m256i, to: &mut [MaybeUninit<u8>; PLACE]) -> bool {
         let last = _mm256_and_si256(
             _mm256_slli_epi32(points, 16),
             _mm256_set1_epi32(0x003f_0000),
