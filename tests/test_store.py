@@ -489,6 +489,19 @@ async def test_unsent_letters_keep_their_order_and_sent_ones_leave(store: Store)
     assert [each.state for each in await store.unsent(ME)] == ["queued", "queued"]
 
 
+async def test_what_was_sent_is_known_by_its_message_ids_the_last_first(store: Store) -> None:
+    for name in "abcd":
+        await store.post(letter(name))
+    await store.post(letter("theirs", account_id=OTHER))
+    await store.mark(ME, "a", "sent", message_id="1.PNM")
+    await store.mark(ME, "b", "refused")
+    await store.mark(ME, "c", "sent", message_id="2.PNM")
+    await store.mark(OTHER, "theirs", "sent", message_id="3.PNM")
+    assert list(await store.sent(ME, 9)) == ["2.PNM", "1.PNM"]
+    assert list(await store.sent(ME, 1)) == ["2.PNM"]
+    assert list(await store.sent("nobody", 9)) == []
+
+
 async def test_a_sweep_forgets_letters_that_are_settled(make: Maker) -> None:
     store = make()
     await store.open()

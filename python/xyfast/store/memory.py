@@ -238,6 +238,17 @@ class MemoryStore:
             if letter.account_id == account_id and identity not in self._settled
         ]
 
+    async def sent(self, account_id: str, limit: int) -> Sequence[str]:
+        """See `Store.sent`."""
+        self._check()
+        letters = (self._posted[identity] for identity in reversed(self._settled))
+        ids = (
+            letter.message_id
+            for letter in letters
+            if letter.account_id == account_id and letter.state == "sent"
+        )
+        return list(islice((id_ for id_ in ids if id_ is not None), limit))
+
     async def close(self) -> None:
         """See `Store.close`."""
         self._closed = True

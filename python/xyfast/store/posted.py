@@ -89,6 +89,15 @@ class Outbox:
         )
         return [_posted(account_id, facts) for facts in found]
 
+    def sent(self, account_id: str, limit: int) -> Sequence[str]:
+        """See `Store.sent`."""
+        found = self._db.execute(
+            "SELECT message FROM outbox WHERE settled IS NOT NULL AND account = ?"
+            " AND state = 'sent' AND message IS NOT NULL ORDER BY settled DESC, id DESC LIMIT ?",
+            (self._accounts.find(account_id), limit),
+        )
+        return [from_text(message) for (message,) in found]
+
     def sweep(self, now: int, most: int) -> int:
         """Forget what was settled long enough ago; within a transaction."""
         return self._db.execute(

@@ -204,5 +204,8 @@ class Store(Protocol):
     async def unsent(self, account_id: str) -> Sequence[Posted]:
         """Posted messages that are queued or out, in the order in which they were posted."""
 
+    async def sent(self, account_id: str, limit: int) -> Sequence[str]:
+        """Message ids of what was posted and sent, of the last ``limit``, the last first."""
+
     async def close(self) -> None:
         """Finish and let go of everything; further calls raise `StoreError`."""
