@@ -98,12 +98,12 @@ class Outbox:
         )
         return [from_text(message) for (message,) in found]
 
-    def sweep(self, most: int) -> int:
+    def sweep(self, now: int, most: int) -> int:
         """Forget what was settled long enough ago; within a transaction."""
         return self._db.execute(
             "DELETE FROM outbox WHERE id IN"
             " (SELECT id FROM outbox WHERE settled <= ? ORDER BY settled LIMIT ?)",
-            (self._now() - int(self._retention.keep * 1000), most),
+            (now - int(self._retention.keep * 1000), most),
         ).rowcount
 
     def _settled(self, state: PostState) -> int | None:
