@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 _PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
 _STORE_PAUSE = 1.0  # seconds until a store that failed is tried again
 _MOST_UNKNOWN = 1000  # messages without an outcome that are kept in mind
+_MOST_KNOWN = 1000  # durable messages with one that a new run keeps in mind
 
 
 def _future() -> asyncio.Future[Any]:
@@ -76,7 +77,7 @@ class _Letter:
 
     def __post_init__(self) -> None:
         if self.post.state == "out":  # written by an earlier run
-            self.since = self.post.created
+            self.since = self.post.created if self.post.time is None else self.post.time
 
     @property
     def lane(self) -> str:
@@ -140,7 +141,10 @@ class Outbox:
     # --- what the driver tells ------------------------------------------------------
 
     async def load(self) -> None:
-        """Take up the durable messages that an earlier run left."""
+        """Take up the durable messages that an earlier run left, and know those it sent."""
+        for post in await self._store.settled(self._account_id, _MOST_KNOWN):
+            if post.message_id is not None:
+                self._ours.add(post.message_id)
         for post in await self._store.unsent(self._account_id):
             self._begin(post, durable=True, kept=True)
 
@@ -305,7 +309,9 @@ class Outbox:
     ) -> None:
         """Record a state, however long the store fails; nobody is kept waiting for the last."""
         post = replace(letter.post, state=state)
-        if isinstance(told, Sent):
+        if state == "out":
+            post = replace(post, time=self._now_ms())
+        elif isinstance(told, Sent):
             post = replace(post, message_id=told.message_id, time=told.time)
         while True:
             try:

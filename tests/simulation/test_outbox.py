@@ -28,7 +28,14 @@ UNHURRIED = {"send_rate": 100.0, "send_burst": 100, "conversation_burst": 100}
 class World:
     """One account's outbox with a link to a platform, which comes back a second after a loss."""
 
-    def __init__(self, *, store: Store | None = None, clock_ahead: float = 0.0, **options: Any):
+    def __init__(
+        self,
+        *,
+        store: Store | None = None,
+        clock_ahead: float = 0.0,
+        told: bool = True,
+        **options: Any,
+    ) -> None:
         self.settings = Settings(**options.pop("settings", UNHURRIED))
         self.store = store or MemoryStore()
         self.loop = asyncio.get_running_loop()
@@ -43,7 +50,8 @@ class World:
             lambda: mids.next(int(self.clock() * 1000)),
             self.settings.request_timeout,
         )
-        self.calls.told(self.platform.clock_ms())
+        if told:
+            self.calls.told(self.platform.clock_ms())
         self.outbox = Outbox(
             ME,
             self.calls,
@@ -551,6 +559,57 @@ def test_after_a_restart_the_echo_of_a_durable_send_that_was_out_is_ours() -> No
         again = await restarted(world)
         assert again.outbox.claims(again.platform.echo(again.platform.taken[0]))
         await asyncio.sleep(1.0)
+        assert again.written == []
+        assert await states(again) == []
+
+    simulate(main())
+
+
+def test_after_a_restart_a_message_of_the_same_words_is_the_one_that_it_was() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("ok", "lost")).start()
+        first = await world.text("在的", durable=True)
+        world.text("在的", durable=True)
+        await asyncio.sleep(1.0)
+        again = await restarted(world)
+        assert again.outbox.claims(again.platform.echo(again.platform.taken[0]))
+        await asyncio.sleep(10.0)
+        ids = [post.message_id for post in await again.store.settled(ME, 5)]
+        assert ids == [taken.message_id for taken in again.platform.taken]
+        assert ids[0] == first.message_id
+        assert len(ids) == 2
+
+    simulate(main())
+
+
+def test_after_a_restart_a_send_is_looked_for_from_its_write_on() -> None:
+    async def main() -> None:
+        world = World(fate=fates("lost"))
+        await world.outbox.load()
+        world.text("在的", durable=True)
+        await asyncio.sleep(10.0)
+        world.platform.say("在的")  # typed elsewhere, while ours still waits for a link
+        await asyncio.sleep(10.0)
+        world.connect()
+        await asyncio.sleep(1.0)
+        again = await restarted(world)
+        await asyncio.sleep(10.0)
+        assert [text for _, text in again.written] == ["在的"]
+
+    simulate(main())
+
+
+def test_a_clock_that_was_ahead_before_the_first_link_does_not_hide_a_send() -> None:
+    async def main() -> None:
+        world = World(fate=fates("silent"), clock_ahead=86_400.0, told=False)
+        await world.outbox.load()
+        world.text("x", durable=True)
+        await asyncio.sleep(1.0)
+        world.calls.told(world.platform.clock_ms())
+        world.connect()
+        await asyncio.sleep(1.0)
+        again = await restarted(world)
+        await asyncio.sleep(10.0)
         assert again.written == []
         assert await states(again) == []
 

@@ -61,6 +61,7 @@ CREATE TABLE outbox (
     UNIQUE (account, name)
 );
 CREATE INDEX outbox_unsent ON outbox (account, id) WHERE settled IS NULL;
+CREATE INDEX outbox_known ON outbox (account, id) WHERE settled IS NOT NULL;
 CREATE INDEX outbox_settled ON outbox (settled) WHERE settled IS NOT NULL;
 """
 
