@@ -41,6 +41,7 @@ __all__ = ["Outbox"]
 log = logging.getLogger(__name__)
 
 _PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
+_LONGEST_PAUSE = 60.0  # seconds, where another link may help, or time
 _STORE_PAUSE = 1.0  # seconds until a store that failed is tried again
 _MOST_UNKNOWN = 1000  # messages without an outcome that are kept in mind
 _MOST_KNOWN = 1000  # durable messages with one that a new run keeps in mind
@@ -337,7 +338,7 @@ class Outbox:
         """Bring a message from its place in line to its outcome, and tell observers.
 
         Raises `NotSent`, `SendRefused` or `SendUnknown`; of these a durable message knows
-        `SendRefused` only.
+        `SendRefused` only, and that if it will never be taken.
         """
         outcome: SendOutcome | None = None if letter.durable else "cancelled"
         try:
@@ -367,10 +368,15 @@ class Outbox:
                 await self._try(letter)
             except SendRefused as error:
                 self._out.pop(letter.post.uuid, None)
-                pause = next(pauses, _PAUSES[-1] if letter.durable else None)
-                if pause is None or error.error != "throttled" or not letter.wanted:
+                if error.error == "throttled":
+                    pause = next(pauses, _PAUSES[-1] if letter.durable else None)
+                    if pause is None or not letter.wanted:
+                        raise
+                    await asyncio.sleep(pause)
+                elif letter.durable and error.error in ("token", "limit"):
+                    await self._calls.next_link(_LONGEST_PAUSE)
+                else:
                     raise
-                await asyncio.sleep(pause)
             except NotSent:
                 self._out.pop(letter.post.uuid, None)
                 if not letter.durable:
@@ -425,6 +431,10 @@ class Outbox:
             self._calls.read(call)
         except SendUnknown:
             await self._look(letter)
+        except SendRefused as error:
+            if error.error != "server" or not letter.durable:
+                raise
+            await self._look(letter)  # what broke may have broken after taking it
 
     def _heard(self, letter: _Letter, answer: Frame) -> None:
         """The server has taken a message; its echo may be the very next frame."""

@@ -18,9 +18,10 @@ ME, PEER = "9000000000001", "9000000000102"
 BEGAN = 1_767_225_600_000  # the server's clock when the loop's shows 0, in milliseconds
 LATENCY = 0.01  # seconds each way
 
-Fate = Literal["ok", "silent", "lost", "refused", "throttled", "cut", "late"]
+Fate = Literal["ok", "silent", "lost", "refused", "throttled", "cut", "late", "deaf", "broken", "stumbled"]
 """What becomes of a send: answered; taken without an answer; not taken; refused in two ways;
-taken, and the link is lost; taken so late that the link is lost before."""
+taken, and the link is lost; taken so late that the link is lost before; refused for the link's
+token; an error of the server before, and after the message was taken."""
 
 REFUSED = {"reason": "消息发送失败", "moreInfo": "CSI_FORBID||安全拦截"}
 THROTTLED = {"code": "400600001", "reason": "synthetic flow control"}
@@ -116,6 +117,13 @@ class Platform:
         elif fate == "late":
             self._loop.call_later(1.0, self._take, message["uuid"], _bare(message), content)
             self._lost()
+        elif fate == "deaf":
+            self._answer(mid, {"reason": "not auth"}, code=401)
+        elif fate == "broken":
+            self._answer(mid, None, code=500)
+        elif fate == "stumbled":
+            self._take(message["uuid"], _bare(message), content)
+            self._answer(mid, None, code=500)
         elif fate != "lost":
             taken = self._take(message["uuid"], _bare(message), content)
             if fate == "ok":
@@ -146,7 +154,7 @@ class Platform:
             "userMessageModels": [_model(taken) for taken in page],
         }
 
-    def _answer(self, mid: str, body: dict[str, Any], code: int = 200) -> None:
+    def _answer(self, mid: str, body: dict[str, Any] | None, code: int = 200) -> None:
         headers = {"mid": mid, "server-timestamp": str(self.clock_ms())}
         text = json.dumps({"code": code, "headers": headers, "body": body})
         self._loop.call_later(LATENCY, self._answered, parse_frame(text))

@@ -638,6 +638,54 @@ def test_a_durable_send_waits_flow_control_out() -> None:
     simulate(main())
 
 
+def test_a_durable_send_that_a_deaf_link_refuses_goes_out_over_the_next_one() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("deaf")).start()
+        sending = world.text("x", durable=True)
+        await asyncio.sleep(5.0)
+        assert await states(world) == ["out"]
+        world.lose()
+        assert (await sending).message_id == world.platform.taken[0].message_id
+        assert world.written == [(0.0, "x"), (6.0, "x")]
+        assert len({uuid for _, uuid, _ in world.platform.written}) == 1
+
+    simulate(main())
+
+
+def test_a_durable_send_that_is_refused_for_the_token_is_tried_again_after_a_minute() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("deaf")).start()
+        world.text("x", durable=True)
+        await asyncio.sleep(70.0)
+        assert world.written == [(0.0, "x"), (60.02, "x")]
+        assert await states(world) == []
+
+    simulate(main())
+
+
+@pytest.mark.parametrize(("fate", "writes"), [("stumbled", 1), ("broken", 2)])
+def test_a_durable_send_that_broke_the_server_is_looked_for_first(fate: Fate, writes: int) -> None:
+    async def main() -> None:
+        world = await World(fate=fates(fate)).start()
+        sent = await world.text("x", durable=True)
+        [taken] = world.platform.taken
+        assert sent.message_id == taken.message_id
+        assert [text for _, text in world.written] == ["x"] * writes
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("fate", ["deaf", "broken"])
+def test_who_waits_for_a_send_is_told_of_a_refusal_that_may_pass(fate: Fate) -> None:
+    async def main() -> None:
+        world = await World(fate=fates(fate)).start()
+        with pytest.raises(SendRefused):
+            await world.text("x")
+        assert len(world.written) == 1
+
+    simulate(main())
+
+
 def test_a_durable_send_waits_for_a_history_that_cannot_be_read() -> None:
     async def main() -> None:
         readable = False
@@ -742,6 +790,7 @@ def test_a_name_is_for_durable_sends() -> None:
 # --- everything at once ---------------------------------------------------------------
 
 FATES: list[Fate] = ["ok"] * 8 + ["silent", "lost", "refused", "throttled", "cut", "late"]
+FATES += ["deaf", "broken"]
 
 
 @pytest.mark.parametrize("seed", range(150))
