@@ -105,6 +105,7 @@ class Client:
         )
         self._owners: dict[int, Driver] = {}  # of links that are not over
         self._drivers: dict[str, Driver] = {}
+        self._adding: set[str] = set()  # accounts whose kept state is being loaded
         self._environment = Environment(
             settings=settings,
             store=self._store,
@@ -153,19 +154,22 @@ class Client:
         `StoreError` if the store cannot be used.
         """
         await self._start()
-        if account.id in self._drivers:
+        if account.id in self._drivers or account.id in self._adding:
             raise StateError(f"account {account.id} was added already")
-        driver = self._drivers[account.id] = Driver(account, self._environment)
+        driver = Driver(account, self._environment)
+        self._adding.add(account.id)
         try:
             await driver.load()
             self._check_open()
-            driver.stall(self._intake.stalled)
-            self._intake.recover(driver)
-            driver.tell_again()
         except BaseException:
-            del self._drivers[account.id]
             await driver.close()
             raise
+        finally:
+            self._adding.remove(account.id)
+        self._drivers[account.id] = driver
+        driver.stall(self._intake.stalled)
+        self._intake.recover(driver)
+        driver.tell_again()
         driver.feed(Start())
 
     def reconnect(self, account_id: str, /) -> None:
