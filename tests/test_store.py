@@ -355,7 +355,7 @@ async def test_a_sweep_forgets_letters_that_are_settled(make: Maker) -> None:
     for name in ("a", "b", "c"):
         await store.post(letter(name))
     await store.mark(ME, "a", "sent", message_id="m1", time=1)
-    await store.mark(ME, "b", "refused")
+    await store.mark(ME, "b", "unknown")
     make.clock.now += 7 * DAY - 1
     assert await store.sweep() == 0
     make.clock.now += 1

@@ -321,8 +321,9 @@ class Client:
         A ``durable`` text is in the store before it goes out, and is sent after a restart if
         it was not before; one that was on its way is looked for in the history first. It
         stays in the outbox, and goes out when that is possible, when its caller is cancelled
-        or is told `NotSent` or `SendUnknown`; only `SendRefused` for good ends it, and refusals
-        that pass are waited out however long it takes. Also raises `StoreError`; then it is
+        or is told `NotSent` or `SendUnknown`; only `SendRefused` for good ends it, or
+        `SendUnknown` if the server refuses to show its history, and refusals that pass are
+        waited out however long it takes. Also raises `StoreError`; then it is
         not kept. What is asked for again by the same ``name``,
         unique within the account, goes out once: the result of the first time is the result
         of all. Without a name every call is another text.

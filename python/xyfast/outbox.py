@@ -127,6 +127,8 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._uuids = requests.Uuids()
         self._skew = int(settings.clock_skew * 1000)
+        self._pauses = [pause * settings.backoff_scale for pause in _PAUSES]
+        self._longest_pause = _LONGEST_PAUSE * settings.backoff_scale
         self._line: Line[_Letter] = Line(
             send=(settings.send_rate, settings.send_burst),
             conversation=(settings.conversation_rate, settings.conversation_burst),
@@ -285,7 +287,11 @@ class Outbox:
     # --- durable messages -----------------------------------------------------------
 
     async def _settle(self, letter: _Letter) -> Sent:
-        """Deliver and record; raises `SendRefused`, or `StoreError` if it is not kept."""
+        """Deliver and record.
+
+        Raises `SendRefused`, `SendUnknown` if it will never be known, and `StoreError` if it is
+        not kept.
+        """
         if not letter.kept:
             letter.post = await self._store.post(letter.post)
         post = letter.post
@@ -296,11 +302,17 @@ class Outbox:
                 f"account {self._account_id}: what was sent by this name was refused before",
                 account_id=self._account_id,
             )
+        if post.state == "unknown":
+            raise self._unknown("what was sent by this name was never confirmed")
         try:
             sent = await self._deliver(letter)
         except SendRefused as error:
             say(log, logging.WARNING, "refused", account=self._account_id, reason=error.error)
             await self._mark(letter, "refused", error)
+            raise
+        except SendUnknown as error:
+            say(log, logging.WARNING, "never confirmed", account=self._account_id, reason=error)
+            await self._mark(letter, "unknown", error)
             raise
         await self._mark(letter, "sent", sent)
         return sent
@@ -338,7 +350,8 @@ class Outbox:
         """Bring a message from its place in line to its outcome, and tell observers.
 
         Raises `NotSent`, `SendRefused` or `SendUnknown`; of these a durable message knows
-        `SendRefused` only, and that if it will never be taken.
+        `SendRefused` if it will never be taken, and `SendUnknown` if its history will never
+        say.
         """
         outcome: SendOutcome | None = None if letter.durable else "cancelled"
         try:
@@ -361,7 +374,7 @@ class Outbox:
         return sent
 
     async def _until_known(self, letter: _Letter) -> Sent:
-        pauses = iter(_PAUSES)
+        pauses = iter(self._pauses)
         while True:
             await self._turn(letter)
             try:
@@ -369,12 +382,12 @@ class Outbox:
             except SendRefused as error:
                 self._out.pop(letter.post.uuid, None)
                 if error.error == "throttled":
-                    pause = next(pauses, _PAUSES[-1] if letter.durable else None)
+                    pause = next(pauses, self._pauses[-1] if letter.durable else None)
                     if pause is None or not letter.wanted:
                         raise
                     await asyncio.sleep(pause)
                 elif letter.durable and error.error in ("token", "limit"):
-                    await self._calls.next_link(_LONGEST_PAUSE)
+                    await self._calls.next_link(self._longest_pause)
                 else:
                     raise
             except NotSent:
@@ -477,7 +490,10 @@ class Outbox:
         raise self._not_sent("the server has not taken it")
 
     async def _read_history(self, letter: _Letter) -> None:
-        """Read history until a message is found or surely missing; a durable one has time."""
+        """Read history until a message is found or surely missing; a durable one has time.
+
+        Raises `SendUnknown`.
+        """
         timeout = None if letter.durable else self._settings.request_timeout
         reading = self._spawn(self._search(letter))
         either: set[asyncio.Future[Any]] = {reading, letter.sent}
@@ -492,16 +508,24 @@ class Outbox:
             reading.cancel()
 
     async def _search(self, letter: _Letter) -> None:
-        """Offer to `claims` what was said since the message was first written."""
-        cursor = requests.NEWEST
+        """Offer to `claims` what was said since the message was first written.
+
+        Raises `SendUnknown` if the server will never tell.
+        """
+        cursor, pause = requests.NEWEST, self._pauses[0]
         while True:
             build = partial(requests.history, letter.lane, cursor=cursor)
             try:
                 body = (await self._calls.ask(build)).body
+            except SendRefused as error:
+                if error.error == "rejected":
+                    raise self._unknown("no answer came, and its history is refused") from error
+                body = None
             except RequestError:
                 body = None
             if not isinstance(body, dict):
-                await asyncio.sleep(_PAUSES[0])
+                await self._calls.next_link(pause)
+                pause = min(2 * pause, self._longest_pause)
                 continue
             page = envelope.history(body, self._account_id)
             for facts in page:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from xyfast._core import Frame, parse_frame
 from xyfast.facts import Facts, content_object, notice
 
-__all__ = ["ME", "PEER", "Fate", "Platform", "Taken"]
+__all__ = ["ME", "PEER", "REFUSED", "THROTTLED", "Fate", "Platform", "Taken"]
 
 ME, PEER = "9000000000001", "9000000000102"
 BEGAN = 1_767_225_600_000  # the server's clock when the loop's shows 0, in milliseconds
@@ -42,8 +42,8 @@ class Taken:
 class Platform:
     """Writes of one account go in at `send`; answers come out at ``answered``.
 
-    ``fate`` is asked about every send, ``readable`` about every question for history; the
-    text of a message shows there ``shows_after`` seconds after it was taken.
+    ``fate`` is asked about every send, ``readable`` about every question for history, which
+    is answered with ``refusal``, if there is one, while it is not; the text of a message shows there ``shows_after`` seconds after it was taken.
     """
 
     def __init__(
@@ -53,12 +53,14 @@ class Platform:
         *,
         fate: Callable[[], Fate] = lambda: "ok",
         readable: Callable[[], bool] = lambda: True,
+        refusal: dict[str, Any] | None = None,
         shows_after: float = 0.0,
     ) -> None:
         self._answered = answered
         self._lost = lost
         self.fate = fate
         self.readable = readable
+        self._refusal = refusal
         self._shows_after = shows_after
         self._loop = asyncio.get_running_loop()
         self.up = True
@@ -103,6 +105,8 @@ class Platform:
             self.asked.append(written)
             if self.readable():
                 self._answer(mid, self._history(body[0].removesuffix("@goofish"), *body[2:4]))
+            elif self._refusal is not None:
+                self._answer(mid, self._refusal, code=400)
             return
         message = body[0]
         content = json.loads(base64.b64decode(message["content"]["custom"]["data"]))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from simulation.loop import simulate
-from simulation.sends import LATENCY, ME, PEER, Fate, Platform
+from simulation.sends import LATENCY, ME, PEER, REFUSED, THROTTLED, Fate, Platform
 from xyfast import MemoryStore, NotSent, SendRefused, SendUnknown, Sent, Settings
 from xyfast.calls import Calls
 from xyfast.errors import ConfigError, RequestError, StoreError
@@ -696,6 +696,52 @@ def test_a_durable_send_waits_for_a_history_that_cannot_be_read() -> None:
         sent = await world.text("other words", durable=True, name="n")
         assert sent.message_id == world.platform.taken[0].message_id
         assert [text for _, text in world.written] == ["x"]
+
+    simulate(main())
+
+
+def test_a_durable_send_whose_history_is_refused_is_unknown_for_good() -> None:
+    async def main() -> None:
+        world = await World(
+            fate=fates("silent"), readable=lambda: False, refusal=REFUSED
+        ).start()
+        first, second = world.text("x", durable=True, name="n"), world.text("y", durable=True)
+        with pytest.raises(SendUnknown, match="history is refused"):
+            await first
+        await second  # its conversation goes on
+        assert await states(world) == []
+        assert world.outcomes == ["unknown", "sent"]
+        again = await restarted(world)
+        with pytest.raises(SendUnknown, match="never confirmed"):
+            await again.text("x", durable=True, name="n")
+        assert again.written == []
+
+    simulate(main())
+
+
+def test_a_history_that_is_busy_is_asked_more_and_more_rarely_and_by_the_next_link() -> None:
+    async def main() -> None:
+        world = await World(
+            fate=fates("silent"), readable=lambda: False, refusal=THROTTLED
+        ).start()
+        world.text("x", durable=True)
+        await asyncio.sleep(300.0)
+        asked = world.platform.asked
+        gaps = [after - before for before, after in pairwise(asked)]
+        assert gaps == pytest.approx([2.02, 4.02, 8.02, 16.02, 32.02, 60.02, 60.02, 60.02])
+        world.lose()
+        await asyncio.sleep(2.0)
+        assert asked[-1] == 301.0
+
+    simulate(main())
+
+
+def test_waits_are_scaled_with_all_back_off() -> None:
+    async def main() -> None:
+        settings = {**UNHURRIED, "backoff_scale": 0.1}
+        world = await World(fate=fates("throttled", "throttled"), settings=settings).start()
+        await world.text("x")
+        assert [at for at, _ in world.written] == pytest.approx([0.0, 0.22, 0.64])
 
     simulate(main())
 

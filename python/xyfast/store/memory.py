@@ -214,7 +214,7 @@ class MemoryStore:
             time=letter.time if time is None else time,
         )
         self._settled.pop(identity, None)
-        if state in ("sent", "refused"):
+        if state not in ("queued", "out"):
             self._settled[identity] = self._clock()
 
     async def unsent(self, account_id: str) -> Sequence[Posted]:

@@ -107,7 +107,7 @@ class Outbox:
         ).rowcount
 
     def _settled(self, state: PostState) -> int | None:
-        return self._now() if state in ("sent", "refused") else None
+        return None if state in ("queued", "out") else self._now()
 
 
 def _posted(account_id: str, facts: Sequence[Any]) -> Posted:

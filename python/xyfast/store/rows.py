@@ -84,8 +84,9 @@ class Kept:
     session: str | None = field(repr=False)
 
 
-PostState = Literal["queued", "out", "sent", "refused"]
-"""Not written yet; written, unanswered; taken by the server; refused by it."""
+PostState = Literal["queued", "out", "sent", "refused", "unknown"]
+"""Not written yet; written, unanswered; and settled: taken by the server, refused by it, never
+to be known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

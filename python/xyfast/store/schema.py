@@ -57,7 +57,7 @@ CREATE TABLE outbox (
     state        TEXT NOT NULL,
     message      TEXT,
     time         INTEGER,
-    settled      INTEGER,               -- ms, our clock: when it was sent or refused
+    settled      INTEGER,               -- ms, our clock: when its outcome was recorded
     UNIQUE (account, name)
 );
 CREATE INDEX outbox_unsent ON outbox (account, id) WHERE settled IS NULL;
