@@ -530,18 +530,20 @@ class Outbox:
             page = envelope.history(body, self._account_id)
             for facts in page:
                 self.claims(facts)
-            older = requests.next_cursor(body)
             times = [facts.time_ms for facts in page if facts.time_ms is not None]
             assert letter.since is not None
             if (
                 letter.sent.done()
                 or not requests.has_more(body)
-                or older is None
-                or older >= cursor
                 or min(times, default=0) < letter.since - self._skew
             ):
                 return
-            cursor = older
+            # Nobody knows whether a cursor includes its time: whatever was said in that very
+            # millisecond is asked for again.
+            older = requests.next_cursor(body)
+            if older is None or older + 1 >= cursor:
+                raise self._unknown("no answer came, and its history does not go on")
+            cursor = older + 1
 
     # --------------------------------------------------------------------------------
 

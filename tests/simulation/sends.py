@@ -18,7 +18,9 @@ ME, PEER = "9000000000001", "9000000000102"
 BEGAN = 1_767_225_600_000  # the server's clock when the loop's shows 0, in milliseconds
 LATENCY = 0.01  # seconds each way
 
-Fate = Literal["ok", "silent", "lost", "refused", "throttled", "cut", "late", "deaf", "broken", "stumbled"]
+Fate = Literal[
+    "ok", "silent", "lost", "refused", "throttled", "cut", "late", "deaf", "broken", "stumbled"
+]
 """What becomes of a send: answered; taken without an answer; not taken; refused in two ways;
 taken, and the link is lost; taken so late that the link is lost before; refused for the link's
 token; an error of the server before, and after the message was taken."""
@@ -43,7 +45,9 @@ class Platform:
     """Writes of one account go in at `send`; answers come out at ``answered``.
 
     ``fate`` is asked about every send, ``readable`` about every question for history, which
-    is answered with ``refusal``, if there is one, while it is not; the text of a message shows there ``shows_after`` seconds after it was taken.
+    is answered with ``refusal``, if there is one, while it is not; the text of a message shows
+    there ``shows_after`` seconds after it was taken, on the pages whose cursor lies behind its
+    time, or at it if a page ``includes`` that.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Platform:
         readable: Callable[[], bool] = lambda: True,
         refusal: dict[str, Any] | None = None,
         shows_after: float = 0.0,
+        includes: bool = False,
     ) -> None:
         self._answered = answered
         self._lost = lost
@@ -62,6 +67,7 @@ class Platform:
         self.readable = readable
         self._refusal = refusal
         self._shows_after = shows_after
+        self._last = int(includes)
         self._loop = asyncio.get_running_loop()
         self.up = True
         self.written: list[tuple[float, str, str]] = []
@@ -147,7 +153,9 @@ class Platform:
         found = [
             taken
             for taken in reversed(self.taken)
-            if taken.conversation == conversation and taken.time <= shown and taken.time < before
+            if taken.conversation == conversation
+            and taken.time <= shown
+            and taken.time < before + self._last
         ]
         page = found[:limit]
         if not page:

@@ -361,9 +361,41 @@ def test_without_a_readable_history_the_outcome_is_unknown(link: bool) -> None:
     simulate(main())
 
 
-def test_a_history_of_many_pages_is_read_back_to_the_send() -> None:
+@pytest.mark.parametrize("includes", [False, True])
+def test_a_page_of_history_may_end_within_a_millisecond(includes: bool) -> None:
     async def main() -> None:
-        world = await World(fate=fates("silent")).start()
+        world = await World(fate=fates("silent"), includes=includes).start()
+        sending = world.text("x")
+        await asyncio.sleep(LATENCY)
+        for number in range(5):
+            world.platform.say(f"in the same millisecond {number}")
+        for number in range(17):
+            await asyncio.sleep(0.1)
+            world.platform.say(f"after {number}")
+        assert (await sending).message_id == world.platform.taken[0].message_id
+        assert world.platform.taken[0].time == world.platform.taken[5].time
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("includes", [False, True])
+def test_a_history_that_does_not_go_on_says_nothing_of_a_send(includes: bool) -> None:
+    async def main() -> None:
+        world = await World(fate=fates("lost"), includes=includes).start()
+        sending = world.text("x")
+        await asyncio.sleep(1.0)
+        for number in range(50):
+            world.platform.say(f"in one millisecond {number}")
+        with pytest.raises(SendUnknown, match="does not go on"):
+            await sending
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("includes", [False, True])
+def test_a_history_of_many_pages_is_read_back_to_the_send(includes: bool) -> None:
+    async def main() -> None:
+        world = await World(fate=fates("silent"), includes=includes).start()
         for number in range(30):
             world.platform.say(f"before {number}")
         sending = world.text("x")
@@ -702,9 +734,7 @@ def test_a_durable_send_waits_for_a_history_that_cannot_be_read() -> None:
 
 def test_a_durable_send_whose_history_is_refused_is_unknown_for_good() -> None:
     async def main() -> None:
-        world = await World(
-            fate=fates("silent"), readable=lambda: False, refusal=REFUSED
-        ).start()
+        world = await World(fate=fates("silent"), readable=lambda: False, refusal=REFUSED).start()
         first, second = world.text("x", durable=True, name="n"), world.text("y", durable=True)
         with pytest.raises(SendUnknown, match="history is refused"):
             await first
@@ -721,9 +751,7 @@ def test_a_durable_send_whose_history_is_refused_is_unknown_for_good() -> None:
 
 def test_a_history_that_is_busy_is_asked_more_and_more_rarely_and_by_the_next_link() -> None:
     async def main() -> None:
-        world = await World(
-            fate=fates("silent"), readable=lambda: False, refusal=THROTTLED
-        ).start()
+        world = await World(fate=fates("silent"), readable=lambda: False, refusal=THROTTLED).start()
         world.text("x", durable=True)
         await asyncio.sleep(300.0)
         asked = world.platform.asked
