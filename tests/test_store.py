@@ -349,6 +349,57 @@ async def test_settled_letters_are_told_the_last_ones_in_their_order(store: Stor
     assert list(await store.settled(OTHER, 2)) == []
 
 
+async def test_what_waits_to_go_out_is_bounded(make: Maker) -> None:
+    store = make(Retention(max_outbox=2, max_rows=3))
+    await store.open()
+    for name in ("a", "b"):
+        await store.post(letter(name))
+    with pytest.raises(StoreFull, match="max_outbox of 2"):
+        await store.post(letter("c", account_id=OTHER))
+    assert await store.post(letter("a")) == letter("a")
+    await store.mark(ME, "a", "out")
+    with pytest.raises(StoreFull):
+        await store.post(letter("c"))
+    assert len(await store.commit([row("a"), row("b"), row("c")])) == 3
+    await store.mark(ME, "a", "sent")
+    await store.mark(ME, "a", "sent")
+    await store.post(letter("c"))
+    with pytest.raises(StoreFull):
+        await store.post(letter("d"))
+    await store.mark(ME, "unheard of", "sent")
+    assert [each.name for each in await store.unsent(ME)] == ["b", "c"]
+    await store.close()
+
+
+async def test_the_characters_of_what_waits_to_go_out_are_bounded(make: Maker) -> None:
+    store = make(Retention(max_outbox_bytes=30))
+    await store.open()
+    await store.post(letter("a", content="\udc80" * 20))
+    await store.post(letter("b", content="x" * 10))
+    with pytest.raises(StoreFull, match="max_outbox_bytes of 30"):
+        await store.post(letter("c", content="x"))
+    await store.mark(ME, "a", "refused")
+    await store.post(letter("c", content="x" * 20))
+    await store.close()
+
+
+async def test_what_waits_to_go_out_is_counted_by_a_new_run(tmp_path: Path) -> None:
+    make = Maker("sqlite", tmp_path / "x.db")
+    store = make()
+    await store.open()
+    for name in "abc":
+        await store.post(letter(name))
+    await store.mark(ME, "a", "sent")
+    await store.close()
+    again = make(Retention(max_outbox=2))
+    await again.open()
+    with pytest.raises(StoreFull):
+        await again.post(letter("d"))
+    await again.mark(ME, "b", "sent")
+    await again.post(letter("d"))
+    await again.close()
+
+
 async def test_a_sweep_forgets_letters_that_are_settled(make: Maker) -> None:
     store = make()
     await store.open()

@@ -59,6 +59,7 @@ class MemoryStore:
         self._bytes = {True: 0, False: 0}  # of handled rows, of all others
         self._posted: dict[Identity, Posted] = {}
         self._settled: dict[Identity, float] = {}
+        self._unsent_size = 0
         self._closed = False
 
     async def open(self) -> None:
@@ -190,7 +191,13 @@ class MemoryStore:
     async def post(self, letter: Posted) -> Posted:
         """See `Store.post`."""
         self._check()
-        return self._posted.setdefault((letter.account_id, letter.name), letter)
+        identity = (letter.account_id, letter.name)
+        if identity not in self._posted:
+            size = self._unsent_size + len(letter.content)
+            self._retention.check_outbox(len(self._posted) - len(self._settled) + 1, size)
+            self._posted[identity] = letter
+            self._unsent_size = size
+        return self._posted[identity]
 
     async def mark(
         self,
@@ -213,8 +220,11 @@ class MemoryStore:
             message_id=letter.message_id if message_id is None else message_id,
             time=letter.time if time is None else time,
         )
-        self._settled.pop(identity, None)
-        if state not in ("queued", "out"):
+        if self._settled.pop(identity, None) is None:
+            self._unsent_size -= len(letter.content)
+        if state in ("queued", "out"):
+            self._unsent_size += len(letter.content)
+        else:
             self._settled[identity] = self._clock()
 
     async def unsent(self, account_id: str) -> Sequence[Posted]:

@@ -186,7 +186,10 @@ class Store(Protocol):
         """
 
     async def post(self, letter: Posted) -> Posted:
-        """Keep a message that is to be sent; returns what is kept by that name."""
+        """Keep a message that is to be sent; returns what is kept by that name.
+
+        Raises `StoreFull` if too much waits to go out already.
+        """
 
     async def mark(
         self,
