@@ -146,9 +146,11 @@ class Outbox:
     async def load(self) -> None:
         """Take up the durable messages that an earlier run left, and know those it sent."""
         for post in await self._store.settled(self._account_id, _MOST_KNOWN):
+            self._uuids.follow(post.uuid)
             if post.message_id is not None:
                 self._ours.add(post.message_id)
         for post in await self._store.unsent(self._account_id):
+            self._uuids.follow(post.uuid)
             self._begin(post, durable=True, kept=True)
 
     def pump(self) -> None:

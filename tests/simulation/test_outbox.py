@@ -648,6 +648,20 @@ def test_a_clock_that_was_ahead_before_the_first_link_does_not_hide_a_send() -> 
     simulate(main())
 
 
+@pytest.mark.parametrize("fate", ["ok", "lost"])
+def test_uuids_go_on_after_a_restart_with_a_clock_that_stepped_back(fate: Fate) -> None:
+    async def main() -> None:
+        world = await World(fate=fates(fate)).start()
+        world.text("x", durable=True)
+        await asyncio.sleep(1.0)
+        again = await restarted(world, clock_ahead=-1.0)
+        await again.text("y")
+        uuids = {text: uuid for each in (world, again) for _, uuid, text in each.platform.written}
+        assert len(set(uuids.values())) == 2
+
+    simulate(main())
+
+
 def test_a_durable_send_that_was_not_taken_goes_out_again_by_itself() -> None:
     async def main() -> None:
         world = await World(fate=fates("lost", "late", "lost")).start()
