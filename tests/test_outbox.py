@@ -86,6 +86,19 @@ async def test_flow_control_is_waited_out(server: FakeServer) -> None:
     assert texts(server) == ["x"]
 
 
+@pytest.mark.parametrize("fault", [Fault.UNAUTHORISED, Fault.SEND_BUSY])
+async def test_a_durable_send_outlives_refusals_that_pass(server: FakeServer, fault: Fault) -> None:
+    async with running(server) as world:
+        await world.connect()
+        server.fault(ME, fault)
+        tries = len(server.ledger(ME).received)
+        sending = send(world, "x", durable=True)
+        await world.until(lambda: "sendByReceiver" in "".join(server.ledger(ME).received[tries:]))
+        server.heal(ME)
+        sent = await sending
+    assert [record.message_id for record in server.ledger(ME).sent] == [sent.message_id]
+
+
 async def test_an_echo_answers_a_send_without_an_answer(server: FakeServer) -> None:
     server.fault(ME, Fault.SEND_UNANSWERED)
     async with running(server, settings={"request_timeout": 60.0}) as world:

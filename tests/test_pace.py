@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from fractions import Fraction
 from itertools import pairwise
 
@@ -126,6 +127,36 @@ def test_the_account_s_bucket_serves_conversations_in_the_order_of_asking() -> N
     assert queue.next() == 1.0
     assert drain(queue, 1.0) == ["a"]
     assert drain(queue, 2.0) == ["b"]
+
+
+class Counting(Buckets):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def ready(self, name: Hashable, /) -> float:
+        self.asked += 1
+        return super().ready(name)
+
+
+def test_a_turn_costs_the_same_however_many_conversations_are_in_line() -> None:
+    queue = line(rate=1.0, burst=1)
+    queue._each = each = Counting(100.0, 100)
+    for number in range(1000):
+        queue.put(str(number), str(number))
+    for now in range(1000):
+        assert queue.take(float(now)) == str(now)
+        assert queue.take(float(now)) is None
+        assert queue.next() == (None if now == 999 else now + 1.0)
+    assert each.asked <= 2000
+
+
+def test_who_leaves_the_line_is_forgotten() -> None:
+    queue = line()
+    for number in range(10_000):
+        queue.put(str(number), "x")
+        queue.leave(str(number), "x")
+    assert len(queue._later) + len(queue._ready) + len(queue._queues) < 200
 
 
 class Run:

@@ -236,6 +236,13 @@ def test_no_two_uuids_are_equal(times: list[int]) -> None:
     assert len(set(made)) == len(made)
 
 
+def test_uuids_follow_those_of_an_earlier_run() -> None:
+    uuids = Uuids()
+    for uuid in ("-17672256000001", "-17672255000001", "someone else's", "-1"):
+        uuids.follow(uuid)
+    assert uuids.next(1767225500000) == "-17672256000011"
+
+
 def test_ids_look_like_those_of_the_web_page() -> None:
     uuids = Uuids()
     assert [uuids.next(1767225600000) for _ in range(2)] == ["-17672256000001", "-17672256000011"]

@@ -83,6 +83,11 @@ class Uuids:
     def __init__(self) -> None:
         self._last = 0
 
+    def follow(self, uuid: str, /) -> None:
+        """Make none that is not later than ``uuid``, which an earlier run made."""
+        if made := re.fullmatch(r"-([0-9]{1,16})1", uuid):
+            self._last = max(self._last, int(made[1]))
+
     def next(self, now_ms: int, /) -> str:
         """Give the next one; ``now_ms`` is milliseconds since 1970."""
         self._last = max(now_ms, self._last + 1)

@@ -69,6 +69,7 @@ class MemoryStore:
         self._lost = Lost()
         self._posted: dict[Identity, Posted] = {}
         self._settled: dict[Identity, float] = {}
+        self._unsent_size = 0
         self._closed = False
 
     async def open(self) -> None:
@@ -202,7 +203,13 @@ class MemoryStore:
     async def post(self, letter: Posted) -> Posted:
         """See `Store.post`."""
         self._check()
-        return self._posted.setdefault((letter.account_id, letter.name), letter)
+        identity = (letter.account_id, letter.name)
+        if identity not in self._posted:
+            size = self._unsent_size + len(letter.content)
+            self._retention.check_outbox(len(self._posted) - len(self._settled) + 1, size)
+            self._posted[identity] = letter
+            self._unsent_size = size
+        return self._posted[identity]
 
     async def mark(
         self,
@@ -225,8 +232,11 @@ class MemoryStore:
             message_id=letter.message_id if message_id is None else message_id,
             time=letter.time if time is None else time,
         )
-        self._settled.pop(identity, None)
-        if state in ("sent", "refused"):
+        if self._settled.pop(identity, None) is None:
+            self._unsent_size -= len(letter.content)
+        if state in ("queued", "out"):
+            self._unsent_size += len(letter.content)
+        else:
             self._settled[identity] = self._clock()
 
     async def unsent(self, account_id: str) -> Sequence[Posted]:
@@ -238,16 +248,15 @@ class MemoryStore:
             if letter.account_id == account_id and identity not in self._settled
         ]
 
-    async def sent(self, account_id: str, limit: int) -> Sequence[str]:
-        """See `Store.sent`."""
+    async def settled(self, account_id: str, limit: int) -> Sequence[Posted]:
+        """See `Store.settled`."""
         self._check()
-        letters = (self._posted[identity] for identity in reversed(self._settled))
-        ids = (
-            letter.message_id
-            for letter in letters
-            if letter.account_id == account_id and letter.state == "sent"
+        found = (
+            letter
+            for identity, letter in reversed(self._posted.items())
+            if letter.account_id == account_id and identity in self._settled
         )
-        return list(islice((id_ for id_ in ids if id_ is not None), limit))
+        return list(islice(found, limit))[::-1]
 
     async def close(self) -> None:
         """See `Store.close`."""

@@ -30,12 +30,14 @@ class Outbox:
         self._accounts = accounts
         self._retention = retention
         self._now = now
+        self._counted: tuple[int, int] | None = None
 
     def post(self, letter: Posted) -> Posted:
         """See `Store.post`."""
+        letters, size = self._waiting()
         with self._accounts.transaction():
             account = self._accounts.make(letter.account_id)
-            self._db.execute(
+            added = self._db.execute(
                 f"INSERT INTO outbox (account, {_COLUMNS}, settled)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, name) DO NOTHING",
                 (
@@ -51,11 +53,15 @@ class Outbox:
                     to_integer(letter.time),
                     self._settled(letter.state),
                 ),
-            )
+            ).rowcount
+            if added and self._settled(letter.state) is None:
+                letters, size = letters + 1, size + len(letter.content)
+                self._retention.check_outbox(letters, size)
             kept = self._db.execute(
                 f"SELECT {_COLUMNS} FROM outbox WHERE account = ? AND name = ?",
                 (account, to_text(letter.name)),
             ).fetchone()
+        self._counted = letters, size
         return _posted(letter.account_id, kept)
 
     def mark(
@@ -67,7 +73,16 @@ class Outbox:
         time: int | None,
     ) -> None:
         """See `Store.mark`."""
+        letters, size = self._waiting()
+        place = self._accounts.find(account_id), to_text(name)
         with self._accounts.transaction():
+            found = self._db.execute(
+                "SELECT settled IS NULL, content FROM outbox WHERE account = ? AND name = ?", place
+            ).fetchone()
+            if found is None:
+                return
+            change = (self._settled(state) is None) - found[0]
+            letters, size = letters + change, size + change * len(from_text(found[1]))
             self._db.execute(
                 "UPDATE outbox SET state = ?, settled = ?, message = ifnull(?, message),"
                 " time = ifnull(?, time) WHERE account = ? AND name = ?",
@@ -76,10 +91,10 @@ class Outbox:
                     self._settled(state),
                     to_text(message_id),
                     to_integer(time),
-                    self._accounts.find(account_id),
-                    to_text(name),
+                    *place,
                 ),
             )
+        self._counted = letters, size
 
     def unsent(self, account_id: str) -> Sequence[Posted]:
         """See `Store.unsent`."""
@@ -89,14 +104,14 @@ class Outbox:
         )
         return [_posted(account_id, facts) for facts in found]
 
-    def sent(self, account_id: str, limit: int) -> Sequence[str]:
-        """See `Store.sent`."""
+    def settled(self, account_id: str, limit: int) -> Sequence[Posted]:
+        """See `Store.settled`."""
         found = self._db.execute(
-            "SELECT message FROM outbox WHERE settled IS NOT NULL AND account = ?"
-            " AND state = 'sent' AND message IS NOT NULL ORDER BY settled DESC, id DESC LIMIT ?",
+            f"SELECT {_COLUMNS} FROM outbox WHERE account = ? AND settled IS NOT NULL"
+            " ORDER BY id DESC LIMIT ?",
             (self._accounts.find(account_id), limit),
-        )
-        return [from_text(message) for (message,) in found]
+        ).fetchall()
+        return [_posted(account_id, facts) for facts in reversed(found)]
 
     def sweep(self, now: int, most: int) -> int:
         """Forget what was settled long enough ago; within a transaction."""
@@ -106,8 +121,16 @@ class Outbox:
             (now - int(self._retention.keep * 1000), most),
         ).rowcount
 
+    def _waiting(self) -> tuple[int, int]:
+        """How many messages have no outcome, and the characters of their content."""
+        if self._counted is None:
+            found = self._db.execute("SELECT content FROM outbox WHERE settled IS NULL")
+            sizes = [len(from_text(content)) for (content,) in found]
+            self._counted = len(sizes), sum(sizes)
+        return self._counted
+
     def _settled(self, state: PostState) -> int | None:
-        return self._now() if state in ("sent", "refused") else None
+        return None if state in ("queued", "out") else self._now()
 
 
 def _posted(account_id: str, facts: Sequence[Any]) -> Posted:

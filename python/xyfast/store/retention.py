@@ -39,6 +39,20 @@ class Retention:
     """Messages in the inbox."""
     max_bytes: int = 1024**3
     """Bytes that the store uses."""
+    max_outbox: int = 10_000
+    """Messages in the outbox that have no outcome; past it `Store.post` raises `StoreFull`."""
+    max_outbox_bytes: int = 16 * 1024**2
+    """Characters of their content; past it `Store.post` raises `StoreFull`."""
+
+    def check_outbox(self, letters: int, size: int) -> None:
+        """Raise `StoreFull` if so many messages, of so many characters, wait to go out."""
+        for bound, used in (("max_outbox", letters), ("max_outbox_bytes", size)):
+            if used > getattr(self, bound):
+                raise StoreFull(
+                    f"the outbox is full: what waits to go out is more than its {bound} of "
+                    f"{getattr(self, bound)}; wait until some of it is sent, or raise "
+                    f"Retention.{bound}"
+                )
 
     def full(self, bound: Literal["max_rows", "max_bytes"]) -> StoreFull:
         """The error to raise when unhandled messages and dead letters exceed a bound."""

@@ -85,8 +85,9 @@ class Kept:
     session: str | None = field(repr=False)
 
 
-PostState = Literal["queued", "out", "sent", "refused"]
-"""Not written yet; written, unanswered; taken by the server; refused by it."""
+PostState = Literal["queued", "out", "sent", "refused", "unknown"]
+"""Not written yet; written, unanswered; and settled: taken by the server, refused by it, never
+to be known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,8 @@ class Posted:
 
     ``(account_id, name)`` is unique: what was asked for twice goes out once. ``content`` is
     the content JSON (``protocol.md`` 9.1), ``uuid`` the id given to the server, ``created``
-    milliseconds since 1970, ``message_id`` and ``time`` what the server's answer said.
+    milliseconds since 1970. ``time`` is the server's time in milliseconds at which it was first
+    written, later the one that the server's answer said; ``message_id`` is from there too.
     """
 
     account_id: str
@@ -188,7 +190,10 @@ class Store(Protocol):
         """
 
     async def post(self, letter: Posted) -> Posted:
-        """Keep a message that is to be sent; returns what is kept by that name."""
+        """Keep a message that is to be sent; returns what is kept by that name.
+
+        Raises `StoreFull` if too much waits to go out already.
+        """
 
     async def mark(
         self,
@@ -204,8 +209,8 @@ class Store(Protocol):
     async def unsent(self, account_id: str) -> Sequence[Posted]:
         """Posted messages that are queued or out, in the order in which they were posted."""
 
-    async def sent(self, account_id: str, limit: int) -> Sequence[str]:
-        """Message ids of what was posted and sent, of the last ``limit``, the last first."""
+    async def settled(self, account_id: str, limit: int) -> Sequence[Posted]:
+        """The ``limit`` posted messages with an outcome that were posted last, in that order."""
 
     async def close(self) -> None:
         """Finish and let go of everything; further calls raise `StoreError`."""
