@@ -76,6 +76,35 @@ def test_no_position_is_told_before_what_came_earlier_is_stored(server_time: int
     simulate(main())
 
 
+def test_a_gap_that_is_announced_while_the_last_of_it_is_stored_is_filled() -> None:
+    """Nothing else would say so again: the server may have announced it once for all."""
+
+    async def main() -> None:
+        store = Picky()
+        store.picky = False
+        async with working(store) as desk:
+            await connect(desk, server_time=BASE)
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: asked(desk, CONVERSATIONS))
+            store.picky = True
+            desk.give(push(1, sample(1)))  # what must be stored before positions count
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await asyncio.sleep(1.0)
+            sync = desk.driver().sync
+            sync.skip(sync._link)
+            store.picky = False
+            await desk.until(lambda: asked(desk, GET_STATE))
+            assert desk.handled == []
+            await answer(desk, GET_STATE, {"pts": (BASE + 5000) * 1000})
+            await desk.until(lambda: len(asked(desk, CONVERSATIONS)) == 2)
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: len(asked(desk, ACK_DIFF)) == 2)
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: desk.handled)
+
+    simulate(main())
+
+
 def test_where_an_account_begins_is_kept_before_the_server_is_told() -> None:
     async def main() -> None:
         store = Ward()

@@ -242,15 +242,19 @@ class Sync:
             if not self._too_long:
                 # What is older than this link was replayed in its order, or not at all.
                 recovery = await self._reconcile(received, (self._since or 0) - SLACK)
-        while self._too_long:
-            self._too_long = False
-            recovery = await self._skip_gap()
-            if self._too_long:  # told of again meanwhile
-                await asyncio.sleep(self._pauses[0])
-        if recovery is None and self.ledger.received is not None:
-            recovery = await self._reconcile(self.ledger.received)
-        if recovery is not None:
-            self._tell(recovery)
+        while True:
+            if self._too_long:
+                self._too_long = False
+                recovery = await self._skip_gap()
+            if recovery is None and self.ledger.received is not None:
+                recovery = await self._reconcile(self.ledger.received)
+            if recovery is not None:
+                self._tell(recovery)
+            await self._settled()
+            await self._saved()  # gaps too, before a position passes them
+            if not self._too_long:
+                break
+            await asyncio.sleep(self._pauses[0])  # told of again meanwhile
         await self._caught_up(link)
 
     async def _skip_gap(self) -> Recovery | None:
@@ -309,8 +313,6 @@ class Sync:
 
     async def _caught_up(self, link: int | None) -> None:
         """From here on positions count; they are kept before anything is handed on."""
-        await self._settled()
-        await self._saved()  # gaps too, before a position passes them
         if self._reached is not None:
             self.ledger.stored(self._reached)
         self.confirmed = link
