@@ -117,7 +117,6 @@ class Sync:
             spawn=spawn,
         )
         self._link: int | None = None
-        self._since: int | None = None  # when the first link that is not caught up began (ms)
         self._slack = SLACK
         self._follows: int | None = None  # the link that brings what follows our position
         self._reached: int | None = None  # the highest position stored from it
@@ -139,7 +138,6 @@ class Sync:
         if self.ledger.received is not None:
             # A marker's message may have been awaited when the last run ended.
             self._slack = SLACK + int(self._settings.marker_wait * 1000)
-            self._since = 0  # nor is it known which links that run had
         self._hold_on()
 
     def registered(self, server_time: int | None) -> None:
@@ -150,8 +148,6 @@ class Sync:
         if self.ledger.received is None and server_time is not None:
             # Positions are microseconds; what came in this very millisecond counts.
             self._begin_at(server_time * 1000 - 1, server_time)
-        if self._since is None:
-            self._since = server_time
 
     def start(self, link: int) -> None:
         """Send our position over a new link, and hold what it brings until that is in order."""
@@ -240,8 +236,7 @@ class Sync:
             await self._insist(partial(self._send_position, received))
             await self._replayed.wait()
             if not self._too_long:
-                # What is older than this link was replayed in its order, or not at all.
-                recovery = await self._reconcile(received, (self._since or 0) - SLACK)
+                recovery = await self._reconcile(received)
         while True:
             if self._too_long:
                 self._too_long = False
@@ -296,14 +291,12 @@ class Sync:
             position = None
         return heard[0].body or "null", position
 
-    async def _reconcile(
-        self, received: int, proven: int = 0, *, end: int | None = None
-    ) -> Recovery:
+    async def _reconcile(self, received: int, *, end: int | None = None) -> Recovery:
         """Fetch what is missing from one position to another, or to now."""
         since = received // 1000
         start = max(since - self._slack, self.began or 0)
         until = self._now() if end is None else end // 1000
-        return await self._reconciler.account(since, until, start=start, proven=max(proven, start))
+        return await self._reconciler.account(since, until, start=start)
 
     def _begin_at(self, position: int, time: int) -> None:
         """The account is new: the server will bring nothing from before."""
@@ -316,7 +309,7 @@ class Sync:
         if self._reached is not None:
             self.ledger.stored(self._reached)
         self.confirmed = link
-        self._since, self._slack = None, SLACK
+        self._slack = SLACK
         try:
             await self._keep_position()
         except StoreError as error:  # the next one that is kept does as well
