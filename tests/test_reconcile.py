@@ -101,9 +101,40 @@ async def test_all_pages_are_taken_in_oldest_first(count: int, inclusive: bool) 
     shelf = Shelf(history_inclusive=inclusive)
     shelf.message("1", -1)
     names = [shelf.message("1", n) for n in range(count)]
-    found = await shelf.run()
+    found = await shelf.run(pages=25)
     assert shelf.inbox == names
     assert (found.messages, found.conversations, found.gaps) == (count, 1, [])
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+async def test_a_page_that_ends_between_two_messages_of_a_millisecond_loses_neither(
+    inclusive: bool,
+) -> None:
+    shelf = Shelf(history_inclusive=inclusive, page_splits=True)
+    names = [shelf.message("1", n // 3) for n in range(100)]
+    found = await shelf.run()
+    assert shelf.inbox == names
+    assert found.gaps == []
+
+
+async def test_a_page_that_ends_between_two_conversations_of_a_millisecond_loses_neither() -> None:
+    shelf = Shelf(page_splits=True)
+    names = [shelf.message(str(n), n // 3) for n in range(140)]
+    found = await shelf.run()
+    assert set(shelf.inbox) == set(names)
+    assert found.gaps == []
+
+
+@pytest.mark.parametrize(("path", "most"), [(LIST, 50), (HISTORY, 20)])
+async def test_a_millisecond_that_fills_a_page_is_a_gap(path: str, most: int) -> None:
+    shelf = Shelf(page_splits=True)
+    for n in range(most + 1):
+        shelf.message(str(n) if path == LIST else "1", 5)
+    found = await shelf.run()
+    assert len(shelf.inbox) == most
+    [gap] = found.gaps
+    assert "does not go on" in gap.reason
+    assert gap.start <= START + 5 <= gap.end
 
 
 async def test_what_waits_behind_a_missed_message_takes_its_place_anew() -> None:
@@ -139,9 +170,9 @@ async def test_a_long_conversation_is_read_to_the_bound_and_the_rest_is_told() -
     shelf = Shelf()
     names = [shelf.message("1", n) for n in range(100)]
     found = await shelf.run(pages=2)
-    assert shelf.inbox == names[60:]
+    assert shelf.inbox == names[61:]  # the page behind begins with the last of the one before
     [gap] = found.gaps
-    assert (gap.start, gap.end, gap.conversation_id) == (START, START + 60, "1")
+    assert (gap.start, gap.end, gap.conversation_id) == (START, START + 61, "1")
 
 
 async def test_what_lies_before_the_time_in_question_is_no_gap() -> None:
@@ -157,10 +188,10 @@ async def test_conversations_are_read_to_the_bound_and_the_rest_is_told() -> Non
     shelf = Shelf()
     for n in range(200):
         shelf.message(str(n), n)
-    found = await shelf.run(conversations=100)
-    assert sorted(map(int, shelf.histories)) == list(range(100, 200))
+    found = await shelf.run(conversations=99)
+    assert sorted(map(int, shelf.histories)) == list(range(101, 200))
     [gap] = found.gaps
-    assert (gap.start, gap.end, gap.conversation_id) == (START, START + 100, None)
+    assert (gap.start, gap.end, gap.conversation_id) == (START, START + 102, None)
 
 
 async def test_a_conversation_that_moves_up_between_two_pages_is_not_missed() -> None:

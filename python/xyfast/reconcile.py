@@ -115,7 +115,8 @@ class Reconciler:
         found: dict[str, Conversation] = {}
         floor = span.start
         while True:
-            top, cursor, single = floor, requests.NEWEST, True
+            top, single = floor, True
+            cursor = requests.NEWEST
             while True:
                 build = partial(requests.list_conversations, cursor=cursor, limit=_LISTED)
                 try:
@@ -128,12 +129,13 @@ class Reconciler:
                     found.pop(one.conversation_id, None)
                     found[one.conversation_id] = one
                     top = max(top, one.modified or 0)
-                if len(changed) < len(page) or not requests.has_more(body):
+                older = requests.older(body, cursor)
+                if len(changed) < len(page) or older is None:
                     break
-                cursor, before = requests.next_cursor(body) or 0, cursor
-                if not 0 < cursor < before:
+                if older == cursor:
                     reason = "the list of conversations does not go on"
-                    return list(found.values()), self._rest(span, before, reason)
+                    return list(found.values()), self._rest(span, cursor, reason)
+                cursor = older
                 if len(found) >= self._conversations:
                     reason = f"more than {self._conversations} conversations have changed"
                     return list(found.values()), self._rest(span, cursor, reason)
@@ -165,13 +167,14 @@ class Reconciler:
             entries.update((each.key, each) for each in page if not _before(each, span.start))
             reached = reached or any(_before(each, span.since) for each in page)
             known |= set(await self._known([each.key for each in page]))
-            if any(_before(each, span.start) for each in page) or not requests.has_more(body):
+            older = requests.older(body, cursor)
+            if any(_before(each, span.start) for each in page) or older is None:
                 reason = None
                 break
-            cursor, before = requests.next_cursor(body) or 0, cursor
-            if not 0 < cursor < before:
+            if older == cursor:
                 reason = "the history does not go on"
                 break
+            cursor = older
         await self._commit(recovery, list(entries.values()), known)
         if reason is not None and not reached:
             times = [each.time for each in entries.values() if each.time is not None]

@@ -103,6 +103,8 @@ class ServerSettings:
     """Seconds without a heartbeat after which the server closes, or None for never."""
     history_inclusive: bool = False
     """Whether a page of history starts at the cursor instead of before it."""
+    page_splits: bool = False
+    """Whether a page of a list may end between two items of one millisecond."""
     quiet_time: float = 0.0
     """Seconds after ``/reg`` in which requests are refused by flow control."""
     link_life: float | None = None
