@@ -18,6 +18,7 @@ from xyfast.errors import StoreError
 from xyfast.events import LinkOpened
 from xyfast.messages import Gap
 from xyfast.store import Row
+from xyfast.testing import samples
 
 
 class Picky(Ward):
@@ -33,10 +34,15 @@ class Picky(Ward):
 
 ACK_DIFF, GET_STATE = "/r/SyncStatus/ackDiff", "/r/SyncStatus/getState"
 CONVERSATIONS = "/r/Conversation/listNewestPagination"
+HISTORY = "/r/MessageManager/listUserMessages"
 
 
 def asked(desk: Desk, lwp: str) -> list[Any]:
     return [frame for frame in desk.wire.told("send") if frame["lwp"] == lwp]
+
+
+def bodies(desk: Desk, lwp: str) -> list[Any]:
+    return [frame["body"] for frame in asked(desk, lwp)]
 
 
 async def answer(desk: Desk, lwp: str, body: Any, code: int = 200) -> None:
@@ -113,6 +119,27 @@ def test_where_an_account_begins_is_kept_before_the_server_is_told() -> None:
             await answer(desk, GET_STATE, {"pts": (BASE + 5000) * 1000})
             await desk.until(lambda: asked(desk, ACK_DIFF))
             assert (await store.load(ME)).received == (BASE + 5000) * 1000
+
+    simulate(main())
+
+
+def test_a_marker_from_long_before_our_position_has_nothing_fetched() -> None:
+    async def main() -> None:
+        hour = 3_600_000
+        async with working() as desk:
+            await connect(desk, server_time=BASE - 3 * hour)
+            await answer(desk, ACK_DIFF, {})
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await asyncio.sleep(1.0)
+            sync = desk.driver().sync
+            sync._follows = sync.confirmed = 0  # frames made by hand are of link 0
+            desk.give(push(1, sample(1)))
+            await desk.until(lambda: desk.handled)
+            old = samples.marker("1", "5000000000098.PNM", BASE - 2 * hour)
+            new = samples.marker("2", "5000000000099.PNM", BASE - 1000)
+            desk.give(push(2, old, new))
+            await asyncio.sleep(30.0)
+            assert {body[0] for body in bodies(desk, HISTORY)} == {"2@goofish"}
 
     simulate(main())
 

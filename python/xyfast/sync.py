@@ -99,6 +99,7 @@ class Sync:
         self._spawn = spawn
         self._clock = clock
         self._pauses = [pause * settings.backoff_scale for pause in _PAUSES]
+        self._in_step = asyncio.Event()  # cleared from a link's opening to its catching up
         self._reconciler = Reconciler(
             account_id,
             ask=self._ask,
@@ -112,6 +113,7 @@ class Sync:
             account_id,
             self._reconciler,
             wait=settings.marker_wait,
+            caught_up=self._in_step,
             known=self._known,
             tell=self._tell,
             spawn=spawn,
@@ -209,7 +211,8 @@ class Sync:
 
     def marked(self, marker: Facts) -> None:
         """A marker is stored; its message is to come."""
-        self._markers.came(marker, self._now(), self.began or 0)
+        received = (self.ledger.received or 0) // 1000
+        self._markers.came(marker, self._now(), self.began or 0, received)
 
     # --- catching up ----------------------------------------------------------------
 
@@ -218,6 +221,7 @@ class Sync:
         self.suspend()
         self._reached = None
         self._too_long = too_long
+        self._in_step.clear()
         self._hold_on()
         self._work = self._spawn(self._catch_up())
 
@@ -309,6 +313,7 @@ class Sync:
         if self._reached is not None:
             self.ledger.stored(self._reached)
         self.confirmed = link
+        self._in_step.set()
         self._slack = SLACK
         try:
             await self._keep_position()
