@@ -32,6 +32,17 @@ class Picky(Ward):
         return await super().commit(rows, *rest, **named)
 
 
+class Forgetful(Ward):
+    """A store that raises ``error`` instead of keeping a position."""
+
+    error: Exception | None = None
+
+    async def commit(self, rows: Sequence[Row] = (), *rest: Any, **named: Any) -> Any:
+        if named.get("received") and self.error is not None:
+            raise self.error
+        return await super().commit(rows, *rest, **named)
+
+
 ACK_DIFF, GET_STATE = "/r/SyncStatus/ackDiff", "/r/SyncStatus/getState"
 CONVERSATIONS = "/r/Conversation/listNewestPagination"
 HISTORY = "/r/MessageManager/listUserMessages"
@@ -142,6 +153,34 @@ def test_a_marker_from_long_before_our_position_has_nothing_fetched() -> None:
             assert {body[0] for body in bodies(desk, HISTORY)} == {"2@goofish"}
 
     simulate(main())
+
+
+@pytest.mark.parametrize("error", [StoreError("no"), RuntimeError("words"), OSError(5, "words")])
+@pytest.mark.parametrize("told", [False, True])
+def test_whatever_the_store_raises_the_account_is_caught_up_in_the_end(
+    error: Exception, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A position is kept before the server is told of it, and when all is in order."""
+
+    async def main() -> None:
+        store = Forgetful()
+        async with working(store) as desk:
+            store.error = None if told else error
+            await connect(desk, server_time=BASE)
+            await asyncio.sleep(10.0)
+            assert bool(asked(desk, ACK_DIFF)) == told
+            if not told:
+                store.error = None
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: asked(desk, CONVERSATIONS))
+            store.error = error if told else None
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: desk.driver().sync.confirmed is not None)
+            store.error = None
+
+    simulate(main())
+    assert ("position not kept" if told else "not caught up yet") in caplog.text
+    assert "words" not in caplog.text
 
 
 def test_what_is_stored_waits_after_a_restart_for_what_precedes_it() -> None:

@@ -20,7 +20,7 @@ from xyfast import requests
 from xyfast._core import DedupCache, Frame
 from xyfast.calls import Calls
 from xyfast.config import Settings
-from xyfast.errors import StoreError, XyfastError
+from xyfast.errors import XyfastError
 from xyfast.facts import Facts
 from xyfast.instrumentation import Hooks, Recovered
 from xyfast.ledger import Ledger
@@ -317,8 +317,8 @@ class Sync:
         self._slack = SLACK
         try:
             await self._keep_position()
-        except StoreError as error:  # the next one that is kept does as well
-            say(log, logging.WARNING, "position not kept", account=self._account_id, reason=error)
+        except Exception as error:  # the next one that is kept does as well
+            self._say("position not kept", error)
         self._set_free()
 
     async def _settled(self) -> None:
@@ -368,15 +368,28 @@ class Sync:
         return known
 
     async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until it works: requests may be throttled, the store may fail for a while."""
+        """Try until it works: requests may be throttled, the store may fail for a while.
+
+        A store is the user's own code, so what it raises is not foreseen.
+        """
         for pause in itertools.chain(self._pauses, itertools.repeat(self._pauses[-1])):
             try:
                 return await attempt()
-            except XyfastError as error:
-                sentence = "not caught up yet"
-                say(log, logging.WARNING, sentence, account=self._account_id, reason=error)
+            except Exception as error:
+                self._say("not caught up yet", error)
                 await asyncio.sleep(pause)
         raise AssertionError("there is always another pause")
+
+    def _say(self, sentence: str, error: Exception) -> None:
+        known = isinstance(error, XyfastError)
+        say(
+            log,
+            logging.WARNING,
+            sentence,
+            account=self._account_id,
+            reason=error if known else None,
+            error=None if known else error,
+        )
 
     def _tell(self, recovery: Recovery) -> None:
         """Say what was fetched and what is missing; the handlers are given each `Gap`."""
