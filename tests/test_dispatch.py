@@ -60,7 +60,7 @@ class Desk:
 
 
 def takes(router: Router, message: object) -> list[str]:
-    return [handler.__name__ for handler in router.handlers(message)]  # type: ignore[attr-defined, arg-type]
+    return [handler.__name__ for _, handler in router.handlers(message)]  # type: ignore[attr-defined, arg-type]
 
 
 def test_a_handler_gets_its_class_and_what_derives_from_it() -> None:
@@ -99,6 +99,20 @@ def test_what_cannot_be_a_handler_is_refused_at_once() -> None:
         router.on(str)  # type: ignore[type-var]
     with pytest.raises(ConfigError, match="must be an async function"):
         router.on(ChatMessage)(lambda message: None)  # type: ignore[arg-type, return-value]
+
+
+def test_names_of_handlers_stay_when_others_are_added_in_front() -> None:
+    async def answer(message: Message) -> None: ...
+
+    async def note(message: Message) -> None: ...
+
+    before, after = Router(), Router()
+    for router, handlers in ((before, [answer, answer]), (after, [note, answer, answer])):
+        for handler in handlers:
+            router.on(ChatMessage)(handler)
+    old, new = ([name for name, _ in each.handlers(chat("a"))] for each in (before, after))
+    assert new[1:] == old
+    assert len(set(new)) == 3
 
 
 async def test_an_object_with_an_async_call_is_a_handler() -> None:

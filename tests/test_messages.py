@@ -91,7 +91,7 @@ async def test_durable_replies_have_the_same_names_whenever_the_message_is_handl
 
 async def test_durable_replies_of_other_messages_and_handlers_have_other_names() -> None:
     sender = Recorder()
-    for message in (chat(), chat(key="5000000000002.PNM"), chat(_handler=1)):
+    for message in (chat(), chat(key="5000000000002.PNM"), chat(_handler="b.1")):
         await dataclasses.replace(message, _sender=sender).reply("x", durable=True)
     assert len(set(sender.names)) == 3
 
@@ -99,12 +99,22 @@ async def test_durable_replies_of_other_messages_and_handlers_have_other_names()
 async def test_each_handler_counts_its_own_replies_from_none() -> None:
     sender = Recorder()
     message = chat(_sender=sender)
-    for number in (0, 0, 1):
-        given = messages.for_handler(message, number)
+    for name in ("a.1", "a.1", "b.1"):
+        given = messages.for_handler(message, name)
         assert given == message
         await given.reply("x", durable=True)
     first, again, other = sender.names
     assert first == again != other
+
+
+async def test_handlers_of_what_is_too_old_count_their_own_replies_too() -> None:
+    sender = Recorder()
+    for name in ("a.1", "b.1", "b.1"):
+        given = messages.for_handler(Expired(chat(_sender=sender)), name)
+        assert isinstance(given.message, ChatMessage)
+        await given.message.reply("x", durable=True)
+    alone, first, again = sender.names
+    assert first == again != alone
 
 
 async def test_a_message_that_no_client_delivered_cannot_be_answered() -> None:

@@ -334,13 +334,28 @@ async def test_unsent_letters_keep_their_order_and_sent_ones_leave(store: Store)
     assert [each.state for each in await store.unsent(ME)] == ["queued", "queued"]
 
 
+async def test_settled_letters_are_told_the_last_ones_in_their_order(store: Store) -> None:
+    for name in ("c", "a", "b", "d"):
+        await store.post(letter(name))
+    await store.post(letter("a", account_id=OTHER))
+    await store.mark(ME, "c", "out", time=1)
+    assert list(await store.unsent(ME))[:1] == [letter("c", state="out", time=1)]
+    assert list(await store.settled(ME, 3)) == []
+    for name in ("d", "a", "c"):
+        await store.mark(ME, name, "sent", message_id=name, time=2)
+    told = [letter(name, state="sent", message_id=name, time=2) for name in ("c", "a", "d")]
+    assert list(await store.settled(ME, 3)) == told
+    assert list(await store.settled(ME, 2)) == told[1:]
+    assert list(await store.settled(OTHER, 2)) == []
+
+
 async def test_a_sweep_forgets_letters_that_are_settled(make: Maker) -> None:
     store = make()
     await store.open()
     for name in ("a", "b", "c"):
         await store.post(letter(name))
     await store.mark(ME, "a", "sent", message_id="m1", time=1)
-    await store.mark(ME, "b", "refused")
+    await store.mark(ME, "b", "unknown")
     make.clock.now += 7 * DAY - 1
     assert await store.sweep() == 0
     make.clock.now += 1

@@ -52,6 +52,7 @@ class Calls:
         self._timeout = timeout
         self._link: int | None = None
         self._usable = asyncio.Event()
+        self._renewed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting: dict[str, Call] = {}
         self._server: tuple[int, float] | None = None
 
@@ -67,6 +68,12 @@ class Calls:
             self._usable.clear()
         else:
             self._usable.set()
+            self._renewed.set_result(None)
+            self._renewed = asyncio.get_running_loop().create_future()
+
+    async def next_link(self, timeout: float) -> None:
+        """Wait until another link is there to write to, at most ``timeout`` seconds."""
+        await asyncio.wait({self._renewed}, timeout=timeout)
 
     async def ask(
         self, build: Callable[..., str], *, heard: Callable[[Frame], None] | None = None

@@ -105,6 +105,7 @@ class Client:
         )
         self._owners: dict[int, Driver] = {}  # of links that are not over
         self._drivers: dict[str, Driver] = {}
+        self._adding: set[str] = set()  # accounts whose kept state is being loaded
         self._environment = Environment(
             settings=settings,
             store=self._store,
@@ -153,19 +154,22 @@ class Client:
         `StoreError` if the store cannot be used.
         """
         await self._start()
-        if account.id in self._drivers:
+        if account.id in self._drivers or account.id in self._adding:
             raise StateError(f"account {account.id} was added already")
-        driver = self._drivers[account.id] = Driver(account, self._environment)
+        driver = Driver(account, self._environment)
+        self._adding.add(account.id)
         try:
             await driver.load()
             self._check_open()
-            driver.stall(self._intake.stalled)
-            self._intake.recover(driver)
-            driver.tell_again()
         except BaseException:
-            del self._drivers[account.id]
             await driver.close()
             raise
+        finally:
+            self._adding.remove(account.id)
+        self._drivers[account.id] = driver
+        driver.stall(self._intake.stalled)
+        self._intake.recover(driver)
+        driver.tell_again()
         driver.feed(Start())
 
     def reconnect(self, account_id: str, /) -> None:
@@ -317,9 +321,10 @@ class Client:
         A ``durable`` text is in the store before it goes out, and is sent after a restart if
         it was not before; one that was on its way is looked for in the history first. It
         stays in the outbox, and goes out when that is possible, when its caller is cancelled
-        or is told `NotSent` or `SendUnknown`; only `SendRefused` ends it, and flow control is
-        waited out however long it takes. Also raises
-        `StoreError`; then it is not kept. What is asked for again by the same ``name``,
+        or is told `NotSent` or `SendUnknown`; only `SendRefused` for good ends it, or
+        `SendUnknown` if the server refuses to show its history, and refusals that pass are
+        waited out however long it takes. Also raises `StoreError`; then it is
+        not kept. What is asked for again by the same ``name``,
         unique within the account, goes out once: the result of the first time is the result
         of all. Without a name every call is another text.
         """

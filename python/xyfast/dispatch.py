@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -32,6 +33,7 @@ Handler = Callable[[Any], Awaitable[object]]
 class _Route:
     kind: type[Any]
     own: bool
+    name: str
     handler: Handler
 
     def takes(self, message: Handled) -> bool:
@@ -52,6 +54,7 @@ class Router:
 
     def __init__(self) -> None:
         self._routes: list[_Route] = []
+        self._named: Counter[str] = Counter()
 
     def on(
         self, kind: type[H], /, *, own: bool = False
@@ -70,14 +73,24 @@ class Router:
             call = handler if asyncio.iscoroutinefunction(handler) else type(handler).__call__
             if not asyncio.iscoroutinefunction(call):
                 raise ConfigError(f"handler {_name(handler)} must be an async function")
-            self._routes.append(_Route(kind, own, handler))
+            self._routes.append(_Route(kind, own, self._new_name(handler), handler))
             return handler
 
         return register
 
-    def handlers(self, message: Handled) -> list[Handler]:
-        """The handlers that take ``message``, in order."""
-        return [route.handler for route in self._routes if route.takes(message)]
+    def handlers(self, message: Handled) -> list[tuple[str, Handler]]:
+        """The handlers that take ``message``, in order, with their names.
+
+        A name is the same in every run of a program, whatever handlers of other functions
+        are registered before.
+        """
+        return [(route.name, route.handler) for route in self._routes if route.takes(message)]
+
+    def _new_name(self, handler: Handler) -> str:
+        module = getattr(handler, "__module__", type(handler).__module__)
+        function = f"{module}.{_name(handler)}"
+        self._named[function] += 1
+        return f"{function}.{self._named[function]}"
 
 
 class Delivery(NamedTuple):
@@ -107,11 +120,11 @@ class Delivery(NamedTuple):
 
 
 class _Job:
-    """A delivery, the handlers that it still needs by number, and how often they have failed."""
+    """A delivery, the handlers that it still needs by name, and how often they have failed."""
 
     __slots__ = ("delivery", "handlers", "tries")
 
-    def __init__(self, delivery: Delivery, handlers: list[tuple[int, Handler]]) -> None:
+    def __init__(self, delivery: Delivery, handlers: list[tuple[str, Handler]]) -> None:
         self.delivery = delivery
         self.handlers = handlers
         self.tries = 0
@@ -173,7 +186,7 @@ class Dispatcher:
         if not handlers:
             self._finished(delivery, delivery.dead)
         elif not self._stopping:
-            self._lanes.put(delivery.lane, _Job(delivery, list(enumerate(handlers))))
+            self._lanes.put(delivery.lane, _Job(delivery, handlers))
 
     def start(self) -> None:
         """Start every delivery that may start now."""
@@ -216,9 +229,9 @@ class Dispatcher:
 
     async def _run(self, lane: Lane, job: _Job) -> None:
         failed, letter = [], None
-        for number, handler in job.handlers:
-            if (failure := await self._call(handler, number, job.delivery)) is not None:
-                failed.append((number, handler))
+        for name, handler in job.handlers:
+            if (failure := await self._call(handler, name, job.delivery)) is not None:
+                failed.append((name, handler))
                 letter = letter or failure
         if letter is None or job.tries >= self._retries:
             self._finished(job.delivery, letter and (job.delivery.dead or letter))
@@ -239,7 +252,7 @@ class Dispatcher:
         self._lanes.wake(lane, job)
         self.start()
 
-    async def _call(self, handler: Handler, number: int, delivery: Delivery) -> DeadLetter | None:
+    async def _call(self, handler: Handler, name: str, delivery: Delivery) -> DeadLetter | None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         late = False
@@ -251,7 +264,7 @@ class Dispatcher:
 
         timer = loop.call_later(self._timeout, expire)
         try:
-            await handler(for_handler(delivery.message, number))
+            await handler(for_handler(delivery.message, name))
         except asyncio.CancelledError:
             if task in self._cut_off:
                 raise

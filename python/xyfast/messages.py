@@ -153,7 +153,7 @@ class ChatMessage(_Written):
     """
 
     _sender: Sender | None = field(default=None, repr=False, compare=False)
-    _handler: int = field(default=0, repr=False, compare=False)
+    _handler: str = field(default="", repr=False, compare=False)
     _replies: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     async def reply(self, text: str, /, *, durable: bool = False) -> Sent:
@@ -166,7 +166,7 @@ class ChatMessage(_Written):
 
         A ``durable`` reply survives a restart. It stays in the outbox, and goes out when
         that is possible, when the handler is cut off or is told `NotSent` or `SendUnknown`;
-        only `SendRefused` ends it. `StoreError` says that it was not kept. A handler that
+        only a refusal for good ends it. `StoreError` says that it was not kept. A handler that
         runs again for the same message gets the result of the first time for its first
         durable reply, for its second, and so on, and answers nothing twice, even if its
         words are others this time.
@@ -212,19 +212,6 @@ class ChatMessage(_Written):
         if self.conversation_id is None or self.peer_id is None:
             raise StateError("the message names no conversation or no peer to answer")
         return self._sender, self.conversation_id, self.peer_id
-
-
-def for_handler(message: T, number: int, /) -> T:
-    """Give the copy of a message that one of its handlers gets; one that is as good stays.
-
-    Each handler counts its own replies, from none at every try: so a durable reply has the
-    same name whenever that handler runs again, whichever others do.
-    """
-    if not isinstance(message, ChatMessage) or (
-        message._handler == number and not message._replies
-    ):
-        return message
-    return replace(message, _handler=number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,6 +331,17 @@ class Expired:
     def key(self) -> str:
         """The key of the message."""
         return self.message.key
+
+
+def for_handler(message: T, name: str, /) -> T:
+    """Give the copy of a message that the handler of that name gets.
+
+    Each handler counts its own replies, from none at every try: so a durable reply has the
+    same name whenever that handler runs again, whichever others do.
+    """
+    if isinstance(message, Expired):
+        return replace(message, message=for_handler(message.message, name))
+    return replace(message, _handler=name) if isinstance(message, ChatMessage) else message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,8 +41,10 @@ __all__ = ["Outbox"]
 log = logging.getLogger(__name__)
 
 _PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
+_LONGEST_PAUSE = 60.0  # seconds, where another link may help, or time
 _STORE_PAUSE = 1.0  # seconds until a store that failed is tried again
 _MOST_UNKNOWN = 1000  # messages without an outcome that are kept in mind
+_MOST_KNOWN = 1000  # durable messages with one that a new run keeps in mind
 
 
 def _future() -> asyncio.Future[Any]:
@@ -76,7 +78,7 @@ class _Letter:
 
     def __post_init__(self) -> None:
         if self.post.state == "out":  # written by an earlier run
-            self.since = self.post.created
+            self.since = self.post.created if self.post.time is None else self.post.time
 
     @property
     def lane(self) -> str:
@@ -125,6 +127,8 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._uuids = requests.Uuids()
         self._skew = int(settings.clock_skew * 1000)
+        self._pauses = [pause * settings.backoff_scale for pause in _PAUSES]
+        self._longest_pause = _LONGEST_PAUSE * settings.backoff_scale
         self._line: Line[_Letter] = Line(
             send=(settings.send_rate, settings.send_burst),
             conversation=(settings.conversation_rate, settings.conversation_burst),
@@ -140,7 +144,10 @@ class Outbox:
     # --- what the driver tells ------------------------------------------------------
 
     async def load(self) -> None:
-        """Take up the durable messages that an earlier run left."""
+        """Take up the durable messages that an earlier run left, and know those it sent."""
+        for post in await self._store.settled(self._account_id, _MOST_KNOWN):
+            if post.message_id is not None:
+                self._ours.add(post.message_id)
         for post in await self._store.unsent(self._account_id):
             self._begin(post, durable=True, kept=True)
 
@@ -280,7 +287,11 @@ class Outbox:
     # --- durable messages -----------------------------------------------------------
 
     async def _settle(self, letter: _Letter) -> Sent:
-        """Deliver and record; raises `SendRefused`, or `StoreError` if it is not kept."""
+        """Deliver and record.
+
+        Raises `SendRefused`, `SendUnknown` if it will never be known, and `StoreError` if it is
+        not kept.
+        """
         if not letter.kept:
             letter.post = await self._store.post(letter.post)
         post = letter.post
@@ -291,11 +302,17 @@ class Outbox:
                 f"account {self._account_id}: what was sent by this name was refused before",
                 account_id=self._account_id,
             )
+        if post.state == "unknown":
+            raise self._unknown("what was sent by this name was never confirmed")
         try:
             sent = await self._deliver(letter)
         except SendRefused as error:
             say(log, logging.WARNING, "refused", account=self._account_id, reason=error.error)
             await self._mark(letter, "refused", error)
+            raise
+        except SendUnknown as error:
+            say(log, logging.WARNING, "never confirmed", account=self._account_id, reason=error)
+            await self._mark(letter, "unknown", error)
             raise
         await self._mark(letter, "sent", sent)
         return sent
@@ -305,7 +322,9 @@ class Outbox:
     ) -> None:
         """Record a state, however long the store fails; nobody is kept waiting for the last."""
         post = replace(letter.post, state=state)
-        if isinstance(told, Sent):
+        if state == "out":
+            post = replace(post, time=self._now_ms())
+        elif isinstance(told, Sent):
             post = replace(post, message_id=told.message_id, time=told.time)
         while True:
             try:
@@ -331,7 +350,8 @@ class Outbox:
         """Bring a message from its place in line to its outcome, and tell observers.
 
         Raises `NotSent`, `SendRefused` or `SendUnknown`; of these a durable message knows
-        `SendRefused` only.
+        `SendRefused` if it will never be taken, and `SendUnknown` if its history will never
+        say.
         """
         outcome: SendOutcome | None = None if letter.durable else "cancelled"
         try:
@@ -354,17 +374,22 @@ class Outbox:
         return sent
 
     async def _until_known(self, letter: _Letter) -> Sent:
-        pauses = iter(_PAUSES)
+        pauses = iter(self._pauses)
         while True:
             await self._turn(letter)
             try:
                 await self._try(letter)
             except SendRefused as error:
                 self._out.pop(letter.post.uuid, None)
-                pause = next(pauses, _PAUSES[-1] if letter.durable else None)
-                if pause is None or error.error != "throttled" or not letter.wanted:
+                if error.error == "throttled":
+                    pause = next(pauses, self._pauses[-1] if letter.durable else None)
+                    if pause is None or not letter.wanted:
+                        raise
+                    await asyncio.sleep(pause)
+                elif letter.durable and error.error in ("token", "limit"):
+                    await self._calls.next_link(self._longest_pause)
+                else:
                     raise
-                await asyncio.sleep(pause)
             except NotSent:
                 self._out.pop(letter.post.uuid, None)
                 if not letter.durable:
@@ -419,6 +444,10 @@ class Outbox:
             self._calls.read(call)
         except SendUnknown:
             await self._look(letter)
+        except SendRefused as error:
+            if error.error != "server" or not letter.durable:
+                raise
+            await self._look(letter)  # what broke may have broken after taking it
 
     def _heard(self, letter: _Letter, answer: Frame) -> None:
         """The server has taken a message; its echo may be the very next frame."""
@@ -461,7 +490,10 @@ class Outbox:
         raise self._not_sent("the server has not taken it")
 
     async def _read_history(self, letter: _Letter) -> None:
-        """Read history until a message is found or surely missing; a durable one has time."""
+        """Read history until a message is found or surely missing; a durable one has time.
+
+        Raises `SendUnknown`.
+        """
         timeout = None if letter.durable else self._settings.request_timeout
         reading = self._spawn(self._search(letter))
         either: set[asyncio.Future[Any]] = {reading, letter.sent}
@@ -476,32 +508,42 @@ class Outbox:
             reading.cancel()
 
     async def _search(self, letter: _Letter) -> None:
-        """Offer to `claims` what was said since the message was first written."""
-        cursor = requests.NEWEST
+        """Offer to `claims` what was said since the message was first written.
+
+        Raises `SendUnknown` if the server will never tell.
+        """
+        cursor, pause = requests.NEWEST, self._pauses[0]
         while True:
             build = partial(requests.history, letter.lane, cursor=cursor)
             try:
                 body = (await self._calls.ask(build)).body
+            except SendRefused as error:
+                if error.error == "rejected":
+                    raise self._unknown("no answer came, and its history is refused") from error
+                body = None
             except RequestError:
                 body = None
             if not isinstance(body, dict):
-                await asyncio.sleep(_PAUSES[0])
+                await self._calls.next_link(pause)
+                pause = min(2 * pause, self._longest_pause)
                 continue
             page = envelope.history(body, self._account_id)
             for facts in page:
                 self.claims(facts)
-            older = requests.next_cursor(body)
             times = [facts.time_ms for facts in page if facts.time_ms is not None]
             assert letter.since is not None
             if (
                 letter.sent.done()
                 or not requests.has_more(body)
-                or older is None
-                or older >= cursor
                 or min(times, default=0) < letter.since - self._skew
             ):
                 return
-            cursor = older
+            # Nobody knows whether a cursor includes its time: whatever was said in that very
+            # millisecond is asked for again.
+            older = requests.next_cursor(body)
+            if older is None or older + 1 >= cursor:
+                raise self._unknown("no answer came, and its history does not go on")
+            cursor = older + 1
 
     # --------------------------------------------------------------------------------
 

@@ -12,15 +12,18 @@ from typing import Any, Literal
 from xyfast._core import Frame, parse_frame
 from xyfast.facts import Facts, content_object, notice
 
-__all__ = ["ME", "PEER", "Fate", "Platform", "Taken"]
+__all__ = ["ME", "PEER", "REFUSED", "THROTTLED", "Fate", "Platform", "Taken"]
 
 ME, PEER = "9000000000001", "9000000000102"
 BEGAN = 1_767_225_600_000  # the server's clock when the loop's shows 0, in milliseconds
 LATENCY = 0.01  # seconds each way
 
-Fate = Literal["ok", "silent", "lost", "refused", "throttled", "cut", "late"]
+Fate = Literal[
+    "ok", "silent", "lost", "refused", "throttled", "cut", "late", "deaf", "broken", "stumbled"
+]
 """What becomes of a send: answered; taken without an answer; not taken; refused in two ways;
-taken, and the link is lost; taken so late that the link is lost before."""
+taken, and the link is lost; taken so late that the link is lost before; refused for the link's
+token; an error of the server before, and after the message was taken."""
 
 REFUSED = {"reason": "消息发送失败", "moreInfo": "CSI_FORBID||安全拦截"}
 THROTTLED = {"code": "400600001", "reason": "synthetic flow control"}
@@ -41,8 +44,10 @@ class Taken:
 class Platform:
     """Writes of one account go in at `send`; answers come out at ``answered``.
 
-    ``fate`` is asked about every send, ``readable`` about every question for history; the
-    text of a message shows there ``shows_after`` seconds after it was taken.
+    ``fate`` is asked about every send, ``readable`` about every question for history, which
+    is answered with ``refusal``, if there is one, while it is not; the text of a message shows
+    there ``shows_after`` seconds after it was taken, on the pages whose cursor lies behind its
+    time, or at it if a page ``includes`` that.
     """
 
     def __init__(
@@ -52,13 +57,17 @@ class Platform:
         *,
         fate: Callable[[], Fate] = lambda: "ok",
         readable: Callable[[], bool] = lambda: True,
+        refusal: dict[str, Any] | None = None,
         shows_after: float = 0.0,
+        includes: bool = False,
     ) -> None:
         self._answered = answered
         self._lost = lost
         self.fate = fate
         self.readable = readable
+        self._refusal = refusal
         self._shows_after = shows_after
+        self._last = int(includes)
         self._loop = asyncio.get_running_loop()
         self.up = True
         self.written: list[tuple[float, str, str]] = []
@@ -102,6 +111,8 @@ class Platform:
             self.asked.append(written)
             if self.readable():
                 self._answer(mid, self._history(body[0].removesuffix("@goofish"), *body[2:4]))
+            elif self._refusal is not None:
+                self._answer(mid, self._refusal, code=400)
             return
         message = body[0]
         content = json.loads(base64.b64decode(message["content"]["custom"]["data"]))
@@ -116,6 +127,13 @@ class Platform:
         elif fate == "late":
             self._loop.call_later(1.0, self._take, message["uuid"], _bare(message), content)
             self._lost()
+        elif fate == "deaf":
+            self._answer(mid, {"reason": "not auth"}, code=401)
+        elif fate == "broken":
+            self._answer(mid, None, code=500)
+        elif fate == "stumbled":
+            self._take(message["uuid"], _bare(message), content)
+            self._answer(mid, None, code=500)
         elif fate != "lost":
             taken = self._take(message["uuid"], _bare(message), content)
             if fate == "ok":
@@ -135,7 +153,9 @@ class Platform:
         found = [
             taken
             for taken in reversed(self.taken)
-            if taken.conversation == conversation and taken.time <= shown and taken.time < before
+            if taken.conversation == conversation
+            and taken.time <= shown
+            and taken.time < before + self._last
         ]
         page = found[:limit]
         if not page:
@@ -146,7 +166,7 @@ class Platform:
             "userMessageModels": [_model(taken) for taken in page],
         }
 
-    def _answer(self, mid: str, body: dict[str, Any], code: int = 200) -> None:
+    def _answer(self, mid: str, body: dict[str, Any] | None, code: int = 200) -> None:
         headers = {"mid": mid, "server-timestamp": str(self.clock_ms())}
         text = json.dumps({"code": code, "headers": headers, "body": body})
         self._loop.call_later(LATENCY, self._answered, parse_frame(text))

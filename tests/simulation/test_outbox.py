@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from simulation.loop import simulate
-from simulation.sends import LATENCY, ME, PEER, Fate, Platform
+from simulation.sends import LATENCY, ME, PEER, REFUSED, THROTTLED, Fate, Platform
 from xyfast import MemoryStore, NotSent, SendRefused, SendUnknown, Sent, Settings
 from xyfast.calls import Calls
 from xyfast.errors import ConfigError, RequestError, StoreError
@@ -28,7 +28,14 @@ UNHURRIED = {"send_rate": 100.0, "send_burst": 100, "conversation_burst": 100}
 class World:
     """One account's outbox with a link to a platform, which comes back a second after a loss."""
 
-    def __init__(self, *, store: Store | None = None, clock_ahead: float = 0.0, **options: Any):
+    def __init__(
+        self,
+        *,
+        store: Store | None = None,
+        clock_ahead: float = 0.0,
+        told: bool = True,
+        **options: Any,
+    ) -> None:
         self.settings = Settings(**options.pop("settings", UNHURRIED))
         self.store = store or MemoryStore()
         self.loop = asyncio.get_running_loop()
@@ -43,7 +50,8 @@ class World:
             lambda: mids.next(int(self.clock() * 1000)),
             self.settings.request_timeout,
         )
-        self.calls.told(self.platform.clock_ms())
+        if told:
+            self.calls.told(self.platform.clock_ms())
         self.outbox = Outbox(
             ME,
             self.calls,
@@ -353,9 +361,41 @@ def test_without_a_readable_history_the_outcome_is_unknown(link: bool) -> None:
     simulate(main())
 
 
-def test_a_history_of_many_pages_is_read_back_to_the_send() -> None:
+@pytest.mark.parametrize("includes", [False, True])
+def test_a_page_of_history_may_end_within_a_millisecond(includes: bool) -> None:
     async def main() -> None:
-        world = await World(fate=fates("silent")).start()
+        world = await World(fate=fates("silent"), includes=includes).start()
+        sending = world.text("x")
+        await asyncio.sleep(LATENCY)
+        for number in range(5):
+            world.platform.say(f"in the same millisecond {number}")
+        for number in range(17):
+            await asyncio.sleep(0.1)
+            world.platform.say(f"after {number}")
+        assert (await sending).message_id == world.platform.taken[0].message_id
+        assert world.platform.taken[0].time == world.platform.taken[5].time
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("includes", [False, True])
+def test_a_history_that_does_not_go_on_says_nothing_of_a_send(includes: bool) -> None:
+    async def main() -> None:
+        world = await World(fate=fates("lost"), includes=includes).start()
+        sending = world.text("x")
+        await asyncio.sleep(1.0)
+        for number in range(50):
+            world.platform.say(f"in one millisecond {number}")
+        with pytest.raises(SendUnknown, match="does not go on"):
+            await sending
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("includes", [False, True])
+def test_a_history_of_many_pages_is_read_back_to_the_send(includes: bool) -> None:
+    async def main() -> None:
+        world = await World(fate=fates("silent"), includes=includes).start()
         for number in range(30):
             world.platform.say(f"before {number}")
         sending = world.text("x")
@@ -557,6 +597,57 @@ def test_after_a_restart_the_echo_of_a_durable_send_that_was_out_is_ours() -> No
     simulate(main())
 
 
+def test_after_a_restart_a_message_of_the_same_words_is_the_one_that_it_was() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("ok", "lost")).start()
+        first = await world.text("在的", durable=True)
+        world.text("在的", durable=True)
+        await asyncio.sleep(1.0)
+        again = await restarted(world)
+        assert again.outbox.claims(again.platform.echo(again.platform.taken[0]))
+        await asyncio.sleep(10.0)
+        ids = [post.message_id for post in await again.store.settled(ME, 5)]
+        assert ids == [taken.message_id for taken in again.platform.taken]
+        assert ids[0] == first.message_id
+        assert len(ids) == 2
+
+    simulate(main())
+
+
+def test_after_a_restart_a_send_is_looked_for_from_its_write_on() -> None:
+    async def main() -> None:
+        world = World(fate=fates("lost"))
+        await world.outbox.load()
+        world.text("在的", durable=True)
+        await asyncio.sleep(10.0)
+        world.platform.say("在的")  # typed elsewhere, while ours still waits for a link
+        await asyncio.sleep(10.0)
+        world.connect()
+        await asyncio.sleep(1.0)
+        again = await restarted(world)
+        await asyncio.sleep(10.0)
+        assert [text for _, text in again.written] == ["在的"]
+
+    simulate(main())
+
+
+def test_a_clock_that_was_ahead_before_the_first_link_does_not_hide_a_send() -> None:
+    async def main() -> None:
+        world = World(fate=fates("silent"), clock_ahead=86_400.0, told=False)
+        await world.outbox.load()
+        world.text("x", durable=True)
+        await asyncio.sleep(1.0)
+        world.calls.told(world.platform.clock_ms())
+        world.connect()
+        await asyncio.sleep(1.0)
+        again = await restarted(world)
+        await asyncio.sleep(10.0)
+        assert again.written == []
+        assert await states(again) == []
+
+    simulate(main())
+
+
 def test_a_durable_send_that_was_not_taken_goes_out_again_by_itself() -> None:
     async def main() -> None:
         world = await World(fate=fates("lost", "late", "lost")).start()
@@ -579,6 +670,54 @@ def test_a_durable_send_waits_flow_control_out() -> None:
     simulate(main())
 
 
+def test_a_durable_send_that_a_deaf_link_refuses_goes_out_over_the_next_one() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("deaf")).start()
+        sending = world.text("x", durable=True)
+        await asyncio.sleep(5.0)
+        assert await states(world) == ["out"]
+        world.lose()
+        assert (await sending).message_id == world.platform.taken[0].message_id
+        assert world.written == [(0.0, "x"), (6.0, "x")]
+        assert len({uuid for _, uuid, _ in world.platform.written}) == 1
+
+    simulate(main())
+
+
+def test_a_durable_send_that_is_refused_for_the_token_is_tried_again_after_a_minute() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("deaf")).start()
+        world.text("x", durable=True)
+        await asyncio.sleep(70.0)
+        assert world.written == [(0.0, "x"), (60.02, "x")]
+        assert await states(world) == []
+
+    simulate(main())
+
+
+@pytest.mark.parametrize(("fate", "writes"), [("stumbled", 1), ("broken", 2)])
+def test_a_durable_send_that_broke_the_server_is_looked_for_first(fate: Fate, writes: int) -> None:
+    async def main() -> None:
+        world = await World(fate=fates(fate)).start()
+        sent = await world.text("x", durable=True)
+        [taken] = world.platform.taken
+        assert sent.message_id == taken.message_id
+        assert [text for _, text in world.written] == ["x"] * writes
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("fate", ["deaf", "broken"])
+def test_who_waits_for_a_send_is_told_of_a_refusal_that_may_pass(fate: Fate) -> None:
+    async def main() -> None:
+        world = await World(fate=fates(fate)).start()
+        with pytest.raises(SendRefused):
+            await world.text("x")
+        assert len(world.written) == 1
+
+    simulate(main())
+
+
 def test_a_durable_send_waits_for_a_history_that_cannot_be_read() -> None:
     async def main() -> None:
         readable = False
@@ -589,6 +728,48 @@ def test_a_durable_send_waits_for_a_history_that_cannot_be_read() -> None:
         sent = await world.text("other words", durable=True, name="n")
         assert sent.message_id == world.platform.taken[0].message_id
         assert [text for _, text in world.written] == ["x"]
+
+    simulate(main())
+
+
+def test_a_durable_send_whose_history_is_refused_is_unknown_for_good() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("silent"), readable=lambda: False, refusal=REFUSED).start()
+        first, second = world.text("x", durable=True, name="n"), world.text("y", durable=True)
+        with pytest.raises(SendUnknown, match="history is refused"):
+            await first
+        await second  # its conversation goes on
+        assert await states(world) == []
+        assert world.outcomes == ["unknown", "sent"]
+        again = await restarted(world)
+        with pytest.raises(SendUnknown, match="never confirmed"):
+            await again.text("x", durable=True, name="n")
+        assert again.written == []
+
+    simulate(main())
+
+
+def test_a_history_that_is_busy_is_asked_more_and_more_rarely_and_by_the_next_link() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("silent"), readable=lambda: False, refusal=THROTTLED).start()
+        world.text("x", durable=True)
+        await asyncio.sleep(300.0)
+        asked = world.platform.asked
+        gaps = [after - before for before, after in pairwise(asked)]
+        assert gaps == pytest.approx([2.02, 4.02, 8.02, 16.02, 32.02, 60.02, 60.02, 60.02])
+        world.lose()
+        await asyncio.sleep(2.0)
+        assert asked[-1] == 301.0
+
+    simulate(main())
+
+
+def test_waits_are_scaled_with_all_back_off() -> None:
+    async def main() -> None:
+        settings = {**UNHURRIED, "backoff_scale": 0.1}
+        world = await World(fate=fates("throttled", "throttled"), settings=settings).start()
+        await world.text("x")
+        assert [at for at, _ in world.written] == pytest.approx([0.0, 0.22, 0.64])
 
     simulate(main())
 
@@ -683,6 +864,7 @@ def test_a_name_is_for_durable_sends() -> None:
 # --- everything at once ---------------------------------------------------------------
 
 FATES: list[Fate] = ["ok"] * 8 + ["silent", "lost", "refused", "throttled", "cut", "late"]
+FATES += ["deaf", "broken"]
 
 
 @pytest.mark.parametrize("seed", range(150))

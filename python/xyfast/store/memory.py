@@ -8,7 +8,7 @@ import time as clocks
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
 from xyfast.store.retention import Retention
@@ -214,7 +214,7 @@ class MemoryStore:
             time=letter.time if time is None else time,
         )
         self._settled.pop(identity, None)
-        if state in ("sent", "refused"):
+        if state not in ("queued", "out"):
             self._settled[identity] = self._clock()
 
     async def unsent(self, account_id: str) -> Sequence[Posted]:
@@ -225,6 +225,16 @@ class MemoryStore:
             for identity, letter in self._posted.items()
             if letter.account_id == account_id and identity not in self._settled
         ]
+
+    async def settled(self, account_id: str, limit: int) -> Sequence[Posted]:
+        """See `Store.settled`."""
+        self._check()
+        found = (
+            letter
+            for identity, letter in reversed(self._posted.items())
+            if letter.account_id == account_id and identity in self._settled
+        )
+        return list(islice(found, limit))[::-1]
 
     async def close(self) -> None:
         """See `Store.close`."""

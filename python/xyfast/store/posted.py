@@ -89,6 +89,15 @@ class Outbox:
         )
         return [_posted(account_id, facts) for facts in found]
 
+    def settled(self, account_id: str, limit: int) -> Sequence[Posted]:
+        """See `Store.settled`."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM outbox WHERE account = ? AND settled IS NOT NULL"
+            " ORDER BY id DESC LIMIT ?",
+            (self._accounts.find(account_id), limit),
+        ).fetchall()
+        return [_posted(account_id, facts) for facts in reversed(found)]
+
     def sweep(self, most: int) -> int:
         """Forget what was settled long enough ago; within a transaction."""
         return self._db.execute(
@@ -98,7 +107,7 @@ class Outbox:
         ).rowcount
 
     def _settled(self, state: PostState) -> int | None:
-        return self._now() if state in ("sent", "refused") else None
+        return None if state in ("queued", "out") else self._now()
 
 
 def _posted(account_id: str, facts: Sequence[Any]) -> Posted:

@@ -84,8 +84,9 @@ class Kept:
     session: str | None = field(repr=False)
 
 
-PostState = Literal["queued", "out", "sent", "refused"]
-"""Not written yet; written, unanswered; taken by the server; refused by it."""
+PostState = Literal["queued", "out", "sent", "refused", "unknown"]
+"""Not written yet; written, unanswered; and settled: taken by the server, refused by it, never
+to be known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,8 @@ class Posted:
 
     ``(account_id, name)`` is unique: what was asked for twice goes out once. ``content`` is
     the content JSON (``protocol.md`` 9.1), ``uuid`` the id given to the server, ``created``
-    milliseconds since 1970, ``message_id`` and ``time`` what the server's answer said.
+    milliseconds since 1970. ``time`` is the server's time in milliseconds at which it was first
+    written, later the one that the server's answer said; ``message_id`` is from there too.
     """
 
     account_id: str
@@ -199,6 +201,9 @@ class Store(Protocol):
 
     async def unsent(self, account_id: str) -> Sequence[Posted]:
         """Posted messages that are queued or out, in the order in which they were posted."""
+
+    async def settled(self, account_id: str, limit: int) -> Sequence[Posted]:
+        """The ``limit`` posted messages with an outcome that were posted last, in that order."""
 
     async def close(self) -> None:
         """Finish and let go of everything; further calls raise `StoreError`."""

@@ -57,10 +57,11 @@ CREATE TABLE outbox (
     state        TEXT NOT NULL,
     message      TEXT,
     time         INTEGER,
-    settled      INTEGER,               -- ms, our clock: when it was sent or refused
+    settled      INTEGER,               -- ms, our clock: when its outcome was recorded
     UNIQUE (account, name)
 );
 CREATE INDEX outbox_unsent ON outbox (account, id) WHERE settled IS NULL;
+CREATE INDEX outbox_known ON outbox (account, id) WHERE settled IS NOT NULL;
 CREATE INDEX outbox_settled ON outbox (settled) WHERE settled IS NOT NULL;
 """
 

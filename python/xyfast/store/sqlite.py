@@ -173,6 +173,10 @@ class SqliteStore:
         """See `Store.unsent`."""
         return await self._own(lambda file: file.outbox.unsent(account_id))
 
+    async def settled(self, account_id: str, limit: int) -> Sequence[Posted]:
+        """See `Store.settled`."""
+        return await self._own(lambda file: file.outbox.settled(account_id, limit))
+
     async def close(self) -> None:
         """Carry out what was asked for before, close the file and end the thread."""
         thread = self._thread
