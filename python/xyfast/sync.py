@@ -29,6 +29,7 @@ from xyfast.markers import SLACK, Markers
 from xyfast.messages import Gap
 from xyfast.reading import at, number
 from xyfast.reconcile import Reconciler, Recovery
+from xyfast.retry import PAUSES
 from xyfast.store import Kept, Store
 
 __all__ = ["Sync", "believable"]
@@ -37,7 +38,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
 _AHEAD = 3_600_000  # milliseconds that a position may be ahead of its server's own clock
 _FAR_AHEAD = 86_400_000  # the same for our clock, which may be wrong
 
@@ -98,7 +98,7 @@ class Sync:
         self._begun = begun
         self._spawn = spawn
         self._clock = clock
-        self._pauses = [pause * settings.backoff_scale for pause in _PAUSES]
+        self._pauses = [pause * settings.backoff_scale for pause in PAUSES]
         self._in_step = asyncio.Event()  # cleared from a link's opening to its catching up
         self._reconciler = Reconciler(
             account_id,
