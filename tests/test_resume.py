@@ -116,6 +116,32 @@ async def test_what_was_missed_is_handled_once_and_in_order(replay: Replay, kept
     )
 
 
+@pytest.mark.parametrize("replay", [Replay.PUSHES, Replay.ANSWER])
+async def test_what_a_replay_leaves_out_at_its_old_end_is_fetched(replay: Replay) -> None:
+    """It brings the last message of a conversation and not those before it."""
+    assumed = ServerSettings(
+        replay=replay, kept=3, tells_too_long=False, redelivery=Redelivery.NEVER
+    )
+    time_of_day, later = rising(), 0
+
+    def push() -> None:
+        nonlocal later
+        for number in range(9):
+            server.push_text(ME, str(number))
+        later = 60_000
+
+    async with (
+        FakeServer([ME], settings=assumed, clock=lambda: time_of_day() + later) as server,
+        running(server) as world,
+    ):
+        await world.connect()
+        server.push_text(ME, "before")
+        await world.until(lambda: world.chats)  # so this link is caught up
+        await away(server, push)
+        await world.until(lambda: "8" in world.texts)
+    assert world.texts == ["before", *map(str, range(9))]
+
+
 class Watched:
     """A world's gaps, facts and what came too late."""
 

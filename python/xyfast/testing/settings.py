@@ -78,7 +78,9 @@ class ServerSettings:
     replay: Replay = Replay.PUSHES
     """What an ackDiff from an old position brings."""
     kept: int = 500
-    """Entries kept for replay; a longer gap is answered with ``syncExtraType`` 1."""
+    """Entries kept for replay."""
+    tells_too_long: bool = True
+    """Whether a gap longer than that is answered with ``syncExtraType`` 1, not a part of it."""
     kept_for: float = 7 * 86_400.0
     """Seconds that an entry is kept for replay."""
     package_size: int = 32
