@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from simulation.loop import simulate
-from test_reconcile import START, Shelf
+from test_reconcile import END, START, Shelf
 from world import ME
 from xyfast.facts import Facts
 from xyfast.markers import Markers
 from xyfast.reconcile import Recovery
 
 
+class Slow(Shelf):
+    """A shelf whose server takes a second for an answer."""
+
+    async def ask(self, build: Callable[..., str]) -> Any:
+        await asyncio.sleep(1.0)
+        return await super().ask(build)
+
+
 class Announced:
     """Markers over a shelf, and what was told of them."""
 
-    def __init__(self) -> None:
-        self.shelf = Shelf()
+    def __init__(self, shelf: Shelf | None = None) -> None:
+        self.shelf = shelf or Shelf()
+        self.reconciler = self.shelf.reconciler()
         self.told: list[Recovery] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self.caught_up = asyncio.Event()
+        self.caught_up.set()
         self.markers = Markers(
             ME,
-            self.shelf.reconciler(),
+            self.reconciler,
             wait=10.0,
+            caught_up=self.caught_up,
             known=self.shelf.known,
             tell=self.told.append,
             spawn=self._spawn,
@@ -129,6 +141,59 @@ def test_nothing_from_before_the_account_is_announced_or_fetched() -> None:
             announced.markers.came(marker, START, START + 4)
         await announced.end()
         assert announced.shelf.inbox == names[1:]
+
+    simulate(main())
+
+
+def test_what_is_announced_from_long_before_our_position_is_history() -> None:
+    async def main() -> None:
+        announced = Announced()
+        hour = 3_600_000
+        names = [announced.shelf.message("1", time) for time in (5, hour + 5)]
+        for name, time in zip(names, (5, hour + 5), strict=True):
+            marker = Facts(
+                kind="marker", message_id=name, conversation_id="1", time_ms=START + time
+            )
+            announced.markers.came(marker, START, received=START + 2 * hour)
+        await announced.end()
+        assert announced.shelf.inbox == names[1:]
+        assert len(announced.tasks) == 1
+
+    simulate(main())
+
+
+def test_what_the_lists_bring_is_not_asked_for_again() -> None:
+    async def main() -> None:
+        announced = Announced()
+        announced.caught_up.clear()
+        names = [announced.shelf.message(str(number), 5) for number in range(9)]
+        for number, name in enumerate(names):
+            announced.come(name, str(number))
+        await asyncio.sleep(60.0)
+        assert announced.shelf.asked == []
+        announced.shelf.inbox += names[1:]
+        announced.caught_up.set()
+        await announced.end()
+        assert announced.shelf.histories == ["0"]
+
+    simulate(main())
+
+
+def test_the_lists_wait_for_one_that_was_announced_and_no_more() -> None:
+    async def main() -> None:
+        announced = Announced(Slow())
+        shelf = announced.shelf
+        names = [shelf.message(str(number), 5) for number in range(9)]
+        for number, name in enumerate(names):
+            announced.come(name, str(number))
+        await asyncio.sleep(10.5)
+        assert shelf.asked == []  # the first is on its way
+        announced.caught_up.clear()
+        await announced.reconciler.account(START, END, start=START)
+        assert len(shelf.histories) == 1 + len(names)
+        announced.caught_up.set()
+        await announced.end()
+        assert len(shelf.histories) == 1 + len(names)
 
     simulate(main())
 

@@ -85,11 +85,9 @@ class Shelf:
             pauses=pauses,
         )
 
-    async def run(
-        self, *, proven: int = 0, slack: int = 0, pages: int = 20, conversations: int = 500
-    ) -> Recovery:
+    async def run(self, *, slack: int = 0, pages: int = 20, conversations: int = 500) -> Recovery:
         reconciler = self.reconciler(pages, conversations)
-        return await reconciler.account(START, END, start=START - slack, proven=START + proven)
+        return await reconciler.account(START, END, start=START - slack)
 
     @property
     def histories(self) -> list[str]:
@@ -103,9 +101,40 @@ async def test_all_pages_are_taken_in_oldest_first(count: int, inclusive: bool) 
     shelf = Shelf(history_inclusive=inclusive)
     shelf.message("1", -1)
     names = [shelf.message("1", n) for n in range(count)]
-    found = await shelf.run()
+    found = await shelf.run(pages=25)
     assert shelf.inbox == names
     assert (found.messages, found.conversations, found.gaps) == (count, 1, [])
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+async def test_a_page_that_ends_between_two_messages_of_a_millisecond_loses_neither(
+    inclusive: bool,
+) -> None:
+    shelf = Shelf(history_inclusive=inclusive, page_splits=True)
+    names = [shelf.message("1", n // 3) for n in range(100)]
+    found = await shelf.run()
+    assert shelf.inbox == names
+    assert found.gaps == []
+
+
+async def test_a_page_that_ends_between_two_conversations_of_a_millisecond_loses_neither() -> None:
+    shelf = Shelf(page_splits=True)
+    names = [shelf.message(str(n), n // 3) for n in range(140)]
+    found = await shelf.run()
+    assert set(shelf.inbox) == set(names)
+    assert found.gaps == []
+
+
+@pytest.mark.parametrize(("path", "most"), [(LIST, 50), (HISTORY, 20)])
+async def test_a_millisecond_that_fills_a_page_is_a_gap(path: str, most: int) -> None:
+    shelf = Shelf(page_splits=True)
+    for n in range(most + 1):
+        shelf.message(str(n) if path == LIST else "1", 5)
+    found = await shelf.run()
+    assert len(shelf.inbox) == most
+    [gap] = found.gaps
+    assert "does not go on" in gap.reason
+    assert gap.start <= START + 5 <= gap.end
 
 
 async def test_what_waits_behind_a_missed_message_takes_its_place_anew() -> None:
@@ -117,31 +146,23 @@ async def test_what_waits_behind_a_missed_message_takes_its_place_anew() -> None
     assert found.messages == 1
 
 
-async def test_a_conversation_whose_last_message_is_proven_is_not_asked_for() -> None:
-    shelf = Shelf()
-    old = shelf.message("1", 10)
-    new = shelf.message("2", 30)
-    lost = shelf.message("3", 10)
-    shelf.inbox = [old, new]
-    await shelf.run(proven=20)
-    assert shelf.histories == ["2", "3"]
-    assert shelf.inbox == [old, new, lost]
-
-
-async def test_a_known_message_that_is_pushed_live_hides_nothing_before_it() -> None:
+@pytest.mark.parametrize("first", [1, 5, 59])
+async def test_known_messages_hide_nothing_before_them(first: int) -> None:
+    """A replay may begin too late, and a live push comes before what was missed."""
     shelf = Shelf()
     names = [shelf.message("1", n) for n in range(60)]
-    shelf.inbox = names[5:]
-    await shelf.run(proven=3)
+    shelf.inbox = names[first:]
+    await shelf.run()
     assert shelf.inbox == names
 
 
-async def test_reading_stops_at_a_page_that_is_proven() -> None:
+async def test_what_is_known_costs_a_page_and_is_not_taken_in_again() -> None:
     shelf = Shelf()
-    names = [shelf.message("1", n) for n in range(400)]
-    shelf.inbox = names[:390]
-    await shelf.run(proven=395)
-    assert len(shelf.histories) == 2
+    shelf.message("1", -5)
+    shelf.inbox = [shelf.message("1", n) for n in range(10)]
+    names = list(shelf.inbox)
+    assert await shelf.run() == Recovery()
+    assert shelf.histories == ["1"]
     assert shelf.inbox == names
 
 
@@ -149,9 +170,9 @@ async def test_a_long_conversation_is_read_to_the_bound_and_the_rest_is_told() -
     shelf = Shelf()
     names = [shelf.message("1", n) for n in range(100)]
     found = await shelf.run(pages=2)
-    assert shelf.inbox == names[60:]
+    assert shelf.inbox == names[61:]  # the page behind begins with the last of the one before
     [gap] = found.gaps
-    assert (gap.start, gap.end, gap.conversation_id) == (START, START + 60, "1")
+    assert (gap.start, gap.end, gap.conversation_id) == (START, START + 61, "1")
 
 
 async def test_what_lies_before_the_time_in_question_is_no_gap() -> None:
@@ -167,10 +188,10 @@ async def test_conversations_are_read_to_the_bound_and_the_rest_is_told() -> Non
     shelf = Shelf()
     for n in range(200):
         shelf.message(str(n), n)
-    found = await shelf.run(conversations=100)
-    assert sorted(map(int, shelf.histories)) == list(range(100, 200))
+    found = await shelf.run(conversations=99)
+    assert sorted(map(int, shelf.histories)) == list(range(101, 200))
     [gap] = found.gaps
-    assert (gap.start, gap.end, gap.conversation_id) == (START, START + 100, None)
+    assert (gap.start, gap.end, gap.conversation_id) == (START, START + 102, None)
 
 
 async def test_a_conversation_that_moves_up_between_two_pages_is_not_missed() -> None:
@@ -320,7 +341,7 @@ def test_flow_control_is_waited_for_ever_longer() -> None:
 
         shelf.before = refuse
         began = loop.time()
-        await shelf.reconciler(pauses=(2.0, 4.0, 6.0)).account(START, END, start=START, proven=0)
+        await shelf.reconciler(pauses=(2.0, 4.0, 6.0)).account(START, END, start=START)
         return [round(time - began, 3) for time in times]
 
     assert simulate(main()) == [0.0, 2.0, 6.0, 12.0, 18.0, 24.0]
@@ -344,7 +365,7 @@ def test_one_request_is_asked_at_a_time() -> None:
         shelf.ask = ask  # type: ignore[method-assign]
         reconciler = shelf.reconciler()
         await asyncio.gather(
-            reconciler.account(START, END, start=START, proven=0),
+            reconciler.account(START, END, start=START),
             *(reconciler.conversation(str(n), START, END) for n in range(3)),
         )
         assert len(shelf.inbox) == 3

@@ -259,6 +259,26 @@ def test_every_answer_is_judged_as_expected(name: str) -> None:
     assert verdict.code == expected["code"]
 
 
+@pytest.mark.parametrize(
+    ("body", "cursor"),
+    [
+        ({"hasMore": 1, "nextCursor": 500}, 501),
+        ({"hasMore": True, "nextCursor": 999}, 1000),
+        ({"hasMore": 1, "nextCursor": 1000}, 1000),
+        ({"hasMore": 1, "nextCursor": 2000}, 1000),
+        ({"hasMore": 1, "nextCursor": -1}, 1000),
+        ({"hasMore": 1, "nextCursor": "x"}, 1000),
+        ({"hasMore": 1}, 1000),
+        ({"hasMore": 0, "nextCursor": 500}, None),
+        (None, None),
+    ],
+)
+def test_the_page_behind_begins_with_the_millisecond_in_which_this_one_ends(
+    body: object, cursor: int | None
+) -> None:
+    assert requests.older(body, 1000) == cursor
+
+
 READERS = {
     "pts": requests.pts,
     "message_id": requests.message_id,

@@ -116,6 +116,32 @@ async def test_what_was_missed_is_handled_once_and_in_order(replay: Replay, kept
     )
 
 
+@pytest.mark.parametrize("replay", [Replay.PUSHES, Replay.ANSWER])
+async def test_what_a_replay_leaves_out_at_its_old_end_is_fetched(replay: Replay) -> None:
+    """It brings the last message of a conversation and not those before it."""
+    assumed = ServerSettings(
+        replay=replay, kept=3, tells_too_long=False, redelivery=Redelivery.NEVER
+    )
+    time_of_day, later = rising(), 0
+
+    def push() -> None:
+        nonlocal later
+        for number in range(9):
+            server.push_text(ME, str(number))
+        later = 60_000
+
+    async with (
+        FakeServer([ME], settings=assumed, clock=lambda: time_of_day() + later) as server,
+        running(server) as world,
+    ):
+        await world.connect()
+        server.push_text(ME, "before")
+        await world.until(lambda: world.chats)  # so this link is caught up
+        await away(server, push)
+        await world.until(lambda: "8" in world.texts)
+    assert world.texts == ["before", *map(str, range(9))]
+
+
 class Watched:
     """A world's gaps, facts and what came too late."""
 
@@ -164,7 +190,7 @@ async def test_observers_are_told_what_was_recovered() -> None:
     assert sorted(world.texts) == ["one", "three", "two"]
 
 
-async def test_after_an_honest_replay_no_history_is_read() -> None:
+async def test_after_an_honest_replay_a_page_of_each_conversation_is_read() -> None:
     time_of_day, later = rising(), 0
 
     def push() -> None:
@@ -180,11 +206,12 @@ async def test_after_an_honest_replay_no_history_is_read() -> None:
         await world.connect()
         server.push_text(ME, "before")
         await world.until(lambda: world.chats)  # so this link is caught up
-        read = requests_of(server, "listUserMessages")
+        read = len(requests_of(server, "listUserMessages"))
         await away(server, push)
         await world.until(lambda: len(world.chats) == 101)
         assert len(requests_of(server, "listNewestPagination")) == 2
-        assert requests_of(server, "listUserMessages") == read
+        asked = [body[0] for body in requests_of(server, "listUserMessages")[read:]]
+        assert len(asked) == len(set(asked)) == 11
 
 
 async def test_what_came_before_the_account_is_never_fetched() -> None:

@@ -18,6 +18,7 @@ from xyfast.errors import StoreError
 from xyfast.events import LinkOpened
 from xyfast.messages import Gap
 from xyfast.store import Row
+from xyfast.testing import samples
 
 
 class Picky(Ward):
@@ -31,12 +32,28 @@ class Picky(Ward):
         return await super().commit(rows, *rest, **named)
 
 
+class Forgetful(Ward):
+    """A store that raises ``error`` instead of keeping a position."""
+
+    error: Exception | None = None
+
+    async def commit(self, rows: Sequence[Row] = (), *rest: Any, **named: Any) -> Any:
+        if named.get("received") and self.error is not None:
+            raise self.error
+        return await super().commit(rows, *rest, **named)
+
+
 ACK_DIFF, GET_STATE = "/r/SyncStatus/ackDiff", "/r/SyncStatus/getState"
 CONVERSATIONS = "/r/Conversation/listNewestPagination"
+HISTORY = "/r/MessageManager/listUserMessages"
 
 
 def asked(desk: Desk, lwp: str) -> list[Any]:
     return [frame for frame in desk.wire.told("send") if frame["lwp"] == lwp]
+
+
+def bodies(desk: Desk, lwp: str) -> list[Any]:
+    return [frame["body"] for frame in asked(desk, lwp)]
 
 
 async def answer(desk: Desk, lwp: str, body: Any, code: int = 200) -> None:
@@ -76,6 +93,35 @@ def test_no_position_is_told_before_what_came_earlier_is_stored(server_time: int
     simulate(main())
 
 
+def test_a_gap_that_is_announced_while_the_last_of_it_is_stored_is_filled() -> None:
+    """Nothing else would say so again: the server may have announced it once for all."""
+
+    async def main() -> None:
+        store = Picky()
+        store.picky = False
+        async with working(store) as desk:
+            await connect(desk, server_time=BASE)
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: asked(desk, CONVERSATIONS))
+            store.picky = True
+            desk.give(push(1, sample(1)))  # what must be stored before positions count
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await asyncio.sleep(1.0)
+            sync = desk.driver().sync
+            sync.skip(sync._link)
+            store.picky = False
+            await desk.until(lambda: asked(desk, GET_STATE))
+            assert desk.handled == []
+            await answer(desk, GET_STATE, {"pts": (BASE + 5000) * 1000})
+            await desk.until(lambda: len(asked(desk, CONVERSATIONS)) == 2)
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: len(asked(desk, ACK_DIFF)) == 2)
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: desk.handled)
+
+    simulate(main())
+
+
 def test_where_an_account_begins_is_kept_before_the_server_is_told() -> None:
     async def main() -> None:
         store = Ward()
@@ -86,6 +132,55 @@ def test_where_an_account_begins_is_kept_before_the_server_is_told() -> None:
             assert (await store.load(ME)).received == (BASE + 5000) * 1000
 
     simulate(main())
+
+
+def test_a_marker_from_long_before_our_position_has_nothing_fetched() -> None:
+    async def main() -> None:
+        hour = 3_600_000
+        async with working() as desk:
+            await connect(desk, server_time=BASE - 3 * hour)
+            await answer(desk, ACK_DIFF, {})
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await asyncio.sleep(1.0)
+            sync = desk.driver().sync
+            sync._follows = sync.confirmed = 0  # frames made by hand are of link 0
+            desk.give(push(1, sample(1)))
+            await desk.until(lambda: desk.handled)
+            old = samples.marker("1", "5000000000098.PNM", BASE - 2 * hour)
+            new = samples.marker("2", "5000000000099.PNM", BASE - 1000)
+            desk.give(push(2, old, new))
+            await asyncio.sleep(30.0)
+            assert {body[0] for body in bodies(desk, HISTORY)} == {"2@goofish"}
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("error", [StoreError("no"), RuntimeError("words"), OSError(5, "words")])
+@pytest.mark.parametrize("told", [False, True])
+def test_whatever_the_store_raises_the_account_is_caught_up_in_the_end(
+    error: Exception, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A position is kept before the server is told of it, and when all is in order."""
+
+    async def main() -> None:
+        store = Forgetful()
+        async with working(store) as desk:
+            store.error = None if told else error
+            await connect(desk, server_time=BASE)
+            await asyncio.sleep(10.0)
+            assert bool(asked(desk, ACK_DIFF)) == told
+            if not told:
+                store.error = None
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: asked(desk, CONVERSATIONS))
+            store.error = error if told else None
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: desk.driver().sync.confirmed is not None)
+            store.error = None
+
+    simulate(main())
+    assert ("position not kept" if told else "not caught up yet") in caplog.text
+    assert "words" not in caplog.text
 
 
 def test_what_is_stored_waits_after_a_restart_for_what_precedes_it() -> None:

@@ -34,13 +34,13 @@ from xyfast.logs import say
 from xyfast.messages import Sent
 from xyfast.pace import Line
 from xyfast.reading import SUFFIX
+from xyfast.retry import PAUSES
 from xyfast.store import Posted, PostState, Store
 
 __all__ = ["Outbox"]
 
 log = logging.getLogger(__name__)
 
-_PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
 _LONGEST_PAUSE = 60.0  # seconds, where another link may help, or time
 _STORE_PAUSE = 1.0  # seconds until a store that failed is tried again
 _MOST_UNKNOWN = 1000  # messages without an outcome that are kept in mind
@@ -127,7 +127,7 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._uuids = requests.Uuids()
         self._skew = int(settings.clock_skew * 1000)
-        self._pauses = [pause * settings.backoff_scale for pause in _PAUSES]
+        self._pauses = [pause * settings.backoff_scale for pause in PAUSES]
         self._longest_pause = _LONGEST_PAUSE * settings.backoff_scale
         self._line: Line[_Letter] = Line(
             send=(settings.send_rate, settings.send_burst),
@@ -534,18 +534,16 @@ class Outbox:
                 self.claims(facts)
             times = [facts.time_ms for facts in page if facts.time_ms is not None]
             assert letter.since is not None
+            older = requests.older(body, cursor)
             if (
                 letter.sent.done()
-                or not requests.has_more(body)
+                or older is None
                 or min(times, default=0) < letter.since - self._skew
             ):
                 return
-            # Nobody knows whether a cursor includes its time: whatever was said in that very
-            # millisecond is asked for again.
-            older = requests.next_cursor(body)
-            if older is None or older + 1 >= cursor:
+            if older == cursor:
                 raise self._unknown("no answer came, and its history does not go on")
-            cursor = older + 1
+            cursor = older
 
     # --------------------------------------------------------------------------------
 

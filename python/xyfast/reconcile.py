@@ -40,7 +40,6 @@ class _Span(NamedTuple):
 
     start: int
     since: int
-    proven: int
     end: int
 
 
@@ -80,22 +79,20 @@ class Reconciler:
         self._pauses = pauses
         self._turn = asyncio.Lock()
 
-    async def account(self, since: int, end: int, *, start: int, proven: int) -> Recovery:
+    async def account(self, since: int, end: int, *, start: int) -> Recovery:
         """Take in what the account has missed from ``since`` to ``end`` (milliseconds).
 
-        Times of a server may differ a little, so pages are read back to ``start``. A message
-        that is known and older than ``proven`` came in its order: nothing of its conversation
-        is missing before it. A later one proves nothing: it may have been pushed while what
-        came before it was still missing.
+        Times of a server may differ a little, so pages are read back to ``start``. That the
+        last message of a conversation is known proves nothing of those before it: a replay
+        may begin too late, and a push comes while what precedes it is still missing.
         """
         recovery = Recovery()
-        span = _Span(start, since, proven, end)
+        span = _Span(start, since, end)
         async with self._turn:
             changed, rest = await self._changed(span)
             for each in changed:
-                if not await self._is_proven(each, proven):
-                    until = end if each.modified is None else max(each.modified, start)
-                    await self._fetch(recovery, each.conversation_id, span._replace(end=until))
+                until = end if each.modified is None else max(each.modified, start)
+                await self._fetch(recovery, each.conversation_id, span._replace(end=until))
         if rest is not None:
             recovery.gaps.append(rest)
         return recovery
@@ -104,7 +101,7 @@ class Reconciler:
         """Take in what one conversation has missed from ``start`` to ``end``."""
         recovery = Recovery()
         async with self._turn:
-            await self._fetch(recovery, conversation_id, _Span(start, end, start, end))
+            await self._fetch(recovery, conversation_id, _Span(start, end, end))
         return recovery
 
     # --- which conversations --------------------------------------------------------
@@ -118,7 +115,8 @@ class Reconciler:
         found: dict[str, Conversation] = {}
         floor = span.start
         while True:
-            top, cursor, single = floor, requests.NEWEST, True
+            top, single = floor, True
+            cursor = requests.NEWEST
             while True:
                 build = partial(requests.list_conversations, cursor=cursor, limit=_LISTED)
                 try:
@@ -131,12 +129,13 @@ class Reconciler:
                     found.pop(one.conversation_id, None)
                     found[one.conversation_id] = one
                     top = max(top, one.modified or 0)
-                if len(changed) < len(page) or not requests.has_more(body):
+                older = requests.older(body, cursor)
+                if len(changed) < len(page) or older is None:
                     break
-                cursor, before = requests.next_cursor(body) or 0, cursor
-                if not 0 < cursor < before:
+                if older == cursor:
                     reason = "the list of conversations does not go on"
-                    return list(found.values()), self._rest(span, before, reason)
+                    return list(found.values()), self._rest(span, cursor, reason)
+                cursor = older
                 if len(found) >= self._conversations:
                     reason = f"more than {self._conversations} conversations have changed"
                     return list(found.values()), self._rest(span, cursor, reason)
@@ -148,16 +147,10 @@ class Reconciler:
     def _rest(self, span: _Span, cursor: int, reason: str) -> Gap:
         return self._gap(span.since, min(cursor, span.end), reason)
 
-    async def _is_proven(self, one: Conversation, proven: int) -> bool:
-        last = one.last_message_id
-        if last is None or one.modified is None or one.modified >= proven:
-            return False
-        return last in await self._known([last])
-
     # --- one conversation -----------------------------------------------------------
 
     async def _fetch(self, recovery: Recovery, conversation_id: str, span: _Span) -> None:
-        """Read pages back to the start or to what is proven, and commit what they hold."""
+        """Read pages back to the start, and commit what they hold."""
         entries: dict[str, _Entry] = {}  # the newest first
         known: set[str] = set()
         reached = False
@@ -174,18 +167,14 @@ class Reconciler:
             entries.update((each.key, each) for each in page if not _before(each, span.start))
             reached = reached or any(_before(each, span.since) for each in page)
             known |= set(await self._known([each.key for each in page]))
-            if any(_before(each, span.start) for each in page) or (
-                page and all(each.key in known and _before(each, span.proven) for each in page)
-            ):
+            older = requests.older(body, cursor)
+            if any(_before(each, span.start) for each in page) or older is None:
                 reason = None
                 break
-            if not requests.has_more(body):
-                reason = None
-                break
-            cursor, before = requests.next_cursor(body) or 0, cursor
-            if not 0 < cursor < before:
+            if older == cursor:
                 reason = "the history does not go on"
                 break
+            cursor = older
         await self._commit(recovery, list(entries.values()), known)
         if reason is not None and not reached:
             times = [each.time for each in entries.values() if each.time is not None]

@@ -34,6 +34,7 @@ __all__ = [
     "message_id",
     "mid_key",
     "next_cursor",
+    "older",
     "pts",
     "read_mark",
     "recall",
@@ -332,6 +333,18 @@ def has_more(body: object, /) -> bool:
 def next_cursor(body: object, /) -> int | None:
     """Give the cursor of the next page."""
     return number(at(body, "nextCursor"))
+
+
+def older(body: object, cursor: int, /) -> int | None:
+    """Give the cursor of the page behind one asked for at ``cursor``; None if it was the last.
+
+    A list that does not go on gives ``cursor`` again. A page may end between two items of one
+    millisecond, so that millisecond is asked for once more: part of a page comes twice.
+    """
+    if not has_more(body):
+        return None
+    found = next_cursor(body)
+    return cursor if found is None or found <= 0 else min(found + 1, cursor)
 
 
 def conversation_id(body: object, /) -> str | None:

@@ -20,7 +20,7 @@ from xyfast import requests
 from xyfast._core import DedupCache, Frame
 from xyfast.calls import Calls
 from xyfast.config import Settings
-from xyfast.errors import StoreError, XyfastError
+from xyfast.errors import XyfastError
 from xyfast.facts import Facts
 from xyfast.instrumentation import Hooks, Recovered
 from xyfast.ledger import Ledger
@@ -29,6 +29,7 @@ from xyfast.markers import SLACK, Markers
 from xyfast.messages import Gap
 from xyfast.reading import at, number
 from xyfast.reconcile import Reconciler, Recovery
+from xyfast.retry import PAUSES
 from xyfast.store import Kept, Store
 
 __all__ = ["Sync", "believable"]
@@ -37,7 +38,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_PAUSES = (2.0, 4.0, 6.0)  # seconds, as the web page's clients wait on flow control
 _AHEAD = 3_600_000  # milliseconds that a position may be ahead of its server's own clock
 _FAR_AHEAD = 86_400_000  # the same for our clock, which may be wrong
 
@@ -98,7 +98,8 @@ class Sync:
         self._begun = begun
         self._spawn = spawn
         self._clock = clock
-        self._pauses = [pause * settings.backoff_scale for pause in _PAUSES]
+        self._pauses = [pause * settings.backoff_scale for pause in PAUSES]
+        self._in_step = asyncio.Event()  # cleared from a link's opening to its catching up
         self._reconciler = Reconciler(
             account_id,
             ask=self._ask,
@@ -112,12 +113,12 @@ class Sync:
             account_id,
             self._reconciler,
             wait=settings.marker_wait,
+            caught_up=self._in_step,
             known=self._known,
             tell=self._tell,
             spawn=spawn,
         )
         self._link: int | None = None
-        self._since: int | None = None  # when the first link that is not caught up began (ms)
         self._slack = SLACK
         self._follows: int | None = None  # the link that brings what follows our position
         self._reached: int | None = None  # the highest position stored from it
@@ -139,7 +140,6 @@ class Sync:
         if self.ledger.received is not None:
             # A marker's message may have been awaited when the last run ended.
             self._slack = SLACK + int(self._settings.marker_wait * 1000)
-            self._since = 0  # nor is it known which links that run had
         self._hold_on()
 
     def registered(self, server_time: int | None) -> None:
@@ -150,8 +150,6 @@ class Sync:
         if self.ledger.received is None and server_time is not None:
             # Positions are microseconds; what came in this very millisecond counts.
             self._begin_at(server_time * 1000 - 1, server_time)
-        if self._since is None:
-            self._since = server_time
 
     def start(self, link: int) -> None:
         """Send our position over a new link, and hold what it brings until that is in order."""
@@ -213,7 +211,8 @@ class Sync:
 
     def marked(self, marker: Facts) -> None:
         """A marker is stored; its message is to come."""
-        self._markers.came(marker, self._now(), self.began or 0)
+        received = (self.ledger.received or 0) // 1000
+        self._markers.came(marker, self._now(), self.began or 0, received)
 
     # --- catching up ----------------------------------------------------------------
 
@@ -222,6 +221,7 @@ class Sync:
         self.suspend()
         self._reached = None
         self._too_long = too_long
+        self._in_step.clear()
         self._hold_on()
         self._work = self._spawn(self._catch_up())
 
@@ -240,17 +240,20 @@ class Sync:
             await self._insist(partial(self._send_position, received))
             await self._replayed.wait()
             if not self._too_long:
-                # What is older than this link was replayed in its order, or not at all.
-                recovery = await self._reconcile(received, (self._since or 0) - SLACK)
-        while self._too_long:
-            self._too_long = False
-            recovery = await self._skip_gap()
-            if self._too_long:  # told of again meanwhile
-                await asyncio.sleep(self._pauses[0])
-        if recovery is None and self.ledger.received is not None:
-            recovery = await self._reconcile(self.ledger.received)
-        if recovery is not None:
-            self._tell(recovery)
+                recovery = await self._reconcile(received)
+        while True:
+            if self._too_long:
+                self._too_long = False
+                recovery = await self._skip_gap()
+            if recovery is None and self.ledger.received is not None:
+                recovery = await self._reconcile(self.ledger.received)
+            if recovery is not None:
+                self._tell(recovery)
+            await self._settled()
+            await self._saved()  # gaps too, before a position passes them
+            if not self._too_long:
+                break
+            await asyncio.sleep(self._pauses[0])  # told of again meanwhile
         await self._caught_up(link)
 
     async def _skip_gap(self) -> Recovery | None:
@@ -292,14 +295,12 @@ class Sync:
             position = None
         return heard[0].body or "null", position
 
-    async def _reconcile(
-        self, received: int, proven: int = 0, *, end: int | None = None
-    ) -> Recovery:
+    async def _reconcile(self, received: int, *, end: int | None = None) -> Recovery:
         """Fetch what is missing from one position to another, or to now."""
         since = received // 1000
         start = max(since - self._slack, self.began or 0)
         until = self._now() if end is None else end // 1000
-        return await self._reconciler.account(since, until, start=start, proven=max(proven, start))
+        return await self._reconciler.account(since, until, start=start)
 
     def _begin_at(self, position: int, time: int) -> None:
         """The account is new: the server will bring nothing from before."""
@@ -309,16 +310,15 @@ class Sync:
 
     async def _caught_up(self, link: int | None) -> None:
         """From here on positions count; they are kept before anything is handed on."""
-        await self._settled()
-        await self._saved()  # gaps too, before a position passes them
         if self._reached is not None:
             self.ledger.stored(self._reached)
         self.confirmed = link
-        self._since, self._slack = None, SLACK
+        self._in_step.set()
+        self._slack = SLACK
         try:
             await self._keep_position()
-        except StoreError as error:  # the next one that is kept does as well
-            say(log, logging.WARNING, "position not kept", account=self._account_id, reason=error)
+        except Exception as error:  # the next one that is kept does as well
+            self._say("position not kept", error)
         self._set_free()
 
     async def _settled(self) -> None:
@@ -368,15 +368,28 @@ class Sync:
         return known
 
     async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until it works: requests may be throttled, the store may fail for a while."""
+        """Try until it works: requests may be throttled, the store may fail for a while.
+
+        A store is the user's own code, so what it raises is not foreseen.
+        """
         for pause in itertools.chain(self._pauses, itertools.repeat(self._pauses[-1])):
             try:
                 return await attempt()
-            except XyfastError as error:
-                sentence = "not caught up yet"
-                say(log, logging.WARNING, sentence, account=self._account_id, reason=error)
+            except Exception as error:
+                self._say("not caught up yet", error)
                 await asyncio.sleep(pause)
         raise AssertionError("there is always another pause")
+
+    def _say(self, sentence: str, error: Exception) -> None:
+        known = isinstance(error, XyfastError)
+        say(
+            log,
+            logging.WARNING,
+            sentence,
+            account=self._account_id,
+            reason=error if known else None,
+            error=None if known else error,
+        )
 
     def _tell(self, recovery: Recovery) -> None:
         """Say what was fetched and what is missing; the handlers are given each `Gap`."""

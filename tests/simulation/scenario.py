@@ -145,6 +145,7 @@ def _server(dice: random.Random) -> ServerSettings:
         push_before_ack_diff=dice.random() < 0.7,
         replay=dice.choice(list(Replay)),
         kept=dice.choice((4, 500, 500)),
+        tells_too_long=dice.random() < 0.7,
         package_size=dice.choice((2, 32)),
         state_compensates=dice.random() < 0.3,
         redelivery=dice.choice(list(Redelivery)),
@@ -156,6 +157,7 @@ def _server(dice: random.Random) -> ServerSettings:
         old_token=dice.choice(list(OldToken)),
         heartbeat_timeout=dice.choice((60.0, None)),
         history_inclusive=dice.random() < 0.3,
+        page_splits=dice.random() < 0.3,
         quiet_time=dice.choice((0.0, 0.0, 3.0)),
         link_life=dice.choice((None, None, 25.0)),
     )

@@ -176,7 +176,8 @@ def list_conversations(context: Context, body: Any) -> Answer:
             return BAD_REQUEST
     account = context.account
     ordered = sorted(account.conversations.values(), key=lambda c: c.modified, reverse=True)
-    taken, more = page(ordered, lambda c: c.modified, before=cursor, limit=limit)
+    splits = context.platform.settings.page_splits
+    taken, more = page(ordered, lambda c: c.modified, before=cursor, limit=limit, splits=splits)
     answer: dict[str, Any] = {
         "hasMore": int(more),
         "nextCursor": taken[-1].modified if taken else 0,
@@ -195,8 +196,11 @@ def list_messages(context: Context, body: Any) -> Answer:
             return BAD_REQUEST
     found = context.account.conversations.get(_bare(cid))
     newest_first = reversed(found.messages) if found is not None else iter(())
-    before = cursor + context.platform.settings.history_inclusive
-    taken, more = page(newest_first, lambda m: m.time, before=before, limit=limit)
+    settings = context.platform.settings
+    before = cursor + settings.history_inclusive
+    taken, more = page(
+        newest_first, lambda m: m.time, before=before, limit=limit, splits=settings.page_splits
+    )
     answer: dict[str, Any] = {
         "hasMore": int(more),
         "nextCursor": taken[-1].time if taken else 0,
