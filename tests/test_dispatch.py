@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,9 @@ def chat(key: str, conversation: str = "70000000011", **facts: object) -> ChatMe
 class Desk:
     """A dispatcher and the list of what it reported."""
 
-    def __init__(self, *, limit: int = 100, timeout: float = 60.0, retries: int = 0) -> None:
+    def __init__(
+        self, *, limit: int = 100, timeout: float = 60.0, retries: int = 0, dice: float = 0.5
+    ) -> None:
         self.router = Router()
         self.finished: list[tuple[str | None, DeadLetter | None]] = []
         self.news = asyncio.Event()
@@ -38,7 +42,7 @@ class Desk:
             timeout=timeout,
             retries=retries,
             retry_wait=1.0,
-            dice=lambda: 0.5,
+            dice=lambda: dice,
         )
 
     def _note(self, delivery: Delivery, letter: DeadLetter | None) -> None:
@@ -342,6 +346,33 @@ def test_a_handler_that_fails_is_tried_again_after_a_wait_that_doubles() -> None
         ]
 
     simulate(main())
+
+
+class Hasty(asyncio.SelectorEventLoop):
+    """Runs a timer of less than half a millisecond in the next round, as some loops do."""
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        if delay < 0.0005:
+            return self.call_soon(callback, *args, context=context)
+        return super().call_later(delay, callback, *args, context=context)
+
+
+def test_a_new_try_without_a_wait_is_made_on_every_loop() -> None:
+    async def main() -> None:
+        desk, ran = Desk(retries=2, dice=0.0), []
+
+        @desk.router.on(ChatMessage)
+        async def handle(message: ChatMessage) -> None:
+            ran.append(message.key)
+            if ran.count("bad") < 3:
+                raise LookupError
+
+        desk.give(chat("bad"), chat("next"))
+        await desk.until(2)
+        assert ran == ["bad", "bad", "bad", "next"]
+
+    with contextlib.closing(Hasty()) as loop:
+        loop.run_until_complete(main())
 
 
 def test_handlers_that_have_succeeded_are_not_run_again() -> None:

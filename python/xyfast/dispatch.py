@@ -149,9 +149,9 @@ class Dispatcher:
         self._retry_wait = retry_wait
         self._dice = dice
         self._lanes: Lanes[_Job] = Lanes(limit)
-        self._tasks: dict[asyncio.Task[None], Lane] = {}
+        self._tasks: dict[asyncio.Task[float | None], tuple[Lane, _Job]] = {}
         self._resting: dict[Lane, asyncio.TimerHandle] = {}
-        self._cut_off: set[asyncio.Task[None]] = set()
+        self._cut_off: set[asyncio.Task[float | None]] = set()
         self._stopping = False
 
     @property
@@ -179,8 +179,8 @@ class Dispatcher:
         """Start every delivery that may start now."""
         loop = asyncio.get_running_loop()
         for lane, job in self._lanes.take():
-            task = loop.create_task(self._run(lane, job))
-            self._tasks[task] = lane
+            task = loop.create_task(self._run(job))
+            self._tasks[task] = lane, job
             task.add_done_callback(self._ended)
 
     async def stop(self, grace: float) -> int:
@@ -206,15 +206,19 @@ class Dispatcher:
         """Whether a task is one of the handlers that run."""
         return task in self._tasks
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        lane = self._tasks.pop(task)
-        if lane in self._resting:
-            self._lanes.rest(lane)
-        else:
+    def _ended(self, task: asyncio.Task[float | None]) -> None:
+        lane, job = self._tasks.pop(task)
+        wait = None if task.cancelled() else task.result()
+        if wait is None or self._stopping:
             self._lanes.done(lane)
+        else:  # the lane rests before the timer runs, which may be at once
+            self._lanes.rest(lane)
+            loop = asyncio.get_running_loop()
+            self._resting[lane] = loop.call_later(wait, self._wake, lane, job)
         self.start()
 
-    async def _run(self, lane: Lane, job: _Job) -> None:
+    async def _run(self, job: _Job) -> float | None:
+        """Run the handlers of a job; returns the seconds until its next try, if it gets one."""
         failed, letter = [], None
         for number, handler in job.handlers:
             if (failure := await self._call(handler, number, job.delivery)) is not None:
@@ -224,15 +228,16 @@ class Dispatcher:
             self._finished(job.delivery, letter and (job.delivery.dead or letter))
         elif not self._stopping:
             job.handlers = failed
-            self._try_again(lane, job, letter)
+            return self._next_try(job, letter)
+        return None
 
-    def _try_again(self, lane: Lane, job: _Job, letter: DeadLetter) -> None:
-        wait = self._dice() * self._retry_wait * 2**job.tries
+    def _next_try(self, job: _Job, letter: DeadLetter) -> float:
+        wait: float = self._dice() * self._retry_wait * 2**job.tries
         job.tries += 1
         job.delivery = job.delivery._replace(message=_once_more(job.delivery.message))
-        self._resting[lane] = asyncio.get_running_loop().call_later(wait, self._wake, lane, job)
         delivery = job.delivery
         self._hooks(Retried(delivery.account_id, delivery.key, job.tries, wait, letter.reason))
+        return wait
 
     def _wake(self, lane: Lane, job: _Job) -> None:
         del self._resting[lane]
