@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from simulation.loop import simulate
 from wire import BASE, ME, OTHER, Desk, number, push, sample, working
+from xyfast import envelope
 from xyfast._core import Frame
 from xyfast.errors import StoreError
 from xyfast.events import LinkLost
@@ -436,6 +437,47 @@ def test_a_payload_that_cannot_be_read_is_a_dead_letter_and_told_once() -> None:
             assert desk.driver().sync.ledger.open == 0
 
     simulate(main())
+
+
+@pytest.mark.parametrize("reader", ["read", "to_message"])
+@pytest.mark.parametrize("backlog", [1000, 2])
+def test_what_raises_on_reading_is_a_dead_letter_and_keeps_nothing_else_back(
+    reader: str, backlog: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = getattr(envelope, reader)
+
+    def read(what: Any, *args: Any, **options: Any) -> Any:
+        if "synthetic secret" in str(what):
+            raise LookupError(str(what))
+        return real(what, *args, **options)
+
+    async def main() -> None:
+        store, seen = Ward(), []
+        async with working(store, backlog=backlog) as desk:
+
+            @desk.client.on(Undecodable)
+            async def note(message: Undecodable) -> None:
+                seen.append((message.stage, message.reason))
+                raise ValueError
+
+            await desk.connect(ME, OTHER)
+            monkeypatch.setattr(envelope, reader, read)
+            bad = sample(2, words="synthetic secret")
+            desk.give(push(3, sample(1), bad, sample(3)))
+            desk.give(push(4, sample(4)), account=OTHER)
+            await desk.until(lambda: len(desk.handled) == 3 and len(desk.wire.acked) == 2 and seen)
+            await desk.until(lambda: desk.driver().sync.ledger.cursor == (BASE + 3) * 1000)
+            assert desk.in_order()
+            assert set(seen) == {("read", "LookupError")}
+        await store.open()
+        assert [row.dead.reason for _, row in await store.dead_letters() if row.dead] == [
+            "read: LookupError"
+        ]
+        assert not (await store.take(ME, 10)).rows
+
+    simulate(main())
+    assert "synthetic secret" not in caplog.text
+    assert "payload not read" in caplog.text
 
 
 @pytest.mark.parametrize("handler", ["none", "fails", "takes it"])
