@@ -225,6 +225,32 @@ def test_past_the_bound_of_a_failing_store_links_are_closed_until_it_works() -> 
     simulate(main())
 
 
+def test_nothing_of_a_link_is_taken_behind_what_was_dropped_of_it() -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store, intake_bytes=20_000) as desk:
+            await desk.connect()
+            link = desk.driver().session.link
+            store.failing = StoreError("no")
+            desk.flood(range(100), 1)
+            await desk.until(lambda: desk.intake.stalled)
+            taken = desk.intake.waiting
+            desk.flood(range(100, 110), 1)
+            store.failing = None
+            await desk.until(lambda: not desk.intake.stalled)
+            desk.flood(range(110, 120), 1)  # the end of the link is not heard yet
+            await desk.until(lambda: len(desk.handled) >= taken)
+            await asyncio.sleep(1.0)
+            assert desk.numbers == list(range(taken))
+            lost(desk, link)
+            await desk.until(lambda: desk.driver().session.dialling not in (None, link))
+            desk.open()
+            desk.flood(range(100, 120), 1)
+            await desk.until(lambda: desk.numbers == list(range(120)))
+
+    simulate(main())
+
+
 def lost(desk: Desk, link: int) -> None:
     desk.driver().calls.lost(link)
     desk.driver().feed(LinkLost(link, Trouble.OTHER, "closed"))

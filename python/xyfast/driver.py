@@ -157,6 +157,8 @@ class Driver:
         self._credentials_after = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self.cut = -1
+        """Links up to this number are cut: some of what they brought was dropped."""
         self._stalled = False
         self._postponed: Dial | None = None
         self._mids = requests.Mids(env.dice)
@@ -326,6 +328,7 @@ class Driver:
             self.sync.suspend()
             for link in (self.session.link, self.session.dialling):
                 if link is not None:
+                    self.cut = max(self.cut, link)
                     self._env.transport.close(link)
         elif (action := self._postponed) is not None:
             self._postponed = None

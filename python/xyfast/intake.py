@@ -119,8 +119,10 @@ class Intake:
 
     def arrived(self, driver: Driver, frame: Frame) -> None:
         """A push, or an answer that carries a package."""
-        if self._refusing or self._stalled:
-            return  # not acknowledged: the server will bring it again
+        if self._refusing or self._stalled or frame.link <= driver.cut:
+            # Not acknowledged: the server will bring it again. Nothing of a link is stored
+            # behind what was dropped of it, or it would seem that all up to there is here.
+            return
         arrival = _Arrival(driver, frame.size)
         arrival.frame = frame
         arrival.pts = driver.sync.position(frame)
