@@ -18,7 +18,7 @@ from xyfast._core import Frame
 from xyfast.errors import StoreError
 from xyfast.events import LinkLost
 from xyfast.instrumentation import Committed, Finished
-from xyfast.messages import ChatMessage, Undecodable
+from xyfast.messages import ChatMessage, Expired, Undecodable
 from xyfast.retry import Trouble
 from xyfast.store import DeadLetter, MemoryStore, Outcome, Page, Retention, Row
 from xyfast.testing import samples
@@ -355,6 +355,28 @@ def test_fetched_messages_are_stored_like_pushed_ones_and_said_to_be_new_once() 
             desk.intake.release(ME)
             await desk.until(lambda: len(desk.handled) == 3)
             assert desk.numbers == [3, 4, 5]
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("wrong", [-3600, 3600])
+def test_the_age_of_fetched_messages_goes_by_the_servers_clock(wrong: int) -> None:
+    async def main() -> None:
+        late: list[Expired] = []
+        async with working() as desk:
+
+            @desk.client.on(Expired)
+            async def note(message: Expired) -> None:
+                late.append(message)
+
+            await desk.connect()
+            desk.driver().calls.told(BASE + 400_000)
+            desk.intake._clock = lambda: BASE / 1000 + wrong
+            fetched = [sample(n, "70000000033").payload for n in (0, 200_000)]
+            await desk.intake.take_in(desk.driver(), fetched)
+            await desk.until(lambda: desk.handled and late)
+            assert desk.numbers == [200_000]
+            assert [number(each.message) for each in late] == [0]
 
     simulate(main())
 

@@ -135,11 +135,9 @@ class Intake:
         the account holds they wait until it is released. If the store fails this waits. Given
         nothing, it waits until all that arrived before is committed.
         """
-        arrival = _Arrival(driver, 0)
+        arrival, now = _Arrival(driver, 0), self._server_ms(driver)
         for text in payloads:
-            arrival.entries.append(
-                Entry.pushed(driver.account.id, read_payload(text), None, self._now_ms())
-            )
+            arrival.entries.append(Entry.pushed(driver.account.id, read_payload(text), None, now))
             arrival.size += len(text)
         arrival.stored = asyncio.get_running_loop().create_future()
         self._enqueue(arrival)
@@ -260,7 +258,9 @@ class Intake:
             frame = arrival.frame
             if frame is not None and not arrival.entries and frame.payloads:
                 account_id, pts = arrival.driver.account.id, frame.max_pts
-                time = self._now_ms() if frame.timestamp is None else frame.timestamp
+                time = frame.timestamp
+                if time is None:
+                    time = self._server_ms(arrival.driver)
                 arrival.entries = [
                     Entry.pushed(account_id, payload, pts, time) for payload in frame.payloads
                 ]
@@ -458,5 +458,7 @@ class Intake:
     def _ours(self, account_id: str, facts: Facts) -> bool:
         return self._drivers[account_id].outbox.claims(facts)
 
-    def _now_ms(self) -> int:
-        return int(self._clock() * 1000)
+    def _server_ms(self, driver: Driver) -> int:
+        """The server's time as it last told it, since ours may be wrong; else ours."""
+        told = driver.calls.server_ms()
+        return int(self._clock() * 1000) if told is None else told
