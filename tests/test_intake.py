@@ -157,6 +157,23 @@ def test_nothing_is_acknowledged_while_the_store_fails_and_all_is_handled_once_i
     assert said == ["store failed, nothing new is acknowledged"] * 3 + ["store works again"]
 
 
+def test_the_words_of_a_foreign_exception_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store) as desk:
+            await desk.connect()
+            words = "a peer's words"
+            store.failing = RuntimeError(words)
+            desk.flood(range(1), 1)
+            await desk.until(lambda: "store failed" in caplog.text)
+            store.failing = None
+            await desk.until(lambda: desk.handled)
+
+    simulate(main())
+    assert "RuntimeError" in caplog.text
+    assert "a peer's words" not in caplog.text
+
+
 def test_outcomes_that_could_not_be_recorded_are_recorded_later() -> None:
     async def main() -> None:
         store = Ward()

@@ -336,7 +336,7 @@ class Intake:
             self._arrivals.popleft()
             self._bytes -= arrival.size
         frames = [arrival.frame for arrival in batch if arrival.frame is not None]
-        self._transport.ack([frame for frame in frames if frame.ack is not None])
+        self._transport.ack([frame for frame in frames if frame.kind == "push"])
         for arrival in batch:
             self._hand_on(arrival, new)
         self._dispatcher.start()
@@ -440,10 +440,10 @@ class Intake:
         now = asyncio.get_running_loop().time()
         if now >= self._quiet_until:
             self._quiet_until, self._told = now + _QUIET, True
-            unexpected = None if isinstance(error, StoreError) else error
+            foreign = None if isinstance(error, StoreError) else error  # its words are not told
+            reason = f"{type(error).__name__}: {error}" if foreign is None else None
             sentence = "store failed, nothing new is acknowledged"
-            reason = f"{type(error).__name__}: {error}"
-            say(log, logging.ERROR, sentence, error=unexpected, reason=reason)
+            say(log, logging.ERROR, sentence, error=foreign, reason=reason)
         if self._bytes >= self._settings.intake_bytes and not self._stalled:
             self._stalled = True
             self._stall(True)
