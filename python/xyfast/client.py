@@ -426,6 +426,7 @@ class Client:
                     offset=event.offset,
                     size=event.size,
                 )
+                driver.unread()
 
     def _on_frame(self, driver: Driver, frame: Frame) -> None:
         if frame.kind in ("kick", "session_removed"):

@@ -307,6 +307,18 @@ class Driver:
             self._keep_session()
             self._env.deliver([Delivery(gap) for gap in gaps])
 
+    def unread(self) -> None:
+        """A frame cannot be read; what it brought will not be here when positions pass it."""
+        now = self.calls.server_ms() or self._now_ms()
+        received = self.sync.ledger.received
+        gap = Gap(
+            account_id=self.account.id,
+            start=now if received is None else min(received // 1000, now),
+            end=now,
+            reason="a frame could not be read",
+        )
+        self._tell_gaps([gap])
+
     def tell_again(self) -> None:
         """Give handlers the gaps that an earlier run left."""
         self._env.deliver([Delivery(gap) for gap in self._gaps])
