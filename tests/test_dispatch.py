@@ -435,6 +435,74 @@ def test_a_handler_that_hangs_is_tried_again_too() -> None:
     simulate(main())
 
 
+def test_a_handler_that_goes_on_when_it_is_cancelled_is_cancelled_again() -> None:
+    async def main() -> None:
+        desk, cancelled = Desk(timeout=2.0), 0
+
+        @desk.router.on(ChatMessage)
+        async def handle(message: ChatMessage) -> None:
+            nonlocal cancelled
+            while message.key == "a":
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    cancelled += 1
+                    if cancelled == 3:
+                        raise
+
+        desk.give(chat("a"), chat("next"))
+        await desk.until(2)
+        assert (cancelled, asyncio.get_running_loop().time()) == (3, 6.0)
+        [(key, letter), nothing] = desk.finished
+        assert (key, nothing) == ("a", ("next", None))
+        assert letter is not None
+        assert "took longer than 2 s" in letter.reason
+
+    simulate(main())
+
+
+def test_a_handler_may_wait_with_a_bound_after_another_was_cancelled() -> None:
+    async def main() -> None:
+        desk, bound = Desk(timeout=2.0), []
+
+        @desk.router.on(ChatMessage)
+        async def swallows(message: ChatMessage) -> None:
+            for _ in range(2):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+
+        @desk.router.on(ChatMessage)
+        async def waits(message: ChatMessage) -> None:
+            task = asyncio.current_task()
+            bound.append(getattr(task, "cancelling", int)())
+
+        desk.give(chat("a"))
+        await desk.until(1)
+        assert bound == [0]
+
+    simulate(main())
+
+
+async def test_a_handler_that_raises_what_is_no_exception_costs_only_its_message() -> None:
+    class Odd(BaseException):
+        pass
+
+    desk = Desk(limit=1)
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        if message.key == "bad":
+            raise Odd
+
+    desk.give(chat("bad"), chat("next"))
+    await desk.until(2)
+    [(key, letter), nothing] = desk.finished
+    assert (key, nothing) == ("bad", ("next", None))
+    assert letter is not None
+    assert "Odd" in letter.reason
+    assert desk.dispatcher.running == 0
+
+
 def test_expired_messages_and_gaps_are_tried_again_like_the_rest() -> None:
     async def main() -> None:
         desk, seen = Desk(retries=1), []

@@ -109,7 +109,7 @@ class Settings:
     max_handlers: int = 100
     """Handlers running at once, over all accounts."""
     handler_timeout: float = 60.0
-    """Most time for one run of a handler; then it is cancelled, which is a failure."""
+    """Most time for one run of a handler; then it is cancelled, again and again if it goes on."""
     handler_retries: int = 2
     """New tries of a handler that failed, 0 for none; then its message is a dead letter."""
     retry_wait: float = 1.0

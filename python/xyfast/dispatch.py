@@ -208,7 +208,15 @@ class Dispatcher:
 
     def _ended(self, task: asyncio.Task[float | None]) -> None:
         lane, job = self._tasks.pop(task)
-        wait = None if task.cancelled() else task.result()
+        wait = None
+        if not task.cancelled():  # by `stop`
+            if (error := task.exception()) is None:
+                wait = task.result()
+            else:  # no Exception: one that ends the program, say
+                facts = {"account": job.delivery.account_id, "key": job.delivery.key}
+                say(log, logging.ERROR, "handler raised", error=error, **facts)
+                letter = DeadLetter(reason=f"a handler raised {type(error).__name__}")
+                self._finished(job.delivery, job.delivery.dead or letter)
         if wait is None or self._stopping:
             self._lanes.done(lane)
         else:  # the lane rests before the timer runs, which may be at once
@@ -247,12 +255,14 @@ class Dispatcher:
     async def _call(self, handler: Handler, number: int, delivery: Delivery) -> DeadLetter | None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        late = False
+        late = 0
+        timer: asyncio.TimerHandle
 
-        def expire() -> None:
-            nonlocal late
-            late = True
+        def expire() -> None:  # again and again, or a handler that goes on keeps its lane
+            nonlocal late, timer
+            late += 1
             task.cancel()
+            timer = loop.call_later(self._timeout, expire)
 
         timer = loop.call_later(self._timeout, expire)
         try:
@@ -263,8 +273,6 @@ class Dispatcher:
             if not late:
                 self._say("handler was cancelled by its own doing", handler, delivery)
                 return DeadLetter(reason=f"{_name(handler)} was cancelled")
-            if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
-                task.uncancel()
             self._say("handler took too long", handler, delivery, seconds=self._timeout)
             return DeadLetter(reason=f"{_name(handler)} took longer than {self._timeout:g} s")
         except Exception as error:
@@ -272,6 +280,9 @@ class Dispatcher:
             return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
         finally:
             timer.cancel()
+            if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
+                for _ in range(late):
+                    task.uncancel()
         return None
 
     def _say(self, what: str, handler: Handler, delivery: Delivery, **facts: Any) -> None:
