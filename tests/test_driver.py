@@ -57,6 +57,27 @@ def test_new_cookies_are_saved_once_the_store_works_the_last_ones_alone(
     assert [r.getMessage().partition(" (")[0] for r in told] == ["session material not saved yet"]
 
 
+def test_what_was_not_saved_is_saved_at_the_end_and_nothing_is_tried_after_it() -> None:
+    async def main() -> None:
+        store = Forgetful()
+        async with working(store) as desk:
+            await desk.client.add(account("first"))
+            store.works = False
+            desk.client.replace_credentials(account("second"))
+            await asyncio.sleep(5.5)
+            store.works = True
+        done = store.tries
+        desk.client.replace_credentials(account("third"))
+        await asyncio.sleep(10.0)
+        assert not asyncio.all_tasks() - {asyncio.current_task()}
+        assert store.tries == done
+        await store.open()
+        kept = json.loads((await store.load(ME)).session or "")
+        assert kept["cookies"]["_m_h5_tk"] == "second_1"
+
+    simulate(main())
+
+
 def test_a_client_whose_store_fails_can_be_closed() -> None:
     async def main() -> None:
         store = Forgetful()

@@ -154,6 +154,7 @@ class Driver:
         self._gaps: list[Gap] = []  # whose handlers have not ended
         self._saving: asyncio.Task[None] | None = None
         self._unsaved = False
+        self._closed = False
         self._credentials_after = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -220,7 +221,9 @@ class Driver:
                 self._moved(action)
 
     async def close(self) -> None:
-        """Cancel and await everything that this driver has started."""
+        """Cancel and await everything that this driver has started, and save what is not yet."""
+        self._closed = True
+        unsaved = self._saving is not None and not self._saving.done()
         if self._timer is not None:
             self._timer.cancel()
         self.sync.stop()
@@ -228,6 +231,12 @@ class Driver:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if unsaved:
+            try:
+                await self._save()
+            except StoreError as error:
+                account_id, sentence = self.account.id, "session material not saved"
+                say(log, logging.ERROR, sentence, account=account_id, reason=error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -267,7 +276,7 @@ class Driver:
     def _keep_session(self) -> None:
         """Save what an account needs to go on, as it is by then; try until that works."""
         self._unsaved = True
-        if self._saving is None or self._saving.done():
+        if not self._closed and (self._saving is None or self._saving.done()):
             self._saving = self._spawn(self._save_all())
 
     async def _save_all(self) -> None:
