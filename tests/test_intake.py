@@ -157,6 +157,34 @@ def test_nothing_is_acknowledged_while_the_store_fails_and_all_is_handled_once_i
     assert said == ["store failed, nothing new is acknowledged"] * 3 + ["store works again"]
 
 
+@pytest.mark.parametrize("fails", [1, 3, 100])
+def test_what_was_handled_is_recorded_at_the_end_though_the_store_fails_for_a_moment(
+    fails: int,
+) -> None:
+    async def main() -> None:
+        class Moody(Ward):
+            left = 0
+
+            async def commit(self, *args: Any, **options: Any) -> Collection[tuple[str, str]]:
+                if self.left:
+                    self.left -= 1
+                    raise StoreError("no")
+                return await super().commit(*args, **options)
+
+        store = Moody()
+        async with working(store) as desk:
+            await desk.connect()
+            desk.gate.clear()
+            desk.flood(range(20), 20)
+            await desk.until(lambda: len(desk.started) == 20)
+            store.left = fails
+            asyncio.get_running_loop().call_later(1.0, desk.gate.set)
+        await store.open()
+        assert len((await store.take(ME, 100)).rows) == (20 if fails == 100 else 0)
+
+    simulate(main())
+
+
 def test_the_words_of_a_foreign_exception_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         store = Ward()

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 _PAGES = 8  # between two commits, at most
 _LAPS = 16  # of the event loop between two batches, at most
 _QUIET = 60.0  # seconds between two log lines about the same trouble
+_LAST_TRIES = 3  # more, of a store that fails when all else has stopped
 
 Identity = tuple[str, str]
 Ended = tuple[Delivery, DeadLetter | None]
@@ -185,6 +186,7 @@ class Intake:
 
     async def run(self) -> None:
         """Work until `stop`; then record what was handled and return."""
+        tries = 0
         while True:
             await self._work.wait()
             await self._breathe()
@@ -194,9 +196,10 @@ class Intake:
             except Exception as error:
                 # Whatever it is, the intake goes on trying: without it the client is deaf.
                 self._fails(error)
-                if self._stopping.is_set():
+                tries += self._stopping.is_set()
+                if tries > _LAST_TRIES:
                     return
-                await self._wait_or_stop()
+                await self._wait(tries)
             if self._stopping.is_set() and not self._outcomes and not self._moved:
                 return
 
@@ -242,9 +245,14 @@ class Intake:
             if self._window.room >= self._most or idle > 1:
                 return
 
-    async def _wait_or_stop(self) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), self._settings.store_retry)
+    async def _wait(self, last_tries: int) -> None:
+        """Until the store may work again, or until `stop` for the first of the last tries."""
+        wait = self._settings.store_retry
+        if last_tries:
+            await asyncio.sleep(wait)
+        else:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
         self._work.set()
 
     # --- the commit -----------------------------------------------------------------
