@@ -270,6 +270,21 @@ def test_past_the_bound_of_a_failing_store_links_are_closed_until_it_works() -> 
     simulate(main())
 
 
+def test_tiny_frames_count_for_more_than_their_text() -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store, intake_bytes=100_000) as desk:
+            await desk.connect()
+            store.failing = StoreError("no")
+            frames = [push(number) for number in range(100)]
+            assert sum(frame.size for frame in frames) < 50_000
+            desk.give(*frames)
+            await desk.until(lambda: desk.intake.stalled)
+            store.failing = None
+
+    simulate(main())
+
+
 def test_nothing_of_a_link_is_taken_behind_what_was_dropped_of_it() -> None:
     async def main() -> None:
         store = Ward()

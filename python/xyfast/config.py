@@ -123,7 +123,8 @@ class Settings:
     commit_batch: int = 256
     """Messages in one transaction of the store; the last frame in it may bring more."""
     intake_bytes: int = 16 * 1024 * 1024
-    """Frames that wait for the store before links are not read; if it fails, they are closed."""
+    """Frames, with 1024 beside the text of each, that wait for the store before links are not
+    read; if it fails, they are closed."""
     store_retry: float = 1.0
     """Time from a failure of the store to the next try."""
     sweep_every: float = 60.0

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _PAGES = 8  # between two commits, at most
 _LAPS = 16  # of the event loop between two batches, at most
+_FRAME = 1024  # bytes that a frame takes beside its text
 _QUIET = 60.0  # seconds between two log lines about the same trouble
 _LAST_TRIES = 3  # more, of a store that fails when all else has stopped
 
@@ -124,7 +125,7 @@ class Intake:
             # Not acknowledged: the server will bring it again. Nothing of a link is stored
             # behind what was dropped of it, or it would seem that all up to there is here.
             return
-        arrival = _Arrival(driver, frame.size)
+        arrival = _Arrival(driver, frame.size + _FRAME)
         arrival.frame = frame
         arrival.pts = driver.sync.position(frame)
         self._enqueue(arrival)
