@@ -65,6 +65,7 @@ _LEVELS = {
     State.FAILED: logging.ERROR,
     State.NEEDS_LOGIN: logging.ERROR,
 }
+_MOST_GAPS = 1000  # that are kept one by one
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
 _TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
@@ -151,7 +152,8 @@ class Driver:
         self._token: Token | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
-        self._gaps: list[Gap] = []  # whose handlers have not ended
+        # Whose handlers have not ended, by conversation and reason.
+        self._gaps: dict[tuple[str | None, str], Gap] = {}
         self._saving: asyncio.Task[None] | None = None
         self._unsaved = False
         self._closed = False
@@ -184,7 +186,9 @@ class Driver:
             or make_device_id(self.account.id, self._env.dice)
         )
         self.account = replace(self.account, device_id=device_id)
-        self._gaps = [Gap(**gap) for gap in stored.get("gaps", ())]
+        self._gaps = {}
+        for gap in stored.get("gaps", ()):
+            self._merge(Gap(**gap))
         await self._save()
         await self.outbox.load()
 
@@ -299,7 +303,7 @@ class Driver:
             "cookies": dict(self.account.cookies),
             "given": self._given,
             "began": self.sync.began,
-            "gaps": [asdict(gap) for gap in self._gaps],
+            "gaps": [asdict(gap) for gap in self._gaps.values()],
         }
         await self._env.store.save_session(self.account.id, json.dumps(blob))
 
@@ -310,11 +314,27 @@ class Driver:
     # --- gaps -----------------------------------------------------------------------
 
     def _tell_gaps(self, gaps: Sequence[Gap]) -> None:
-        """Keep gaps, and give them to handlers: again after a restart, until these have ended."""
+        """Keep gaps, and give them to handlers: again after a restart, until these have ended.
+
+        One for which handlers have a gap already widens that, which is told again when they
+        have ended: what is kept and waits is bounded, whatever the server announces.
+        """
         if gaps:
-            self._gaps += gaps
+            fresh = [gap for gap in map(self._merge, gaps) if gap is not None]
             self._keep_session()
-            self._env.deliver([Delivery(gap) for gap in gaps])
+            self._env.deliver([Delivery(gap) for gap in fresh])
+
+    def _merge(self, gap: Gap) -> Gap | None:
+        """Keep a gap; returns it unless it has widened one that is kept already."""
+        if len(self._gaps) >= _MOST_GAPS and _kind(gap) not in self._gaps:
+            gap = replace(gap, conversation_id=None, reason="too many gaps to tell them apart")
+        kept = self._gaps.get(_kind(gap))
+        if kept is None:
+            self._gaps[_kind(gap)] = gap
+            return gap
+        start, end = min(kept.start, gap.start), max(kept.end, gap.end)
+        self._gaps[_kind(gap)] = replace(kept, start=start, end=end)
+        return None
 
     def unread(self) -> None:
         """A frame cannot be read; what it brought will not be here when positions pass it."""
@@ -330,12 +350,16 @@ class Driver:
 
     def tell_again(self) -> None:
         """Give handlers the gaps that an earlier run left."""
-        self._env.deliver([Delivery(gap) for gap in self._gaps])
+        self._env.deliver([Delivery(gap) for gap in self._gaps.values()])
 
     def gap_told(self, gap: Gap) -> None:
         """The handlers of a gap have ended."""
-        self._gaps.remove(gap)
-        self._keep_session()
+        kept = self._gaps[_kind(gap)]
+        if kept == gap:
+            del self._gaps[_kind(gap)]
+            self._keep_session()
+        else:
+            self._env.deliver([Delivery(kept)])
 
     # --- dialling -------------------------------------------------------------------
 
@@ -458,6 +482,10 @@ class Driver:
 
     def _now_ms(self) -> int:
         return int(self._env.clock() * 1000)
+
+
+def _kind(gap: Gap) -> tuple[str | None, str]:
+    return gap.conversation_id, gap.reason
 
 
 def _digest(account: Account) -> str:
