@@ -60,7 +60,7 @@ def test_new_cookies_are_saved_once_the_store_works_the_last_ones_alone(
 def test_what_was_not_saved_is_saved_at_the_end_and_nothing_is_tried_after_it() -> None:
     async def main() -> None:
         store = Forgetful()
-        async with working(store) as desk:
+        async with working(store, store_retry=60.0) as desk:
             await desk.client.add(account("first"))
             store.works = False
             desk.client.replace_credentials(account("second"))
@@ -68,7 +68,7 @@ def test_what_was_not_saved_is_saved_at_the_end_and_nothing_is_tried_after_it() 
             store.works = True
         done = store.tries
         desk.client.replace_credentials(account("third"))
-        await asyncio.sleep(10.0)
+        await asyncio.sleep(100.0)
         assert not asyncio.all_tasks() - {asyncio.current_task()}
         assert store.tries == done
         await store.open()
