@@ -21,13 +21,22 @@ DAY = 86_400.0
 
 
 class Clock:
-    """Seconds since 1970 that go on when they are told to."""
+    """Seconds since 1970 that go on when they are told to, and a steady clock beside them."""
 
     def __init__(self) -> None:
         self.now = 1_767_225_600.0
+        self.ahead = 0.0
 
     def __call__(self) -> float:
         return self.now
+
+    def steady(self) -> float:
+        return self.now - self.ahead
+
+    def jump(self, seconds: float) -> None:
+        """Somebody sets the clock; no time has passed."""
+        self.now += seconds
+        self.ahead += seconds
 
 
 def row(key: str, account: str = ME, **facts: object) -> Row:
@@ -72,5 +81,11 @@ class Maker:
     def __call__(self, retention: Retention | None = None) -> Store:
         retention = retention or Retention()
         if self.kind == "memory":
-            return MemoryStore(retention, clock=self.clock)
-        return SqliteStore(self.path, retention, clock=self.clock, synchronous="normal")
+            return MemoryStore(retention, clock=self.clock, steady=self.clock.steady)
+        return SqliteStore(
+            self.path,
+            retention,
+            clock=self.clock,
+            steady=self.clock.steady,
+            synchronous="normal",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -219,6 +220,67 @@ def test_nothing_is_replayed_unless_it_is_said_what(
     assert (shown.code, shown.out) == (2, "")
     assert "say which" in shown.err
     assert replayed(path) == []
+
+
+# --- dead drop --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (["--all"], []),
+        (["1.PNM", "4"], [D1, "2.PNM"]),
+        (["--account", OTHER, "--reason", "base64"], [D1, "1.PNM", "2.PNM"]),
+    ],
+)
+def test_letters_that_are_dropped_count_as_handled(
+    options: list[str], left: list[str], path: Path, run: Run
+) -> None:
+    shown = run("dead", "drop", "--store", path, *options)
+    gone = [each for each in LETTERS if each.key not in left]
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out == f"dropped {len(gone)}: they count as handled\n"
+    listed = run("dead", "list", "--store", path, "--json").objects
+    assert [each["key"] for each in listed] == left
+
+    async def look(store: SqliteStore) -> None:
+        assert not await store.commit(LETTERS)
+        found = []
+        for account in (ME, OTHER):
+            found += await store.handled(account, after=(0, 0), until=2**62)
+        assert keys([each for _, each in found]) == keys(gone)
+        assert [each.dead for _, each in found] == [None] * len(gone)
+        [waits] = (await store.take(ME, 9)).rows
+        assert waits.key == "9.PNM"
+
+    with_store(path, look)
+
+
+def test_what_is_not_found_is_told_and_the_rest_is_dropped(path: Path, run: Run) -> None:
+    # One that waits is no dead letter.
+    shown = run("dead", "drop", "--store", path, "1.PNM", "9.PNM", "--json")
+    assert (shown.code, shown.objects) == (1, [{"dropped": 1}])
+    assert shown.err == "xyfast dead drop: there is no such dead letter: 9.PNM\n"
+    shown = run("dead", "drop", "--store", path, "1.PNM", "--reason", "ValueError")
+    assert (shown.code, shown.out) == (1, "")
+    assert shown.err.endswith("xyfast dead drop: nothing was found to drop\n")
+
+
+def test_nothing_is_dropped_unless_it_is_said_what(path: Path, run: Run) -> None:
+    shown = run("dead", "drop", "--store", path)
+    assert (shown.code, shown.out) == (2, "")
+    assert "say which" in shown.err
+    assert len(run("dead", "list", "--store", path, "--json").objects) == 4
+
+
+def test_letters_are_dropped_while_the_bot_runs(path: Path, run: Run) -> None:
+    async def own(store: SqliteStore) -> None:
+        shown = await asyncio.to_thread(run, "dead", "drop", "--store", path, "--all")
+        assert shown.out.startswith("dropped 4: ")
+        assert not await store.dead_letters()
+        assert await store.commit([came(chat(10))])
+
+    with_store(path, own)
 
 
 def test_output_may_go_to_a_pipe_that_closes(path: Path) -> None:

@@ -155,7 +155,7 @@ def test_the_commands_of_the_page_print_what_it_shows(
     text = (Path(__file__).parent.parent / "docs" / "howto" / "dead-letters.md").read_text("utf-8")
     sessions = re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     steps = [step for session in sessions for step in session.split("$ ")[1:]]
-    assert len(steps) == 8
+    assert len(steps) == 9
     with shanghai(monkeypatch):
         for step in steps:
             line, expected = step.split("\n", 1)

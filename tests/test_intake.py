@@ -642,3 +642,37 @@ def test_whichever_call_of_the_store_fails_nothing_is_lost_doubled_or_out_of_ord
         assert kept.cursor == (BASE + 59) * 1000
 
     simulate(main())
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_replay_that_leaves_out_what_its_link_has_brought_keeps_the_order(
+    restarted: bool,
+) -> None:
+    """All of the same millisecond, so that nothing but their coming tells the order."""
+    first, second, third, fourth = (sample(number, time=0) for number in range(1, 5))
+
+    async def main() -> None:
+        store = Ward()
+        async with working(store) as desk:
+            await desk.connect()
+            desk.intake.hold(ME)
+            desk.give(push(1, first), push(2, second))
+            await desk.until(lambda: len(desk.wire.acked) == 2)
+            if not restarted:
+                await go_on(desk)
+        if restarted:
+            async with working(store) as desk:
+                desk.intake.hold(ME)
+                await desk.add(ME)
+                await go_on(desk)
+
+    async def go_on(desk: Desk) -> None:
+        desk.give(push(2, second), push(4, fourth))  # what was not acknowledged, and what is new
+        await desk.until(lambda: desk.intake.waiting == 0)
+        desk.give(push(3, first, third, fourth))  # the replay
+        await desk.until(lambda: desk.intake.waiting == 0)
+        desk.intake.release(ME)
+        await desk.until(lambda: len(desk.handled) == 4)
+        assert desk.numbers == [1, 2, 3, 4]
+
+    simulate(main())

@@ -10,7 +10,7 @@ import pytest
 
 from stores import DAY, ME, OTHER, Maker, died, handled, keys, letter, row, waiting
 from xyfast.errors import StoreError, StoreFull
-from xyfast.store import DeadLetter, Kept, Outcome, Retention, Store
+from xyfast.store import DeadLetter, Kept, MemoryStore, Outcome, Retention, Store
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -174,6 +174,29 @@ async def test_skipped_conversations_stay_in_line(store: Store) -> None:
     assert (keys(page.rows), page.waiting) == (["d"], None)
 
 
+class Looked(set[str | None]):
+    """A set that counts how often it is asked."""
+
+    times = 0
+
+    def __contains__(self, name: object) -> bool:
+        self.times += 1
+        return super().__contains__(name)
+
+
+async def test_the_rows_of_a_skipped_conversation_cost_a_page_nothing() -> None:
+    store = MemoryStore()
+    await store.open()
+    await store.commit([row(str(n), position=n, conversation_id="x") for n in range(5000)])
+    await store.commit([row(f"y{n}", position=9999, conversation_id="y") for n in range(4)])
+    skip = Looked({"x"})
+    for names in (["y0", "y1"], ["y2", "y3"]):
+        page = await store.take(ME, 2, skip=skip)
+        assert (keys(page.rows), page.waiting) == (names, 0)
+    assert skip.times < 20
+    await store.close()
+
+
 async def test_what_was_taken_waits_again_after_a_restart(make: Maker) -> None:
     store = make()
     await store.open()
@@ -215,6 +238,23 @@ async def test_dead_letters_are_numbered_and_come_in_pages(store: Store) -> None
     assert last[0][1].dead == DeadLetter(reason="a handler raised ValueError")
 
 
+async def test_letters_keep_their_order_whenever_they_died(store: Store) -> None:
+    names = [f"{n:02}" for n in range(40)]
+    await store.commit([row(name) for name in names])
+    for n in range(40):
+        await store.commit(outcomes=died(names[n * 7 % 40]))
+    await store.revive(ME, names[::3])
+    await store.commit(outcomes=died(*names[::6]))
+    expected = [name for n, name in enumerate(names) if n % 3 or n % 6 == 0]
+    found = []
+    after = 0
+    while page := await store.dead_letters(ME, after=after, limit=7):
+        found += keys([each for _, each in page])
+        after = page[-1][0]
+    assert found == expected
+    assert not await store.dead_letters(OTHER)
+
+
 async def test_revived_messages_wait_again_and_are_marked(store: Store) -> None:
     await store.commit([row("a", position=1), row("b", position=2), row("c", position=3)])
     await store.commit(outcomes=[*handled("a"), *died("b")])
@@ -247,6 +287,45 @@ async def test_a_sweep_forgets_what_ended_long_enough_ago(make: Maker) -> None:
     make.clock.now += 1
     assert await store.sweep() == 1
     assert set(await store.known(ME, "abcd")) == {"d"}
+    await store.close()
+
+
+async def test_a_clock_that_jumps_ahead_is_believed_when_it_stays_there(make: Maker) -> None:
+    store = make()
+    await store.open()
+    await store.commit([row("a"), row("b"), row("c")], [*handled("a"), *died("b")])
+    await store.post(letter("sent", state="queued"))
+    await store.mark(ME, "sent", "sent")
+    for hours in (0.5, 3.0):
+        make.clock.now += hours * 3600
+        make.clock.jump(40 * DAY)
+        assert await store.sweep() == 0
+        make.clock.now += 60
+        assert await store.sweep() == 0
+        make.clock.jump(-40 * DAY)
+        assert await store.sweep() == 0
+    make.clock.jump(40 * DAY)
+    for _ in range(59):
+        make.clock.now += 60
+        assert await store.sweep() == 0
+    swept = 0
+    for _ in range(62):
+        make.clock.now += 60
+        swept += await store.sweep()
+    assert swept == 3
+    assert set(await store.known(ME, "abc")) == {"c"}
+    await store.close()
+
+
+async def test_a_clock_that_is_set_back_forgets_nothing_early(make: Maker) -> None:
+    store = make()
+    await store.open()
+    make.clock.jump(-DAY)
+    await store.commit([row("a")], handled("a"))
+    make.clock.now += 7 * DAY - 1
+    assert await store.sweep() == 0
+    make.clock.now += 1
+    assert await store.sweep() == 1
     await store.close()
 
 
@@ -286,6 +365,82 @@ async def test_past_a_bound_nothing_unhandled_is_added_or_lost(make: Maker) -> N
     assert not await store.commit([row("a")], handled("b"))
     assert await store.commit([row("d")])
     assert set(await store.known(ME, "abcd")) == set("acd")
+    await store.close()
+
+
+async def letters(store: Store) -> list[str]:
+    return keys([each for _, each in await store.dead_letters(limit=1000)])
+
+
+def lost(caplog: pytest.LogCaptureFixture) -> list[int]:
+    """How many letters each line told of."""
+    found = [each for each in caplog.records if "dead letters" in each.getMessage()]
+    assert {each.levelname for each in found} <= {"ERROR"}
+    return [each.letters for each in found]  # type: ignore[attr-defined]
+
+
+async def test_dead_letters_that_fill_the_store_go_and_are_told(
+    make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make(Retention(max_rows=4))
+    await store.open()
+    await store.commit([row("w"), row("a"), row("b"), row("c")], died("c", "b"))
+    await store.commit(outcomes=died("a"))
+    assert await store.commit([row("d", dead=DeadLetter(reason="utf8")), row("e")])
+    assert (await letters(store), lost(caplog)) == (["c", "d"], [2])
+    # They are not more than the others any more.
+    with pytest.raises(StoreFull):
+        await store.commit([row("f")])
+    assert await letters(store) == ["c", "d"]
+    await store.commit(outcomes=[*handled("e"), *died("w")])
+    await store.commit([row("f")])  # the handled one goes first
+    assert (await letters(store), lost(caplog)) == (["w", "c", "d"], [2])
+    await store.commit([row("g", dead=DeadLetter(reason="utf8"))])
+    assert (await letters(store), lost(caplog)) == (["c", "d", "g"], [2, 1])
+    assert "(letters=1, total=3)" in caplog.text
+    assert await waiting(store) == ["f"]
+    await store.close()
+
+
+async def test_a_commit_that_is_refused_forgets_no_dead_letter(
+    make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make(Retention(max_rows=4))
+    await store.open()
+    await store.commit([row("a"), row("b"), row("c")], died("a", "b", "c"))
+    with pytest.raises(StoreFull, match="drop dead letters"):
+        await store.commit([row(str(n)) for n in range(5)])
+    assert (await letters(store), lost(caplog)) == (["a", "b", "c"], [])
+    await store.close()
+
+
+async def test_a_broken_handler_does_not_end_the_intake(
+    make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make(Retention(max_bytes=400_000))
+    await store.open()
+    for n in range(30):
+        await store.commit([replace(row(str(n)), payload="x" * 30_000)])
+        await store.commit(outcomes=died(str(n)))
+    left = await letters(store)
+    assert left == [str(n) for n in range(30 - len(left), 30)]
+    assert 6 <= len(left) < 15
+    assert sum(lost(caplog)) == 30 - len(left)
+    await store.close()
+
+
+async def test_many_dead_letters_go_at_a_time(
+    make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make(Retention(max_rows=640))
+    await store.open()
+    names = [str(n) for n in range(640)]
+    await store.commit([row(name) for name in names], died(*names))
+    for n in range(640, 660):
+        await store.commit([row(str(n))])
+        await store.commit(outcomes=died(str(n)))
+    assert lost(caplog) == [11, 11]
+    assert await letters(store) == [str(n) for n in range(22, 660)]
     await store.close()
 
 
@@ -332,6 +487,19 @@ async def test_unsent_letters_keep_their_order_and_sent_ones_leave(store: Store)
     assert await store.post(letter("a")) == sent
     await store.mark(ME, "c", "queued")
     assert [each.state for each in await store.unsent(ME)] == ["queued", "queued"]
+
+
+async def test_what_was_sent_is_known_by_its_message_ids_the_last_first(store: Store) -> None:
+    for name in "abcd":
+        await store.post(letter(name))
+    await store.post(letter("theirs", account_id=OTHER))
+    await store.mark(ME, "a", "sent", message_id="1.PNM")
+    await store.mark(ME, "b", "refused")
+    await store.mark(ME, "c", "sent", message_id="2.PNM")
+    await store.mark(OTHER, "theirs", "sent", message_id="3.PNM")
+    assert list(await store.sent(ME, 9)) == ["2.PNM", "1.PNM"]
+    assert list(await store.sent(ME, 1)) == ["2.PNM"]
+    assert list(await store.sent("nobody", 9)) == []
 
 
 async def test_a_sweep_forgets_letters_that_are_settled(make: Maker) -> None:

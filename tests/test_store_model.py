@@ -55,7 +55,7 @@ class Stores(RuleBasedStateMachine):
         self.files = 0
         self.clock = Clock()
         self.old: list[SqliteStore] = []
-        self.model = MemoryStore(RETENTION, clock=self.clock)
+        self.model = MemoryStore(RETENTION, clock=self.clock, steady=self.clock.steady)
         self.store = self._make()
 
     def teardown(self) -> None:
@@ -169,7 +169,13 @@ class Stores(RuleBasedStateMachine):
 
     def _make(self) -> SqliteStore:
         path = self._path(self.files)
-        store = SqliteStore(path, RETENTION, clock=self.clock, synchronous="normal")
+        store = SqliteStore(
+            path,
+            RETENTION,
+            clock=self.clock,
+            steady=self.clock.steady,
+            synchronous="normal",
+        )
         self._run(store.open())
         return store
 

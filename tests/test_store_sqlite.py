@@ -21,6 +21,7 @@ import pytest
 from stores import DAY, ME, OTHER, Clock, died, handled, keys, letter, row, waiting
 from xyfast.errors import StoreError, StoreFull
 from xyfast.store import DeadLetter, Kept, Outcome, Retention, Row, SqliteStore
+from xyfast.store.sqlite import _Open
 
 PRELUDE = """
 import asyncio, os, signal, sys
@@ -257,6 +258,30 @@ async def test_a_guest_changes_nothing_else(path: Path) -> None:
     await store.close()
 
 
+async def test_a_page_of_dead_letters_is_read_from_an_index_in_order(path: Path) -> None:
+    store = await opened(path)
+
+    def plan(file: _Open) -> list[str]:
+        statements: list[str] = []
+        file.db.set_trace_callback(statements.append)
+        file.inbox.dead_letters(ME, 0, 10)
+        file.inbox.dead_letters(None, 0, 10)
+        file.db.set_trace_callback(None)
+        wanted = [text for text in statements if "JOIN" in text]
+        assert len(wanted) == 2
+        return [
+            str(step[3])
+            for text in wanted
+            for step in file.db.execute(f"EXPLAIN QUERY PLAN {text}").fetchall()
+        ]
+
+    await store.commit([row("a")], died("a"))
+    steps = await store._use(plan)
+    assert sum("COVERING INDEX inbox_dead (place>?" in step for step in steps) == 2, steps
+    assert not any("SCAN" in step for step in steps if "inbox" in step), steps
+    await store.close()
+
+
 # --- versions -------------------------------------------------------------------------
 
 VERSION_1 = f"""
@@ -413,7 +438,7 @@ async def test_a_place_that_cannot_be_written_is_refused(path: Path) -> None:
 
 async def test_a_sweep_takes_a_bounded_part(path: Path) -> None:
     clock = Clock()
-    store = await opened(path, clock=clock)
+    store = await opened(path, clock=clock, steady=clock.steady)
     names = [str(n) for n in range(1500)]
     await store.commit([row(name) for name in names], handled(*names))
     clock.now += 8 * DAY

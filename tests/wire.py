@@ -135,10 +135,13 @@ class Desk:
     async def connect(self, *accounts: str) -> None:
         """Add accounts; their links are open and what they push counts."""
         for account in accounts or (ME,):
-            await self.client.add(Account.from_cookies(f"unb={account}; _m_h5_tk=a_1; cookie2=b"))
+            await self.add(account)
             await asyncio.sleep(0.01)
             self.open(account)
             await asyncio.sleep(0.01)
+
+    async def add(self, account: str) -> None:
+        await self.client.add(Account.from_cookies(f"unb={account}; _m_h5_tk=a_1; cookie2=b"))
 
     def open(self, account: str = ME) -> None:
         """Open the link that was dialled last; frames made by hand are numbered 0."""

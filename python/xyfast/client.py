@@ -262,7 +262,10 @@ class Client:
             await self._wind_down()
         finally:
             self._transport.stop()
-            self._stopped.set()
+            try:
+                await self._store.close()
+            finally:
+                self._stopped.set()
 
     async def _wind_down(self) -> None:
         if self._starting is not None:
@@ -275,7 +278,7 @@ class Client:
             say(log, logging.WARNING, "handlers cut off", count=left)
         if self._intaking is not None:
             self._intake.stop()
-            await self._intaking
+            await asyncio.wait({self._intaking})  # it may have been cancelled: go on closing
         for driver in drivers:
             driver.feed(Drained())
         await self._links_closed()
@@ -284,7 +287,6 @@ class Client:
         for task in self._upkeep:
             task.cancel()
         await asyncio.gather(*self._upkeep, return_exceptions=True)
-        await self._store.close()
 
     async def _links_closed(self) -> None:
         self._transport.resume()

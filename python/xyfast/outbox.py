@@ -140,7 +140,10 @@ class Outbox:
     # --- what the driver tells ------------------------------------------------------
 
     async def load(self) -> None:
-        """Take up the durable messages that an earlier run left."""
+        """Take up the durable messages that an earlier run left, and know those that it sent."""
+        sent = await self._store.sent(self._account_id, self._settings.dedup_size)
+        for message_id in reversed(sent):
+            self._ours.add(message_id)
         for post in await self._store.unsent(self._account_id):
             self._begin(post, durable=True, kept=True)
 

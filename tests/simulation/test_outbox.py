@@ -557,6 +557,17 @@ def test_after_a_restart_the_echo_of_a_durable_send_that_was_out_is_ours() -> No
     simulate(main())
 
 
+def test_after_a_restart_the_echo_of_a_durable_send_that_was_answered_is_ours() -> None:
+    async def main() -> None:
+        world = await World().start()
+        await world.text("x", durable=True)
+        again = await restarted(world)
+        assert again.outbox.claims(again.platform.echo(again.platform.taken[0]))
+        assert not again.outbox.claims(again.platform.say("x"))
+
+    simulate(main())
+
+
 def test_a_durable_send_that_was_not_taken_goes_out_again_by_itself() -> None:
     async def main() -> None:
         world = await World(fate=fates("lost", "late", "lost")).start()

@@ -21,7 +21,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     # The options are there when this folder is what pytest was called with.
     seed = metafunc.config.getoption("--seed", None)
     count = metafunc.config.getoption("--seeds", None) or SEEDS
-    whole = range(count) if seed is None else range(seed, seed + 1)
+    first = metafunc.config.getoption("--first", 0)
+    whole = range(first, first + count) if seed is None else range(seed, seed + 1)
     chunks = [whole[start : start + CHUNK] for start in range(0, len(whole), CHUNK)]
     metafunc.parametrize("seeds", chunks, ids=lambda chunk: f"{chunk[0]}-{chunk[-1]}")
 

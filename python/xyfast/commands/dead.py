@@ -1,4 +1,4 @@
-"""``xyfast dead``: messages that could not be decoded or handled, and another try for them."""
+"""``xyfast dead``: what could not be decoded or handled, and another try or an end for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser of ``xyfast``."""
     parser = commands.add_parser(
         "dead",
-        help="list, show and replay dead letters",
+        help="list, show, replay and drop dead letters",
         description="Messages that could not be decoded, or whose handler failed, are kept as "
         "dead letters. All commands may be used while the bot runs. " + guest.EXIT_CODES,
     )
@@ -61,17 +61,31 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "which everything applies that is given. They come with `redelivered` above 0. "
         + guest.EXIT_CODES,
     )
-    replay.add_argument("which", nargs="*", metavar="NUMBER|KEY", help="as `list` shows it")
-    _add_account(replay)
-    replay.add_argument(
-        "--reason", metavar="SUBSTRING", help="only those with this in their reason"
-    )
-    replay.add_argument("--all", action="store_true", help="all dead letters of the store")
+    _add_choice(replay)
     guest.add_options(replay, _replay)
+
+    drop = verbs.add_parser(
+        "drop",
+        help="count them as handled",
+        description="Count dead letters as handled: all of them, or those to which everything "
+        "applies that is given. Until they are forgotten (7 days, or when room is needed) "
+        "`xyfast replay` finds them. " + guest.EXIT_CODES,
+    )
+    _add_choice(drop)
+    guest.add_options(drop, _drop)
 
 
 def _add_account(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--account", metavar="ID", help="only those of this account")
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("which", nargs="*", metavar="NUMBER|KEY", help="as `list` shows it")
+    _add_account(parser)
+    parser.add_argument(
+        "--reason", metavar="SUBSTRING", help="only those with this in their reason"
+    )
+    parser.add_argument("--all", action="store_true", help="all dead letters of the store")
 
 
 def _count(text: str) -> int:
@@ -215,14 +229,45 @@ def _dump(data: bytes, start: int, offset: int) -> str:
     return f"{start:08x}  {''.join(cells):{4 * _LINE}}  {text}"
 
 
-# --- replay -----------------------------------------------------------------------------
+# --- replay, drop -----------------------------------------------------------------------
 
 
 async def _replay(options: argparse.Namespace, store: SqliteStore) -> int:
+    if not _is_said_which(options):
+        return 2
+    chosen, missing = await _choose(options, store)
+    return await guest.replay(options, store, chosen) or int(missing)
+
+
+async def _drop(options: argparse.Namespace, store: SqliteStore) -> int:
+    if not _is_said_which(options):
+        return 2
+    chosen, missing = await _choose(options, store)
+    if not chosen:
+        guest.complain(options, "nothing was found to drop")
+        return 1
+    dropped = 0
+    for account_id, keys in guest.pages(chosen):
+        dropped += await store.drop(account_id, keys)
+    if options.json:
+        guest.print_json({"dropped": dropped})
+    else:
+        print(f"dropped {dropped}: they count as handled")
+    return int(missing)
+
+
+def _is_said_which(options: argparse.Namespace) -> bool:
     narrowed = options.which or options.account is not None or options.reason is not None
     if bool(narrowed) == options.all:
         guest.complain(options, "say which: NUMBER|KEY, --account, --reason, or --all alone")
-        return 2
+        return False
+    return True
+
+
+async def _choose(
+    options: argparse.Namespace, store: SqliteStore
+) -> tuple[list[tuple[str, str]], bool]:
+    """Account and key of the letters to which all applies, and whether a named one is missing."""
     chosen = []
     missing = set(options.which)
     async for letter in _letters(store, options.account):
@@ -234,4 +279,4 @@ async def _replay(options: argparse.Namespace, store: SqliteStore) -> int:
             missing -= names
     for which in sorted(missing):
         guest.complain(options, f"there is no such dead letter: {which}")
-    return await guest.replay(options, store, chosen) or int(bool(missing))
+    return chosen, bool(missing)

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ __all__ = [
     "EXIT_CODES",
     "add_options",
     "complain",
+    "pages",
     "print_json",
     "printable",
     "replay",
@@ -29,7 +30,7 @@ EXIT_CODES = (
     "Exit code 0: done, 1: nothing (or not all that was named) was found or the store could "
     "not be read, 2: wrong use."
 )
-_REVIVED_AT_ONCE = 1000  # some ms in which the bot cannot write
+_AT_ONCE = 1000  # some ms in which the bot cannot write
 
 Work = Callable[[argparse.Namespace, SqliteStore], Awaitable[int]]
 
@@ -70,18 +71,24 @@ async def replay(
     if not chosen:
         complain(options, "nothing was found to replay")
         return 1
-    keys: dict[str, list[str]] = {}
-    for account_id, key in chosen:
-        keys.setdefault(account_id, []).append(key)
     revived = 0
-    for account_id, names in keys.items():
-        for first in range(0, len(names), _REVIVED_AT_ONCE):
-            revived += await store.revive(account_id, names[first : first + _REVIVED_AT_ONCE])
+    for account_id, keys in pages(chosen):
+        revived += await store.revive(account_id, keys)
     if options.json:
         print_json({"replayed": revived})
     else:
         print(f"replayed {revived}: a running bot takes them within seconds, else the next start")
     return 0
+
+
+def pages(chosen: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[str]]]:
+    """The chosen messages by account, no more at a time than the bot can wait for."""
+    keys: dict[str, list[str]] = {}
+    for account_id, key in chosen:
+        keys.setdefault(account_id, []).append(key)
+    for account_id, names in keys.items():
+        for first in range(0, len(names), _AT_ONCE):
+            yield account_id, names[first : first + _AT_ONCE]
 
 
 def complain(options: argparse.Namespace, reason: str) -> None:

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from xyfast.store.accounts import Accounts
-from xyfast.store.retention import Retention
+from xyfast.store.retention import Lost, Retention
 from xyfast.store.rows import DeadLetter, Outcome, Page, Row
 from xyfast.store.schema import DEAD, HANDLED, TAKEN, WAITING
 from xyfast.store.values import from_text, to_integer, to_text
@@ -42,6 +42,7 @@ class Inbox:
         self._shared = shared
         self._page_size = self._number("PRAGMA page_size")
         self._place = 1 + self._number("SELECT ifnull(max(place), 0) FROM inbox")
+        self.lost = Lost()
         self.total = 0 if shared else self._number("SELECT count(*) FROM inbox")
 
     def recover(self) -> None:
@@ -68,9 +69,10 @@ class Inbox:
                 self._accounts.advance("received", received)
             if cursors:
                 self._accounts.advance("cursor", cursors)
-            forgotten = self._make_room(self.total + len(new)) if new else 0
+            forgotten, letters = self._make_room(self.total + len(new)) if new else (0, 0)
         self._place += len(rows)
-        self.total += len(new) - forgotten
+        self.total += len(new) - forgotten - letters
+        self.lost.add(letters)
         return new
 
     def take(
@@ -114,11 +116,12 @@ class Inbox:
     ) -> Sequence[tuple[int, Row]]:
         """See `Store.dead_letters`."""
         whose = () if account_id is None else (self._accounts.find(account_id),)
+        # With a plus, or SQLite would look through all rows of the account.
         found = self._db.execute(
             f"SELECT place, account.account, {_COLUMNS} FROM inbox"
             " JOIN account ON account.id = inbox.account"
-            f" WHERE place IN (SELECT place FROM inbox WHERE state = {DEAD} AND state >= 4"
-            f" AND place > ? {'AND account = ?' if whose else ''} ORDER BY place LIMIT ?)"
+            f" WHERE place IN (SELECT place FROM inbox WHERE state = {DEAD}"
+            f" AND place > ? {'AND +account = ?' if whose else ''} ORDER BY place LIMIT ?)"
             " ORDER BY place",
             (after, *whose, limit),
         )
@@ -150,6 +153,16 @@ class Inbox:
             if self._shared and revived:
                 self._accounts.note_revived(account)
         return revived
+
+    def drop(self, account_id: str, keys: Collection[str]) -> int:
+        """See `SqliteStore.drop`."""
+        account = self._accounts.find(account_id)
+        with self._accounts.transaction():
+            return self._db.executemany(
+                f"UPDATE inbox SET state = {HANDLED}, changed = ?, reason = NULL, offset = NULL"
+                f" WHERE account = ? AND key = ? AND state = {DEAD}",
+                [(self._now(), account, to_text(key)) for key in keys],
+            ).rowcount
 
     # --- within a transaction -----------------------------------------------------------
 
@@ -214,30 +227,40 @@ class Inbox:
             ],
         )
 
-    def sweep(self, most: int) -> int:
+    def sweep(self, now: int, most: int) -> int:
         """Forget what was kept for long enough; ``total`` is left to the caller."""
-        now, keeps, gone = self._now(), self._retention, 0
+        keeps, gone = self._retention, 0
         for state, keep in ((HANDLED, keeps.keep), (DEAD, keeps.keep_dead)):
             gone += self._forget(state, now - int(keep * 1000), most - gone)
         return gone
 
-    def _make_room(self, total: int) -> int:
-        """Forget those handled longest ago while a bound is passed; returns how many."""
-        bounds, forgotten = self._retention, 0
+    def _make_room(self, total: int) -> tuple[int, int]:
+        """Forget messages while a bound is passed: how many handled ones, and dead letters."""
+        bounds, forgotten, letters = self._retention, 0, 0
         while True:
-            left = total - forgotten
+            left = total - forgotten - letters
             pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
             used = pages * self._page_size
             too_many = left - bounds.max_rows
             too_large = -(-(used - bounds.max_bytes) * left // used)  # in rows
             if too_many <= 0 and too_large <= 0:
-                return forgotten
-            # Some more than needed, so that not every commit has to do this.
-            more = min(1000, left // 64)
-            gone = self._forget(HANDLED, _EVER, max(too_many, too_large) + more)
-            if not gone:
+                return forgotten, letters
+            most = max(too_many, too_large) + bounds.extra(left)
+            handled = self._forget(HANDLED, _EVER, most)
+            dead = 0 if handled else self._forget_dead(left, most)
+            if not handled and not dead:
                 raise bounds.full("max_rows" if too_many > 0 else "max_bytes")
-            forgotten += gone
+            forgotten += handled
+            letters += dead
+
+    def _forget_dead(self, rows: int, most: int) -> int:
+        """Forget the oldest dead letters of so many rows, none of which is handled."""
+        dead = self._number(f"SELECT count(*) FROM inbox WHERE state = {DEAD}")
+        return self._db.execute(
+            "DELETE FROM inbox WHERE place IN"
+            f" (SELECT place FROM inbox WHERE state = {DEAD} ORDER BY place LIMIT ?)",
+            (min(self._retention.spare(dead, rows - dead), most),),
+        ).rowcount
 
     def _forget(self, state: int, before: int, most: int) -> int:
         return self._db.execute(

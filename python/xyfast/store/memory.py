@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 import time as clocks
+from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
-from xyfast.store.retention import Retention
+from xyfast.store.queue import Head, Queue
+from xyfast.store.retention import Lost, Patient, Retention
 from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
 
 __all__ = ["MemoryStore"]
 
 _SMALL = Retention(max_rows=100_000, max_bytes=64 * 1024**2)
+_SWEEP = 1000  # most rows of a kind that a sweep forgets
 Identity = tuple[str, str]
 
 
 @dataclass(slots=True)
 class _Shelf:
-    """What is kept of one account. ``line`` may name rows that no longer wait there."""
+    """What is kept of one account. ``queue`` may name rows that no longer wait there."""
 
     cursor: int | None = None
     received: int | None = None
     session: str | None = None
-    line: list[tuple[int, int, str]] = field(default_factory=list)
+    queue: Queue = field(default_factory=Queue)
 
 
 @dataclass(slots=True)
@@ -42,21 +44,29 @@ class MemoryStore:
     """Keeps everything in dicts: for tests, and for bots that may forget across a restart.
 
     ``retention`` bounds it; bytes are counted as characters of payload. ``clock`` gives
-    seconds since 1970. What was kept is there again after `close` and `open`.
+    seconds since 1970, ``steady`` seconds that nobody sets. What was kept is there again
+    after `close` and `open`.
     """
 
     def __init__(
-        self, retention: Retention = _SMALL, *, clock: Callable[[], float] = clocks.time
+        self,
+        retention: Retention = _SMALL,
+        *,
+        clock: Callable[[], float] = clocks.time,
+        steady: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._retention = retention
         self._clock = clock
+        self._patient = Patient(clock, steady)
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
         self._places = count(1)
         # A row is in one of these; handled and dead ones in the order in which they became so.
         self._open: dict[Identity, _Slot] = {}
         self._dead: dict[Identity, _Slot] = {}
         self._handled: dict[Identity, _Slot] = {}
+        self._numbers: list[tuple[int, Identity]] = []  # of the dead ones, in order
         self._bytes = {True: 0, False: 0}  # of handled rows, of all others
+        self._lost = Lost()
         self._posted: dict[Identity, Posted] = {}
         self._settled: dict[Identity, float] = {}
         self._closed = False
@@ -78,9 +88,11 @@ class MemoryStore:
     ) -> Collection[Identity]:
         """See `Store.commit`."""
         self._check()
-        new = {_identity(row): row for row in reversed(rows) if self._find(_identity(row)) is None}
-        if new:
-            self._refuse_past_bounds(new, outcomes)
+        new: dict[Identity, Row] = {}
+        for row in rows:
+            if self._find(_identity(row)) is None:
+                new.setdefault(_identity(row), row)
+        letters = self._letters_to_go(new, outcomes) if new else 0
         behind: int | None = None
         for row in rows:
             behind = self._come(row, behind if row.follows else None)
@@ -92,6 +104,9 @@ class MemoryStore:
         for account_id, position in (cursors or {}).items():
             shelf = self._shelves[account_id]
             shelf.cursor = _later(shelf.cursor, position)
+        for _, identity in self._numbers[:letters]:
+            self._remove(self._dead, identity)
+        self._lost.add(letters)
         self._make_room()
         return set(new)
 
@@ -105,27 +120,22 @@ class MemoryStore:
     ) -> Page:
         """See `Store.take`."""
         self._check()
-        line = self._shelves[account_id].line
+        queue = self._shelves[account_id].queue
         rows: list[Row] = []
         passed = []
         left = math.inf if size is None else size
-        while line and len(rows) < limit and left > 0:
-            entry = heapq.heappop(line)
-            slot = self._waiting(account_id, entry)
-            if slot is None:
+        while len(rows) < limit and left > 0 and (head := self._first(account_id)) is not None:
+            if head.conversation_id in skip:
+                passed.append(queue.pass_over())
                 continue
-            if slot.row.conversation_id in skip:
-                passed.append(entry)
-                continue
+            slot = self._open[account_id, queue.pop()]
             slot.waits = False
             slot.row = replace(slot.row, taken=True)
             rows.append(slot.row)
             left -= len(slot.row.payload)
-        for entry in passed:
-            heapq.heappush(line, entry)
-        while line and self._waiting(account_id, line[0]) is None:
-            heapq.heappop(line)
-        return Page(rows, line[0][0] if line else None)
+        queue.put_back(passed)
+        first = self._first(account_id)
+        return Page(rows, None if first is None else first.position)
 
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
@@ -148,12 +158,13 @@ class MemoryStore:
     ) -> Sequence[tuple[int, Row]]:
         """See `Store.dead_letters`."""
         self._check()
+        first = bisect_left(self._numbers, (after + 1,))
         found = (
-            (slot.place, slot.row)
-            for slot in self._dead.values()
-            if slot.place > after and account_id in (None, slot.row.account_id)
+            (place, self._dead[identity].row)
+            for place, identity in islice(self._numbers, first, None)
+            if account_id in (None, identity[0])
         )
-        return heapq.nsmallest(limit, found, key=lambda numbered: numbered[0])
+        return list(islice(found, limit))
 
     async def revive(self, account_id: str, keys: Collection[str]) -> int:
         """See `Store.revive`."""
@@ -176,16 +187,17 @@ class MemoryStore:
     async def sweep(self) -> int:
         """See `Store.sweep`."""
         self._check()
-        now, keeps = self._clock(), self._retention
+        now, keeps = self._patient.now(), self._retention
         gone = 0
         for shelf, keep in ((self._handled, keeps.keep), (self._dead, keeps.keep_dead)):
-            for identity in _older(((i, slot.changed) for i, slot in shelf.items()), now - keep):
+            ended = ((i, slot.changed) for i, slot in shelf.items())
+            for identity in list(islice(_older(ended, now - keep), _SWEEP - gone)):
                 self._remove(shelf, identity)
                 gone += 1
-        for identity in _older(self._settled.items(), now - keeps.keep):
+        letters = list(islice(_older(self._settled.items(), now - keeps.keep), _SWEEP))
+        for identity in letters:
             del self._settled[identity], self._posted[identity]
-            gone += 1
-        return gone
+        return gone + len(letters)
 
     async def post(self, letter: Posted) -> Posted:
         """See `Store.post`."""
@@ -226,6 +238,17 @@ class MemoryStore:
             if letter.account_id == account_id and identity not in self._settled
         ]
 
+    async def sent(self, account_id: str, limit: int) -> Sequence[str]:
+        """See `Store.sent`."""
+        self._check()
+        letters = (self._posted[identity] for identity in reversed(self._settled))
+        ids = (
+            letter.message_id
+            for letter in letters
+            if letter.account_id == account_id and letter.state == "sent"
+        )
+        return list(islice((id_ for id_ in ids if id_ is not None), limit))
+
     async def close(self) -> None:
         """See `Store.close`."""
         self._closed = True
@@ -241,13 +264,18 @@ class MemoryStore:
 
     def _put(self, shelf: dict[Identity, _Slot], slot: _Slot) -> None:
         slot.changed = self._clock()
-        shelf[_identity(slot.row)] = slot
+        identity = _identity(slot.row)
+        shelf[identity] = slot
+        if shelf is self._dead:
+            insort(self._numbers, (slot.place, identity))
         self._bytes[shelf is self._handled] += len(slot.row.payload)
 
     def _remove(self, shelf: dict[Identity, _Slot], identity: Identity) -> _Slot | None:
         slot = shelf.pop(identity, None)
         if slot is not None:
             self._bytes[shelf is self._handled] -= len(slot.row.payload)
+            if shelf is self._dead:
+                del self._numbers[bisect_left(self._numbers, (slot.place, identity))]
         return slot
 
     def _come(self, row: Row, behind: int | None) -> int | None:
@@ -272,15 +300,17 @@ class MemoryStore:
     def _wait(self, slot: _Slot, **changes: object) -> None:
         slot.waits = True
         slot.row = row = replace(slot.row, taken=False, **changes)  # type: ignore[arg-type]
-        heapq.heappush(self._shelves[row.account_id].line, (row.position, slot.place, row.key))
+        self._shelves[row.account_id].queue.push(row, slot.place)
 
-    def _waiting(self, account_id: str, entry: tuple[int, int, str]) -> _Slot | None:
-        """The row that waits at this place of the line, if it still does."""
-        position, place, key = entry
-        slot = self._open.get((account_id, key))
-        if slot is None or not slot.waits:
-            return None
-        return slot if (slot.row.position, slot.place) == (position, place) else None
+    def _first(self, account_id: str) -> Head | None:
+        """What is first in line and waits there still."""
+        queue = self._shelves[account_id].queue
+        while (head := queue.first()) is not None:
+            slot = self._open.get((account_id, head.key))
+            if slot is not None and slot.waits and head[:2] == (slot.row.position, slot.place):
+                return head
+            queue.pop()
+        return None
 
     def _end(self, identity: Identity, letter: DeadLetter | None) -> None:
         slot = self._remove(self._open, identity)
@@ -291,21 +321,45 @@ class MemoryStore:
 
     # --- bounds ---------------------------------------------------------------------
 
-    def _refuse_past_bounds(self, new: Mapping[Identity, Row], outcomes: Sequence[Outcome]) -> None:
-        """Raise `StoreFull` if what is unhandled after a commit would be too much."""
-        rows = len(self._open) + len(self._dead) + len(new)
+    def _letters_to_go(self, new: Mapping[Identity, Row], outcomes: Sequence[Outcome]) -> int:
+        """How many dead letters must go after a commit; `StoreFull` if that is not enough."""
+        bounds = self._retention
+        number = len(self._open) + len(self._dead) + len(new)
         size = self._bytes[False] + sum(len(row.payload) for row in new.values())
-        first = {(each.account_id, each.key): each.letter for each in reversed(outcomes)}
-        for identity, letter in first.items():
+        dying = []
+        for identity, letter in {each[:2]: each.letter for each in reversed(outcomes)}.items():
             slot = self._open.get(identity)
             row = new.get(identity) if slot is None else slot.row
-            if letter is None and row is not None and row.dead is None:
-                rows -= 1
+            if row is None or row.dead is not None:
+                continue
+            if letter is None:
+                number -= 1
                 size -= len(row.payload)
-        if rows > self._retention.max_rows:
-            raise self._retention.full("max_rows")
-        if size > self._retention.max_bytes:
-            raise self._retention.full("max_bytes")
+            else:
+                dying.append(identity)
+        if number <= bounds.max_rows and size <= bounds.max_bytes:
+            return 0
+        dead = [*self._dead, *dying, *(i for i, row in new.items() if row.dead is not None)]
+        spare, go = bounds.spare(len(dead), number - len(dead)), 0
+        lengths = self._lengths(dead, new)
+        while number - go > bounds.max_rows or size > bounds.max_bytes:
+            if go == spare:
+                raise bounds.full("max_rows" if number - go > bounds.max_rows else "max_bytes")
+            size -= lengths[go]
+            go += 1
+        return min(go + bounds.extra(number), spare)
+
+    def _lengths(self, dead: Iterable[Identity], new: Mapping[Identity, Row]) -> list[int]:
+        """Lengths of payloads in the order of the numbers that the letters have or will have."""
+        numbered = []
+        coming = {identity: at for at, identity in enumerate(new)}
+        for identity in dead:
+            slot = self._find(identity)
+            if slot is None:
+                numbered.append((math.inf, coming[identity], len(new[identity].payload)))
+            else:
+                numbered.append((slot.place, 0, len(slot.row.payload)))
+        return [length for _, _, length in sorted(numbered)]
 
     def _make_room(self) -> None:
         while self._handled and (
@@ -323,6 +377,6 @@ def _later(kept: int | None, position: int) -> int:
     return position if kept is None else max(kept, position)
 
 
-def _older(dated: Iterable[tuple[Identity, float]], than: float) -> list[Identity]:
+def _older(dated: Iterable[tuple[Identity, float]], than: float) -> Iterator[Identity]:
     """Names of what is older; ``dated`` has the oldest first."""
-    return [name for name, _ in takewhile(lambda each: each[1] <= than, dated)]
+    return (name for name, _ in takewhile(lambda each: each[1] <= than, dated))

@@ -89,12 +89,21 @@ class Outbox:
         )
         return [_posted(account_id, facts) for facts in found]
 
-    def sweep(self, most: int) -> int:
+    def sent(self, account_id: str, limit: int) -> Sequence[str]:
+        """See `Store.sent`."""
+        found = self._db.execute(
+            "SELECT message FROM outbox WHERE settled IS NOT NULL AND account = ?"
+            " AND state = 'sent' AND message IS NOT NULL ORDER BY settled DESC, id DESC LIMIT ?",
+            (self._accounts.find(account_id), limit),
+        )
+        return [from_text(message) for (message,) in found]
+
+    def sweep(self, now: int, most: int) -> int:
         """Forget what was settled long enough ago; within a transaction."""
         return self._db.execute(
             "DELETE FROM outbox WHERE id IN"
             " (SELECT id FROM outbox WHERE settled <= ? ORDER BY settled LIMIT ?)",
-            (self._now() - int(self._retention.keep * 1000), most),
+            (now - int(self._retention.keep * 1000), most),
         ).rowcount
 
     def _settled(self, state: PostState) -> int | None:

@@ -41,7 +41,8 @@ class Row:
     decoded. ``taken`` says that this process holds the message and may give it to a handler
     at any time; one that is not taken waits. ``follows`` says that it came in one package with
     the row before it, behind it. ``redelivered`` counts how often the message
-    was taken before without a record that its handler ended.
+    was taken before without a record that its handler ended; the store does not know whether
+    one had begun, so that this counts what was still in memory at a graceful stop too.
     """
 
     account_id: str
@@ -118,7 +119,10 @@ class Store(Protocol):
     """
 
     async def open(self) -> None:
-        """Make ready; what an earlier run had taken waits again, counted as redelivered."""
+        """Make ready; what an earlier run had taken waits again, counted as redelivered.
+
+        That holds for all of it, whether a handler had begun or not.
+        """
 
     async def commit(
         self,
@@ -199,6 +203,9 @@ class Store(Protocol):
 
     async def unsent(self, account_id: str) -> Sequence[Posted]:
         """Posted messages that are queued or out, in the order in which they were posted."""
+
+    async def sent(self, account_id: str, limit: int) -> Sequence[str]:
+        """Message ids of what was posted and sent, of the last ``limit``, the last first."""
 
     async def close(self) -> None:
         """Finish and let go of everything; further calls raise `StoreError`."""

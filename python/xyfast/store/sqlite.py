@@ -16,7 +16,7 @@ from xyfast.store.accounts import Accounts
 from xyfast.store.inbox import Inbox
 from xyfast.store.lock import Lock
 from xyfast.store.posted import Outbox
-from xyfast.store.retention import Retention
+from xyfast.store.retention import Patient, Retention
 from xyfast.store.rows import Kept, Outcome, Page, Posted, PostState, Row
 from xyfast.store.schema import connect
 
@@ -47,10 +47,10 @@ class SqliteStore:
     stop its call half-way, which is carried out all the same.
 
     One process at a time owns the file, by a lock on ``<path>.lock``. With ``shared=True``
-    the file is opened beside its owner, to look at dead letters and handled messages and to
-    revive them; other calls raise `StoreError`. ``retention`` bounds the file; to its
-    ``max_bytes`` of pages in use comes the write-ahead log, some MiB. ``clock`` gives seconds
-    since 1970.
+    the file is opened beside its owner, to look at dead letters and handled messages, to
+    revive them and to drop dead letters; other calls raise `StoreError`. ``retention`` bounds
+    the file; to its ``max_bytes`` of pages in use comes the write-ahead log, some MiB.
+    ``clock`` gives seconds since 1970, ``steady`` seconds that nobody sets.
     """
 
     def __init__(
@@ -61,12 +61,14 @@ class SqliteStore:
         synchronous: Literal["full", "normal"] = "full",
         shared: bool = False,
         clock: Callable[[], float] = clocks.time,
+        steady: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._path = Path(path)
         self._retention = retention or Retention()
         self._synchronous = synchronous
         self._shared = shared
         self._clock = clock
+        self._patient = Patient(clock, steady)
         self._process = 0
         self._thread: ThreadPoolExecutor | None = None
         self._open_file: _Open | None = None
@@ -145,13 +147,22 @@ class SqliteStore:
         """See `Store.revive`."""
         return await self._use(lambda file: file.inbox.revive(account_id, keys))
 
+    async def drop(self, account_id: str, keys: Collection[str]) -> int:
+        """Count dead letters as handled now; returns how many there were.
+
+        They stay known, can be revived until `Retention.keep` is over, and are among the
+        first to go when room is needed.
+        """
+        names = tuple(keys)
+        return await self._use(lambda file: file.inbox.drop(account_id, names))
+
     async def revived(self) -> Collection[str]:
         """See `Store.revived`."""
         return await self._own(lambda file: file.accounts.revived())
 
     async def sweep(self) -> int:
         """See `Store.sweep`; a call forgets at most 1 000 messages and as many letters."""
-        return await self._own(_sweep)
+        return await self._own(self._sweep)
 
     async def post(self, letter: Posted) -> Posted:
         """See `Store.post`."""
@@ -172,6 +183,10 @@ class SqliteStore:
     async def unsent(self, account_id: str) -> Sequence[Posted]:
         """See `Store.unsent`."""
         return await self._own(lambda file: file.outbox.unsent(account_id))
+
+    async def sent(self, account_id: str, limit: int) -> Sequence[str]:
+        """See `Store.sent`."""
+        return await self._own(lambda file: file.outbox.sent(account_id, limit))
 
     async def close(self) -> None:
         """Carry out what was asked for before, close the file and end the thread."""
@@ -280,9 +295,9 @@ class SqliteStore:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-
-def _sweep(file: _Open) -> int:
-    with file.accounts.transaction():
-        messages, letters = file.inbox.sweep(_SWEEP), file.outbox.sweep(_SWEEP)
-    file.inbox.total -= messages
-    return messages + letters
+    def _sweep(self, file: _Open) -> int:
+        now = int(self._patient.now() * 1000)
+        with file.accounts.transaction():
+            messages, letters = file.inbox.sweep(now, _SWEEP), file.outbox.sweep(now, _SWEEP)
+        file.inbox.total -= messages
+        return messages + letters
