@@ -44,6 +44,29 @@ async def test_what_came_between_two_links_is_delivered_wherever_the_server_puts
     assert world.texts == ["before", "between"]
 
 
+async def test_a_frame_that_cannot_be_read_is_reported_as_a_gap(server: FakeServer) -> None:
+    gaps: list[Gap] = []
+    async with running(server) as world:
+
+        @world.client.on(Gap)
+        async def note(gap: Gap) -> None:
+            gaps.append(gap)
+
+        await world.connect()
+        server.push_text(ME, "before")
+        await world.until(lambda: world.chats)
+        server.write(ME, b"\x81\x01{")  # a text frame
+        server.push_text(ME, "after")
+        await world.until(lambda: gaps and len(world.chats) == 2)
+    [gap] = gaps
+    assert (gap.account_id, gap.conversation_id, gap.reason) == (
+        ME,
+        None,
+        "a frame could not be read",
+    )
+    assert gap.start <= gap.end
+
+
 async def test_a_gap_that_the_server_cannot_fill_is_reported() -> None:
     gaps: list[Gap] = []
     assumed = ServerSettings(kept=5)

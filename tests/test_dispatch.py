@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,9 @@ def chat(key: str, conversation: str = "70000000011", **facts: object) -> ChatMe
 class Desk:
     """A dispatcher and the list of what it reported."""
 
-    def __init__(self, *, limit: int = 100, timeout: float = 60.0, retries: int = 0) -> None:
+    def __init__(
+        self, *, limit: int = 100, timeout: float = 60.0, retries: int = 0, dice: float = 0.5
+    ) -> None:
         self.router = Router()
         self.finished: list[tuple[str | None, DeadLetter | None]] = []
         self.news = asyncio.Event()
@@ -38,7 +42,7 @@ class Desk:
             timeout=timeout,
             retries=retries,
             retry_wait=1.0,
-            dice=lambda: 0.5,
+            dice=lambda: dice,
         )
 
     def _note(self, delivery: Delivery, letter: DeadLetter | None) -> None:
@@ -358,6 +362,33 @@ def test_a_handler_that_fails_is_tried_again_after_a_wait_that_doubles() -> None
     simulate(main())
 
 
+class Hasty(asyncio.SelectorEventLoop):
+    """Runs a timer of less than half a millisecond in the next round, as some loops do."""
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        if delay < 0.0005:
+            return self.call_soon(callback, *args, context=context)
+        return super().call_later(delay, callback, *args, context=context)
+
+
+def test_a_new_try_without_a_wait_is_made_on_every_loop() -> None:
+    async def main() -> None:
+        desk, ran = Desk(retries=2, dice=0.0), []
+
+        @desk.router.on(ChatMessage)
+        async def handle(message: ChatMessage) -> None:
+            ran.append(message.key)
+            if ran.count("bad") < 3:
+                raise LookupError
+
+        desk.give(chat("bad"), chat("next"))
+        await desk.until(2)
+        assert ran == ["bad", "bad", "bad", "next"]
+
+    with contextlib.closing(Hasty()) as loop:
+        loop.run_until_complete(main())
+
+
 def test_handlers_that_have_succeeded_are_not_run_again() -> None:
     async def main() -> None:
         desk, ran = Desk(retries=2), []
@@ -416,6 +447,74 @@ def test_a_handler_that_hangs_is_tried_again_too() -> None:
         assert asyncio.get_running_loop().time() == 5.5
 
     simulate(main())
+
+
+def test_a_handler_that_goes_on_when_it_is_cancelled_is_cancelled_again() -> None:
+    async def main() -> None:
+        desk, cancelled = Desk(timeout=2.0), 0
+
+        @desk.router.on(ChatMessage)
+        async def handle(message: ChatMessage) -> None:
+            nonlocal cancelled
+            while message.key == "a":
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    cancelled += 1
+                    if cancelled == 3:
+                        raise
+
+        desk.give(chat("a"), chat("next"))
+        await desk.until(2)
+        assert (cancelled, asyncio.get_running_loop().time()) == (3, 6.0)
+        [(key, letter), nothing] = desk.finished
+        assert (key, nothing) == ("a", ("next", None))
+        assert letter is not None
+        assert "took longer than 2 s" in letter.reason
+
+    simulate(main())
+
+
+def test_a_handler_may_wait_with_a_bound_after_another_was_cancelled() -> None:
+    async def main() -> None:
+        desk, bound = Desk(timeout=2.0), []
+
+        @desk.router.on(ChatMessage)
+        async def swallows(message: ChatMessage) -> None:
+            for _ in range(2):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+
+        @desk.router.on(ChatMessage)
+        async def waits(message: ChatMessage) -> None:
+            task = asyncio.current_task()
+            bound.append(getattr(task, "cancelling", int)())
+
+        desk.give(chat("a"))
+        await desk.until(1)
+        assert bound == [0]
+
+    simulate(main())
+
+
+async def test_a_handler_that_raises_what_is_no_exception_costs_only_its_message() -> None:
+    class Odd(BaseException):
+        pass
+
+    desk = Desk(limit=1)
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        if message.key == "bad":
+            raise Odd
+
+    desk.give(chat("bad"), chat("next"))
+    await desk.until(2)
+    [(key, letter), nothing] = desk.finished
+    assert (key, nothing) == ("bad", ("next", None))
+    assert letter is not None
+    assert "Odd" in letter.reason
+    assert desk.dispatcher.running == 0
 
 
 def test_expired_messages_and_gaps_are_tried_again_like_the_rest() -> None:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from simulation.loop import simulate
 from wire import BASE, ME, OTHER, Desk, number, push, sample, working
+from xyfast import envelope
 from xyfast._core import Frame
 from xyfast.errors import StoreError
 from xyfast.events import LinkLost
 from xyfast.instrumentation import Committed, Finished
-from xyfast.messages import ChatMessage, Undecodable
+from xyfast.messages import ChatMessage, Expired, Undecodable
 from xyfast.retry import Trouble
 from xyfast.store import DeadLetter, MemoryStore, Outcome, Page, Retention, Row
 from xyfast.testing import samples
@@ -156,6 +157,51 @@ def test_nothing_is_acknowledged_while_the_store_fails_and_all_is_handled_once_i
     assert said == ["store failed, nothing new is acknowledged"] * 3 + ["store works again"]
 
 
+@pytest.mark.parametrize("fails", [1, 3, 100])
+def test_what_was_handled_is_recorded_at_the_end_though_the_store_fails_for_a_moment(
+    fails: int,
+) -> None:
+    async def main() -> None:
+        class Moody(Ward):
+            left = 0
+
+            async def commit(self, *args: Any, **options: Any) -> Collection[tuple[str, str]]:
+                if self.left:
+                    self.left -= 1
+                    raise StoreError("no")
+                return await super().commit(*args, **options)
+
+        store = Moody()
+        async with working(store) as desk:
+            await desk.connect()
+            desk.gate.clear()
+            desk.flood(range(20), 20)
+            await desk.until(lambda: len(desk.started) == 20)
+            store.left = fails
+            asyncio.get_running_loop().call_later(1.0, desk.gate.set)
+        await store.open()
+        assert len((await store.take(ME, 100)).rows) == (20 if fails == 100 else 0)
+
+    simulate(main())
+
+
+def test_the_words_of_a_foreign_exception_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store) as desk:
+            await desk.connect()
+            words = "a peer's words"
+            store.failing = RuntimeError(words)
+            desk.flood(range(1), 1)
+            await desk.until(lambda: "store failed" in caplog.text)
+            store.failing = None
+            await desk.until(lambda: desk.handled)
+
+    simulate(main())
+    assert "RuntimeError" in caplog.text
+    assert "a peer's words" not in caplog.text
+
+
 def test_outcomes_that_could_not_be_recorded_are_recorded_later() -> None:
     async def main() -> None:
         store = Ward()
@@ -220,6 +266,47 @@ def test_past_the_bound_of_a_failing_store_links_are_closed_until_it_works() -> 
             await desk.until(lambda: len(desk.handled) == 200)
             assert desk.in_order()
             assert desk.driver().sync.ledger.received == (BASE + 199) * 1000
+
+    simulate(main())
+
+
+def test_tiny_frames_count_for_more_than_their_text() -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store, intake_bytes=100_000) as desk:
+            await desk.connect()
+            store.failing = StoreError("no")
+            frames = [push(number) for number in range(100)]
+            assert sum(frame.size for frame in frames) < 50_000
+            desk.give(*frames)
+            await desk.until(lambda: desk.intake.stalled)
+            store.failing = None
+
+    simulate(main())
+
+
+def test_nothing_of_a_link_is_taken_behind_what_was_dropped_of_it() -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store, intake_bytes=20_000) as desk:
+            await desk.connect()
+            link = desk.driver().session.link
+            store.failing = StoreError("no")
+            desk.flood(range(100), 1)
+            await desk.until(lambda: desk.intake.stalled)
+            taken = desk.intake.waiting
+            desk.flood(range(100, 110), 1)
+            store.failing = None
+            await desk.until(lambda: not desk.intake.stalled)
+            desk.flood(range(110, 120), 1)  # the end of the link is not heard yet
+            await desk.until(lambda: len(desk.handled) >= taken)
+            await asyncio.sleep(1.0)
+            assert desk.numbers == list(range(taken))
+            lost(desk, link)
+            await desk.until(lambda: desk.driver().session.dialling not in (None, link))
+            desk.open()
+            desk.flood(range(100, 120), 1)
+            await desk.until(lambda: desk.numbers == list(range(120)))
 
     simulate(main())
 
@@ -332,6 +419,28 @@ def test_fetched_messages_are_stored_like_pushed_ones_and_said_to_be_new_once() 
     simulate(main())
 
 
+@pytest.mark.parametrize("wrong", [-3600, 3600])
+def test_the_age_of_fetched_messages_goes_by_the_servers_clock(wrong: int) -> None:
+    async def main() -> None:
+        late: list[Expired] = []
+        async with working() as desk:
+
+            @desk.client.on(Expired)
+            async def note(message: Expired) -> None:
+                late.append(message)
+
+            await desk.connect()
+            desk.driver().calls.told(BASE + 400_000)
+            desk.intake._clock = lambda: BASE / 1000 + wrong
+            fetched = [sample(n, "70000000033").payload for n in (0, 200_000)]
+            await desk.intake.take_in(desk.driver(), fetched)
+            await desk.until(lambda: desk.handled and late)
+            assert desk.numbers == [200_000]
+            assert [number(each.message) for each in late] == [0]
+
+    simulate(main())
+
+
 def test_fetched_messages_tell_the_order_of_those_that_wait() -> None:
     async def main() -> None:
         async with working(commit_batch=1) as desk:
@@ -433,9 +542,50 @@ def test_a_payload_that_cannot_be_read_is_a_dead_letter_and_told_once() -> None:
             [(_, row)] = await store.dead_letters(ME)
             assert isinstance(row.dead, DeadLetter)
             assert row.dead.reason.startswith("msgpack: ")
-            assert desk.driver().sync.ledger.open == 0
+            await desk.until(lambda: desk.driver().sync.ledger.cursor == (BASE + 1) * 1000)
 
     simulate(main())
+
+
+@pytest.mark.parametrize("reader", ["read", "to_message"])
+@pytest.mark.parametrize("backlog", [1000, 2])
+def test_what_raises_on_reading_is_a_dead_letter_and_keeps_nothing_else_back(
+    reader: str, backlog: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = getattr(envelope, reader)
+
+    def read(what: Any, *args: Any, **options: Any) -> Any:
+        if "synthetic secret" in str(what):
+            raise LookupError(str(what))
+        return real(what, *args, **options)
+
+    async def main() -> None:
+        store, seen = Ward(), []
+        async with working(store, backlog=backlog) as desk:
+
+            @desk.client.on(Undecodable)
+            async def note(message: Undecodable) -> None:
+                seen.append((message.stage, message.reason))
+                raise ValueError
+
+            await desk.connect(ME, OTHER)
+            monkeypatch.setattr(envelope, reader, read)
+            bad = sample(2, words="synthetic secret")
+            desk.give(push(3, sample(1), bad, sample(3)))
+            desk.give(push(4, sample(4)), account=OTHER)
+            await desk.until(lambda: len(desk.handled) == 3 and len(desk.wire.acked) == 2 and seen)
+            await desk.until(lambda: desk.driver().sync.ledger.cursor == (BASE + 3) * 1000)
+            assert desk.in_order()
+            assert set(seen) == {("read", "LookupError")}
+        await store.open()
+        assert [row.dead.reason for _, row in await store.dead_letters() if row.dead] == [
+            "read: LookupError"
+        ]
+        assert not (await store.take(ME, 10)).rows
+
+    simulate(main())
+    assert "synthetic secret" not in caplog.text
+    assert "payload not read" in caplog.text
 
 
 @pytest.mark.parametrize("handler", ["none", "fails", "takes it"])

@@ -147,6 +147,7 @@ class Desk:
         """Open the link that was dialled last; frames made by hand are numbered 0."""
         driver = self.driver(account)
         driver.feed(LinkOpened(driver.session.dialling))
+        driver.cut = -1
         sync = driver.sync
         sync.suspend()
         sync._end_work()

@@ -27,11 +27,12 @@ from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import CredentialSource, Driver, Environment
 from xyfast.errors import ConfigError, StateError, StoreError
-from xyfast.events import Drained, Start, State, Stop
+from xyfast.events import Drained, LinkLost, Start, State, Stop
 from xyfast.instrumentation import Hook, Hooks
 from xyfast.intake import Intake
 from xyfast.logs import say
 from xyfast.messages import Conversation, Gap, Message, Sent
+from xyfast.retry import Trouble
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import LinkEvent, RustTransport, Transport
@@ -411,6 +412,17 @@ class Client:
             except Exception as error:
                 account = driver.account.id
                 say(log, logging.ERROR, "link event failed", error=error, account=account)
+                self._go_on(driver, event)
+
+    def _go_on(self, driver: Driver, event: LinkEvent) -> None:
+        """Leave no account waiting for what an event that failed would have told it."""
+        match event:
+            case Opened():
+                self._transport.close(event.link)  # its end is told
+            case Closed():
+                driver.feed(LinkLost(event.link, Trouble.OTHER, "its end could not be read"))
+            case _:
+                driver.unread()
 
     def _on_event(self, driver: Driver, event: LinkEvent) -> None:
         match event:
@@ -433,6 +445,7 @@ class Client:
                     offset=event.offset,
                     size=event.size,
                 )
+                driver.unread()
 
     def _on_frame(self, driver: Driver, frame: Frame) -> None:
         if frame.kind in ("kick", "session_removed"):

@@ -109,7 +109,7 @@ class Settings:
     max_handlers: int = 100
     """Handlers running at once, over all accounts."""
     handler_timeout: float = 60.0
-    """Most time for one run of a handler; then it is cancelled, which is a failure."""
+    """Most time for one run of a handler; then it is cancelled, again and again if it goes on."""
     handler_retries: int = 2
     """New tries of a handler that failed, 0 for none; then its message is a dead letter."""
     retry_wait: float = 1.0
@@ -123,7 +123,8 @@ class Settings:
     commit_batch: int = 256
     """Messages in one transaction of the store; the last frame in it may bring more."""
     intake_bytes: int = 16 * 1024 * 1024
-    """Frames that wait for the store before links are not read; if it fails, they are closed."""
+    """Frames, with 1024 beside the text of each, that wait for the store before links are not
+    read; if it fails, they are closed."""
     store_retry: float = 1.0
     """Time from a failure of the store to the next try."""
     sweep_every: float = 60.0

@@ -162,9 +162,9 @@ class Dispatcher:
         self._retry_wait = retry_wait
         self._dice = dice
         self._lanes: Lanes[_Job] = Lanes(limit)
-        self._tasks: dict[asyncio.Task[None], Lane] = {}
+        self._tasks: dict[asyncio.Task[float | None], tuple[Lane, _Job]] = {}
         self._resting: dict[Lane, asyncio.TimerHandle] = {}
-        self._cut_off: set[asyncio.Task[None]] = set()
+        self._cut_off: set[asyncio.Task[float | None]] = set()
         self._stopping = False
 
     @property
@@ -192,8 +192,8 @@ class Dispatcher:
         """Start every delivery that may start now."""
         loop = asyncio.get_running_loop()
         for lane, job in self._lanes.take():
-            task = loop.create_task(self._run(lane, job))
-            self._tasks[task] = lane
+            task = loop.create_task(self._run(job))
+            self._tasks[task] = lane, job
             task.add_done_callback(self._ended)
 
     async def stop(self, grace: float) -> int:
@@ -219,15 +219,27 @@ class Dispatcher:
         """Whether a task is one of the handlers that run."""
         return task in self._tasks
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        lane = self._tasks.pop(task)
-        if lane in self._resting:
-            self._lanes.rest(lane)
-        else:
+    def _ended(self, task: asyncio.Task[float | None]) -> None:
+        lane, job = self._tasks.pop(task)
+        wait = None
+        if not task.cancelled():  # by `stop`
+            if (error := task.exception()) is None:
+                wait = task.result()
+            else:  # no Exception: one that ends the program, say
+                facts = {"account": job.delivery.account_id, "key": job.delivery.key}
+                say(log, logging.ERROR, "handler raised", error=error, **facts)
+                letter = DeadLetter(reason=f"a handler raised {type(error).__name__}")
+                self._finished(job.delivery, job.delivery.dead or letter)
+        if wait is None or self._stopping:
             self._lanes.done(lane)
+        else:  # the lane rests before the timer runs, which may be at once
+            self._lanes.rest(lane)
+            loop = asyncio.get_running_loop()
+            self._resting[lane] = loop.call_later(wait, self._wake, lane, job)
         self.start()
 
-    async def _run(self, lane: Lane, job: _Job) -> None:
+    async def _run(self, job: _Job) -> float | None:
+        """Run the handlers of a job; returns the seconds until its next try, if it gets one."""
         failed, letter = [], None
         for name, handler in job.handlers:
             if (failure := await self._call(handler, name, job.delivery)) is not None:
@@ -237,15 +249,16 @@ class Dispatcher:
             self._finished(job.delivery, letter and (job.delivery.dead or letter))
         elif not self._stopping:
             job.handlers = failed
-            self._try_again(lane, job, letter)
+            return self._next_try(job, letter)
+        return None
 
-    def _try_again(self, lane: Lane, job: _Job, letter: DeadLetter) -> None:
-        wait = self._dice() * self._retry_wait * 2**job.tries
+    def _next_try(self, job: _Job, letter: DeadLetter) -> float:
+        wait: float = self._dice() * self._retry_wait * 2**job.tries
         job.tries += 1
         job.delivery = job.delivery._replace(message=_once_more(job.delivery.message))
-        self._resting[lane] = asyncio.get_running_loop().call_later(wait, self._wake, lane, job)
         delivery = job.delivery
         self._hooks(Retried(delivery.account_id, delivery.key, job.tries, wait, letter.reason))
+        return wait
 
     def _wake(self, lane: Lane, job: _Job) -> None:
         del self._resting[lane]
@@ -255,12 +268,14 @@ class Dispatcher:
     async def _call(self, handler: Handler, name: str, delivery: Delivery) -> DeadLetter | None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        late = False
+        late = 0
+        timer: asyncio.TimerHandle
 
-        def expire() -> None:
-            nonlocal late
-            late = True
+        def expire() -> None:  # again and again, or a handler that goes on keeps its lane
+            nonlocal late, timer
+            late += 1
             task.cancel()
+            timer = loop.call_later(self._timeout, expire)
 
         timer = loop.call_later(self._timeout, expire)
         try:
@@ -271,8 +286,6 @@ class Dispatcher:
             if not late:
                 self._say("handler was cancelled by its own doing", handler, delivery)
                 return DeadLetter(reason=f"{_name(handler)} was cancelled")
-            if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
-                task.uncancel()
             self._say("handler took too long", handler, delivery, seconds=self._timeout)
             return DeadLetter(reason=f"{_name(handler)} took longer than {self._timeout:g} s")
         except Exception as error:
@@ -280,6 +293,9 @@ class Dispatcher:
             return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
         finally:
             timer.cancel()
+            if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
+                for _ in range(late):
+                    task.uncancel()
         return None
 
     def _say(self, what: str, handler: Handler, delivery: Delivery, **facts: Any) -> None:

@@ -65,6 +65,7 @@ _LEVELS = {
     State.FAILED: logging.ERROR,
     State.NEEDS_LOGIN: logging.ERROR,
 }
+_MOST_GAPS = 1000  # that are kept one by one
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
 _TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
@@ -151,12 +152,16 @@ class Driver:
         self._token: Token | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
-        self._gaps: list[Gap] = []  # whose handlers have not ended
+        # Whose handlers have not ended, by conversation and reason.
+        self._gaps: dict[tuple[str | None, str], Gap] = {}
         self._saving: asyncio.Task[None] | None = None
         self._unsaved = False
+        self._closed = False
         self._credentials_after = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self.cut = -1
+        """Links up to this number are cut: some of what they brought was dropped."""
         self._stalled = False
         self._postponed: Dial | None = None
         self._mids = requests.Mids(env.dice)
@@ -181,7 +186,9 @@ class Driver:
             or make_device_id(self.account.id, self._env.dice)
         )
         self.account = replace(self.account, device_id=device_id)
-        self._gaps = [Gap(**gap) for gap in stored.get("gaps", ())]
+        self._gaps = {}
+        for gap in stored.get("gaps", ()):
+            self._merge(Gap(**gap))
         await self._save()
         await self.outbox.load()
 
@@ -218,7 +225,9 @@ class Driver:
                 self._moved(action)
 
     async def close(self) -> None:
-        """Cancel and await everything that this driver has started."""
+        """Cancel and await everything that this driver has started, and save what is not yet."""
+        self._closed = True
+        unsaved = self._saving is not None and not self._saving.done()
         if self._timer is not None:
             self._timer.cancel()
         self.sync.stop()
@@ -226,6 +235,12 @@ class Driver:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if unsaved:
+            try:
+                await self._save()
+            except StoreError as error:
+                account_id, sentence = self.account.id, "session material not saved"
+                say(log, logging.ERROR, sentence, account=account_id, reason=error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -265,7 +280,7 @@ class Driver:
     def _keep_session(self) -> None:
         """Save what an account needs to go on, as it is by then; try until that works."""
         self._unsaved = True
-        if self._saving is None or self._saving.done():
+        if not self._closed and (self._saving is None or self._saving.done()):
             self._saving = self._spawn(self._save_all())
 
     async def _save_all(self) -> None:
@@ -288,7 +303,7 @@ class Driver:
             "cookies": dict(self.account.cookies),
             "given": self._given,
             "began": self.sync.began,
-            "gaps": [asdict(gap) for gap in self._gaps],
+            "gaps": [asdict(gap) for gap in self._gaps.values()],
         }
         await self._env.store.save_session(self.account.id, json.dumps(blob))
 
@@ -299,20 +314,52 @@ class Driver:
     # --- gaps -----------------------------------------------------------------------
 
     def _tell_gaps(self, gaps: Sequence[Gap]) -> None:
-        """Keep gaps, and give them to handlers: again after a restart, until these have ended."""
+        """Keep gaps, and give them to handlers: again after a restart, until these have ended.
+
+        One for which handlers have a gap already widens that, which is told again when they
+        have ended: what is kept and waits is bounded, whatever the server announces.
+        """
         if gaps:
-            self._gaps += gaps
+            fresh = [gap for gap in map(self._merge, gaps) if gap is not None]
             self._keep_session()
-            self._env.deliver([Delivery(gap) for gap in gaps])
+            self._env.deliver([Delivery(gap) for gap in fresh])
+
+    def _merge(self, gap: Gap) -> Gap | None:
+        """Keep a gap; returns it unless it has widened one that is kept already."""
+        if len(self._gaps) >= _MOST_GAPS and _kind(gap) not in self._gaps:
+            gap = replace(gap, conversation_id=None, reason="too many gaps to tell them apart")
+        kept = self._gaps.get(_kind(gap))
+        if kept is None:
+            self._gaps[_kind(gap)] = gap
+            return gap
+        start, end = min(kept.start, gap.start), max(kept.end, gap.end)
+        self._gaps[_kind(gap)] = replace(kept, start=start, end=end)
+        return None
+
+    def unread(self) -> None:
+        """A frame cannot be read; what it brought will not be here when positions pass it."""
+        now = self.calls.server_ms() or self._now_ms()
+        received = self.sync.ledger.received
+        gap = Gap(
+            account_id=self.account.id,
+            start=now if received is None else min(received // 1000, now),
+            end=now,
+            reason="a frame could not be read",
+        )
+        self._tell_gaps([gap])
 
     def tell_again(self) -> None:
         """Give handlers the gaps that an earlier run left."""
-        self._env.deliver([Delivery(gap) for gap in self._gaps])
+        self._env.deliver([Delivery(gap) for gap in self._gaps.values()])
 
     def gap_told(self, gap: Gap) -> None:
         """The handlers of a gap have ended."""
-        self._gaps.remove(gap)
-        self._keep_session()
+        kept = self._gaps[_kind(gap)]
+        if kept == gap:
+            del self._gaps[_kind(gap)]
+            self._keep_session()
+        else:
+            self._env.deliver([Delivery(kept)])
 
     # --- dialling -------------------------------------------------------------------
 
@@ -326,6 +373,7 @@ class Driver:
             self.sync.suspend()
             for link in (self.session.link, self.session.dialling):
                 if link is not None:
+                    self.cut = max(self.cut, link)
                     self._env.transport.close(link)
         elif (action := self._postponed) is not None:
             self._postponed = None
@@ -434,6 +482,10 @@ class Driver:
 
     def _now_ms(self) -> int:
         return int(self._env.clock() * 1000)
+
+
+def _kind(gap: Gap) -> tuple[str | None, str]:
+    return gap.conversation_id, gap.reason
 
 
 def _digest(account: Account) -> str:

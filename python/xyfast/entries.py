@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from xyfast import envelope
 from xyfast._core import Payload, read_payload
 from xyfast.dispatch import Delivery
 from xyfast.facts import Facts
+from xyfast.logs import say
 from xyfast.messages import Expired, Message, Sender, Undecodable
 from xyfast.store import DeadLetter, Row
 
 __all__ = ["Entry", "Reader"]
 
+log = logging.getLogger(__name__)
+
 
 class Entry:
     """A payload and what was read from it; ``facts`` is None if it cannot be read.
+
+    Whatever a payload does to its readers stays with its entry: one that raised would be
+    tried again for ever, with all that came after it.
 
     ``position`` is its place in the server's stream (microseconds): no later than its
     package, and no later than the time that it bears. ``taken`` says that it is in memory to
@@ -27,6 +34,7 @@ class Entry:
         "arrived",
         "conversation_id",
         "facts",
+        "failure",
         "key",
         "payload",
         "position",
@@ -40,14 +48,18 @@ class Entry:
         self.payload = payload
         self.text = payload.text or ""
         self.facts: Facts | None = None
+        self.failure: str | None = None  # what was raised on reading its tree
         self.conversation_id: str | None = None
+        self.key = ""
         if payload.error is None:
-            self.facts = envelope.read(payload.tree, account_id)
-            self.conversation_id = self.facts.conversation_id
+            try:
+                self.facts = envelope.read(payload.tree, account_id)
+                self.conversation_id = self.facts.conversation_id
+            except Exception as error:
+                self.fails(error)
         self.arrived = arrived
         self.redelivered = 0
         self.taken = False
-        self.key = ""
         self.position = 0
 
     @classmethod
@@ -67,11 +79,20 @@ class Entry:
         """What a row of the inbox holds."""
         entry = cls(row.account_id, read_payload(row.payload), row.arrived)
         entry.key, entry.position, entry.redelivered = row.key, row.position, row.redelivered
+        entry.conversation_id = row.conversation_id
         return entry
+
+    def fails(self, error: Exception) -> None:
+        """Its tree cannot be read."""
+        self.failure = type(error).__name__
+        account_id = self.account_id
+        say(log, logging.ERROR, "payload not read", error=error, account=account_id)
 
     @property
     def dead(self) -> DeadLetter | None:
         """Why it cannot be read, if so."""
+        if self.failure is not None:
+            return DeadLetter(reason=f"read: {self.failure}")
         stage, error = self.payload.stage, self.payload.error
         if error is None:
             return None
@@ -114,16 +135,28 @@ class Reader:
 
     def message(self, entry: Entry) -> Message | Expired:
         """What an entry says."""
-        facts, error = entry.facts, entry.payload.error
-        if facts is None:
-            return Undecodable(
-                account_id=entry.account_id,
-                key=entry.key,
-                redelivered=entry.redelivered,
-                stage=entry.payload.stage or "missing",
-                reason="missing" if error is None else error.reason,
-                offset=0 if error is None else error.offset,
-            )
+        if entry.facts is not None:
+            try:
+                return self._said(entry, entry.facts)
+            except Exception as error:
+                entry.fails(error)
+        if entry.failure is not None:
+            stage, reason, offset = "read", entry.failure, 0
+        elif (wrong := entry.payload.error) is not None:
+            stage, reason, offset = entry.payload.stage or "missing", wrong.reason, wrong.offset
+        else:
+            stage, reason, offset = "missing", "missing", 0
+        return Undecodable(
+            account_id=entry.account_id,
+            key=entry.key,
+            conversation_id=entry.conversation_id,
+            redelivered=entry.redelivered,
+            stage=stage,
+            reason=reason,
+            offset=offset,
+        )
+
+    def _said(self, entry: Entry, facts: Facts) -> Message | Expired:
         message = envelope.to_message(
             facts,
             account_id=entry.account_id,

@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 
 _PAGES = 8  # between two commits, at most
 _LAPS = 16  # of the event loop between two batches, at most
+_FRAME = 1024  # bytes that a frame takes beside its text
 _QUIET = 60.0  # seconds between two log lines about the same trouble
+_LAST_TRIES = 3  # more, of a store that fails when all else has stopped
 
 Identity = tuple[str, str]
 Ended = tuple[Delivery, DeadLetter | None]
@@ -119,9 +121,11 @@ class Intake:
 
     def arrived(self, driver: Driver, frame: Frame) -> None:
         """A push, or an answer that carries a package."""
-        if self._refusing or self._stalled:
-            return  # not acknowledged: the server will bring it again
-        arrival = _Arrival(driver, frame.size)
+        if self._refusing or self._stalled or frame.link <= driver.cut:
+            # Not acknowledged: the server will bring it again. Nothing of a link is stored
+            # behind what was dropped of it, or it would seem that all up to there is here.
+            return
+        arrival = _Arrival(driver, frame.size + _FRAME)
         arrival.frame = frame
         arrival.pts = driver.sync.position(frame)
         self._enqueue(arrival)
@@ -133,11 +137,9 @@ class Intake:
         the account holds they wait until it is released. If the store fails this waits. Given
         nothing, it waits until all that arrived before is committed.
         """
-        arrival = _Arrival(driver, 0)
+        arrival, now = _Arrival(driver, 0), self._server_ms(driver)
         for text in payloads:
-            arrival.entries.append(
-                Entry.pushed(driver.account.id, read_payload(text), None, self._now_ms())
-            )
+            arrival.entries.append(Entry.pushed(driver.account.id, read_payload(text), None, now))
             arrival.size += len(text)
         arrival.stored = asyncio.get_running_loop().create_future()
         self._enqueue(arrival)
@@ -185,6 +187,7 @@ class Intake:
 
     async def run(self) -> None:
         """Work until `stop`; then record what was handled and return."""
+        tries = 0
         while True:
             await self._work.wait()
             await self._breathe()
@@ -194,9 +197,10 @@ class Intake:
             except Exception as error:
                 # Whatever it is, the intake goes on trying: without it the client is deaf.
                 self._fails(error)
-                if self._stopping.is_set():
+                tries += self._stopping.is_set()
+                if tries > _LAST_TRIES:
                     return
-                await self._wait_or_stop()
+                await self._wait(tries)
             if self._stopping.is_set() and not self._outcomes and not self._moved:
                 return
 
@@ -242,9 +246,14 @@ class Intake:
             if self._window.room >= self._most or idle > 1:
                 return
 
-    async def _wait_or_stop(self) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), self._settings.store_retry)
+    async def _wait(self, last_tries: int) -> None:
+        """Until the store may work again, or until `stop` for the first of the last tries."""
+        wait = self._settings.store_retry
+        if last_tries:
+            await asyncio.sleep(wait)
+        else:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
         self._work.set()
 
     # --- the commit -----------------------------------------------------------------
@@ -258,7 +267,9 @@ class Intake:
             frame = arrival.frame
             if frame is not None and not arrival.entries and frame.payloads:
                 account_id, pts = arrival.driver.account.id, frame.max_pts
-                time = self._now_ms() if frame.timestamp is None else frame.timestamp
+                time = frame.timestamp
+                if time is None:
+                    time = self._server_ms(arrival.driver)
                 arrival.entries = [
                     Entry.pushed(account_id, payload, pts, time) for payload in frame.payloads
                 ]
@@ -334,7 +345,7 @@ class Intake:
             self._arrivals.popleft()
             self._bytes -= arrival.size
         frames = [arrival.frame for arrival in batch if arrival.frame is not None]
-        self._transport.ack([frame for frame in frames if frame.ack is not None])
+        self._transport.ack([frame for frame in frames if frame.kind == "push"])
         for arrival in batch:
             self._hand_on(arrival, new)
         self._dispatcher.start()
@@ -438,10 +449,10 @@ class Intake:
         now = asyncio.get_running_loop().time()
         if now >= self._quiet_until:
             self._quiet_until, self._told = now + _QUIET, True
-            unexpected = None if isinstance(error, StoreError) else error
+            foreign = None if isinstance(error, StoreError) else error  # its words are not told
+            reason = f"{type(error).__name__}: {error}" if foreign is None else None
             sentence = "store failed, nothing new is acknowledged"
-            reason = f"{type(error).__name__}: {error}"
-            say(log, logging.ERROR, sentence, error=unexpected, reason=reason)
+            say(log, logging.ERROR, sentence, error=foreign, reason=reason)
         if self._bytes >= self._settings.intake_bytes and not self._stalled:
             self._stalled = True
             self._stall(True)
@@ -456,5 +467,7 @@ class Intake:
     def _ours(self, account_id: str, facts: Facts) -> bool:
         return self._drivers[account_id].outbox.claims(facts)
 
-    def _now_ms(self) -> int:
-        return int(self._clock() * 1000)
+    def _server_ms(self, driver: Driver) -> int:
+        """The server's time as it last told it, since ours may be wrong; else ours."""
+        told = driver.calls.server_ms()
+        return int(self._clock() * 1000) if told is None else told

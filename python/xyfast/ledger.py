@@ -28,11 +28,6 @@ class Ledger:
         self._heap: list[int] = []  # their positions, and some that are over
         self._floor: int | None = None
 
-    @property
-    def open(self) -> int:
-        """Messages taken and not yet handled."""
-        return sum(self._held.values())
-
     def begin(self, position: int) -> None:
         """Start from the server's position: it will bring nothing from before."""
         self.stored(position)

@@ -299,8 +299,9 @@ class Undecodable(Message):
     """A payload that could not be decoded; the payload itself is kept as a dead letter.
 
     ``stage`` is the step that failed: ``"missing"`` (an entry without payload),
-    ``"base64"``, ``"msgpack"`` or ``"json"``. ``reason`` is the word of `DecodeError` for
-    it, ``offset`` the place, counted from 0.
+    ``"base64"``, ``"msgpack"``, ``"json"`` or ``"read"`` (a tree of which no message could
+    be made). ``reason`` is the word of `DecodeError` for it, or the class of what was raised
+    on reading, ``offset`` the place, counted from 0.
     """
 
     reason: str
