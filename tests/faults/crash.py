@@ -128,7 +128,7 @@ class _Run:
                 kill = loop.time() + dice.uniform(0, 0.3)
             if kill is not None and loop.time() >= kill and process.returncode is None:
                 process.kill()
-        assert dead.result() < 0, self._bot.errors()
+        assert dead.result() != 0, self._bot.errors()
 
     def _links(self) -> int:
         return len(self._server.ledger(ME).registrations)
