@@ -22,13 +22,17 @@ from faults.bot import Bot
 from faults.record import write
 from world import ME, running
 from xyfast import ChatMessage
-from xyfast.testing import FakeServer
+from xyfast.testing import FakeServer, ServerSettings
 
 __all__ = ["Flooded", "Ordered", "flood", "order"]
 
 PACKAGE = 32
 AHEAD = 2048
 """Messages that the server is ahead of the acks: it would keep all the rest in memory."""
+
+KEPT = ServerSettings(kept=2 * AHEAD)
+PATIENT = {"heartbeat": 1.0, "heartbeat_timeout": 30.0}
+"""The server shares its thread with the script, and answers late."""
 
 
 async def pour(server: FakeServer, count: int, conversations: int, words: str = "") -> list[str]:
@@ -74,8 +78,8 @@ async def order(count: int, conversations: int, folder: Path, **settings: Any) -
     inversions = overlaps = most = 0
     begun = time.monotonic()
     async with (
-        FakeServer([ME]) as server,
-        running(server, store=folder / "x.db", settings=settings) as world,
+        FakeServer([ME], settings=KEPT) as server,
+        running(server, store=folder / "x.db", settings=PATIENT | settings) as world,
     ):
 
         @world.client.on(ChatMessage)
@@ -126,9 +130,8 @@ class Flooded:
 async def flood(count: int, size: int, folder: Path, **settings: Any) -> Flooded:
     """Fill the inbox of a bot in a process of its own, whose handlers wait; then let them go."""
     begun = time.monotonic()
-    heartbeat = 1.0
-    settings = {"heartbeat": heartbeat, "heartbeat_timeout": 30.0, **settings}
-    async with FakeServer([ME]) as server, Bot(server, folder, **settings) as bot:
+    settings = PATIENT | settings
+    async with FakeServer([ME], settings=KEPT) as server, Bot(server, folder, **settings) as bot:
         process = await bot.connected("gated")
         await bot.until(lambda: bot.notes("ready"))
         before = memory(process.pid)
@@ -151,7 +154,7 @@ async def flood(count: int, size: int, folder: Path, **settings: Any) -> Flooded
         size=size,
         links=links,
         grown=grown,
-        heartbeat=heartbeat,
+        heartbeat=PATIENT["heartbeat"],
         longest_beat=round(longest, 2),
         lost=len(set(pushed) - seen.keys()),
         doubled=sum(times - 1 for times in seen.values()),
