@@ -45,6 +45,11 @@ def _later(world: World, moment: Moment, call: Callable[[], object]) -> None:
     world.network.later(1.0 + moment.size * 25.0, call)
 
 
+def cut(world: World) -> None:
+    """End every link."""
+    _cut(world, world.scenario.accounts)
+
+
 def _wires(world: World, *accounts: str) -> list[Wire]:
     return [wire for wire in world.network.wires if wire.account in accounts and not wire.over]
 
