@@ -28,7 +28,7 @@ demo: $(VENV)/.release ## build the release module and run the demo
 	$(BIN)/xyfast demo
 
 test: rust-test dev ## run cargo test and pytest
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 dev: $(VENV)/.debug ## build the module into .venv, with the test tools
 
