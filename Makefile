@@ -16,7 +16,10 @@ RUN := $(VENV)/bench.json
 FUZZ := msgpack decrypt base64 text envelope
 SECONDS := 3600
 
-.PHONY: help demo test dev rust-test msgpack-suite fuzz memcheck types lint bench bench-run bench-rust wheel check format clean
+# How often `make crash` kills the bot.
+ROUNDS := 200
+
+.PHONY: help demo test dev rust-test msgpack-suite fuzz memcheck types lint bench bench-run bench-client bench-client-run bench-rust crash load wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -25,7 +28,7 @@ demo: $(VENV)/.release ## build the release module and run the demo
 	$(BIN)/xyfast demo
 
 test: rust-test dev ## run cargo test and pytest
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 dev: $(VENV)/.debug ## build the module into .venv, with the test tools
 
@@ -41,6 +44,13 @@ fuzz: ## run each fuzz target for SECONDS (3600); wants cargo-fuzz and a nightly
 		cargo +nightly fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
 			-dict=fuzz/dict/$$target.dict -timeout=20 -max_total_time=$(SECONDS) || exit 1; \
 	done
+
+crash: dev ## kill a bot ROUNDS (200) times at random instants, count, and write a record
+	PYTHONPATH=tests $(BIN)/python -m faults.crash --rounds $(ROUNDS) --record benches/record
+
+load: dev ## 100 000 messages in order, and as many at stuck handlers; write records
+	PYTHONPATH=tests $(BIN)/python -m faults.load order --record benches/record
+	PYTHONPATH=tests $(BIN)/python -m faults.load flood --record benches/record
 
 memcheck: dev ## run the codec on many inputs under valgrind
 	$(BIN)/python tests/run_valgrind.py
@@ -65,6 +75,12 @@ bench-run: $(VENV)/.guided $(VENV)/.rivals
 	$(BIN)/python -m pytest benches --quiet --timeout=600 -k "$(BENCH)" \
 		--benchmark-enable --benchmark-quiet --benchmark-json="$(RUN)"
 	$(BIN)/python benches/report.py "$(RUN)" $(if $(BENCH),,benches/record)
+
+bench-client: ## benchmark the whole client beside scripts of today and write a record
+	@$(MAKE) --no-print-directory bench-client-run VENV="$(BENCH_VENV)"
+
+bench-client-run: $(VENV)/.guided $(VENV)/.rivals
+	$(BIN)/python benches/contest.py benches/record
 
 bench-rust: ## benchmark the Rust half against other crates
 	cargo bench --quiet --no-default-features --bench codec

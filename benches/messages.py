@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
@@ -128,8 +129,8 @@ def card_message() -> dict[int, Any]:
     return message(content, "[卡片消息]", reminder(dice, "[我已付款，等待你发货]"))
 
 
-def push_frame(*payloads: str) -> str:
-    """Build the text of a push that carries these payloads."""
+def push_package(payloads: Sequence[str], *, mid: str, time_ms: int) -> dict[str, Any]:
+    """Build a push that carries these payloads and ends at ``time_ms``."""
     entries = [
         {"bizType": 40, "data": payload, "objectType": 40000, "streamId": f"1_{index:09d}"}
         for index, payload in enumerate(payloads)
@@ -140,15 +141,19 @@ def push_frame(*payloads: str) -> str:
         "endSeq": 11,
         "minCreateTime": 0,
         "data": entries,
-        "maxPts": 1767225601000000,
+        "maxPts": time_ms * 1000,
         "hasMore": 0,
-        "timestamp": 1767225601000,
+        "timestamp": time_ms,
     }
     headers = {
         "app-key": "444e9908a51d1cb236a27862abc769c9",
-        "mid": "0000002a 0",
+        "mid": mid,
         "ua": "Mozilla/5.0 (synthetic) DingTalk(2.1.5) DingWeb/2.1.5 IMPaaS DingWeb/2.1.5",
         "sid": "synthetic-sid-0001",
     }
-    frame = {"headers": headers, "lwp": "/s/sync", "body": {"syncPushPackage": package}}
-    return compact(frame)
+    return {"headers": headers, "lwp": "/s/sync", "body": {"syncPushPackage": package}}
+
+
+def push_frame(*payloads: str) -> str:
+    """Build the text of a push that carries these payloads."""
+    return compact(push_package(payloads, mid="0000002a 0", time_ms=1767225601000))

@@ -44,6 +44,9 @@ enum Kind {
 }
 
 impl Level {
+    /// Plain code, which every machine runs.
+    pub const SCALAR: Self = Self(Kind::Scalar);
+
     /// Returns the best level, or the one that `XYFAST_SIMD` named when this was first called.
     #[inline]
     pub fn detect() -> Self {
@@ -136,6 +139,7 @@ pub fn base64_encode(level: Level, data: &[u8], out: &mut [MaybeUninit<u8>]) -> 
 ///
 /// `out` needs a unit for every character, and [`SLACK`] behind `utf8.len()` to be fast;
 /// if it has less than the former the answer is None too.
+#[inline]
 pub fn widen(level: Level, utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
     at!(level, widen(utf8, out))
 }

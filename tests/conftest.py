@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from inboxes import Run, Shown
 from scripted import User
 from world import ME, OTHER, ThreadedServer
 from xyfast.testing import FakeServer
@@ -37,3 +38,9 @@ async def user() -> AsyncIterator[User]:
     user = User()
     yield user
     user.end()
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs commands in this process."""
+    return lambda *arguments: Shown(capsys, *arguments)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from hypothesis import strategies as st
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "pushes.json").read_text("utf-8"))
 OWN, PEER, CID = "9000000000001", "9000000000102", "70000000011"
@@ -88,3 +89,28 @@ def put(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
     changed = copy.copy(tree)
     changed[path[0]] = put(changed[path[0]], path[1:], value)
     return changed
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.sampled_from(
+        ["1", "2", "x@goofish", "1.PNM", "@goofish", "{", '{"contentType":101}', "e30="]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["1", "2", "3", "4", "5", "6", "10", "operation", "sessionId", "content"]
+            )
+            | st.text(max_size=3),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=30,
+)
+"""Anything that JSON can spell, with words that payloads use."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from world import ME, ThreadedServer, running
-from xyfast import Account, ChatMessage, State
+from xyfast import Account, ChatMessage, State, driver, requests
 from xyfast.instrumentation import Fact, StateChanged
 from xyfast.testing import FakeServer, Fault, ServerSettings
 
@@ -48,6 +50,44 @@ async def test_every_end_of_a_link_is_followed_by_a_new_one_and_loses_nothing(
                 await world.until(lambda n=links: len(server.ledger(ME).registrations) > n)
         await world.until(lambda: len(world.chats) == 30 and not server.ledger(ME).unacked)
     assert sorted(map(int, world.texts)) == list(range(30))
+
+
+@pytest.mark.parametrize("name", ["reg_uid", "server_time"])
+async def test_a_registration_on_which_reading_raises_is_followed_by_another(
+    server: FakeServer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_once(monkeypatch, requests, name)
+    async with running(server) as world:
+        await world.connect()
+        await world.until(lambda: world.client.state(ME) is State.CONNECTED)
+        server.push_text(ME, "heard")
+        await world.until(lambda: world.chats)
+    assert len(server.ledger(ME).registrations) == 2
+
+
+async def test_a_refusal_on_which_reading_raises_is_followed_by_another_dial(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_once(monkeypatch, driver, "verdict")
+    server.fault(ME, Fault.REGISTRATION_REFUSED)
+    async with running(server) as world:
+        await world.client.add(Account.from_cookies(server.cookies(ME)))
+        await world.until(lambda: server.ledger(ME).registrations)
+        server.heal(ME, Fault.REGISTRATION_REFUSED)
+        await world.until(lambda: world.client.state(ME) is State.CONNECTED)
+
+
+def failing_once(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
+    real, failed = getattr(module, name), False
+
+    def fail(*args: Any) -> Any:
+        nonlocal failed
+        if failed:
+            return real(*args)
+        failed = True
+        raise LookupError
+
+    monkeypatch.setattr(module, name, fail)
 
 
 async def test_a_kick_stops_the_account_until_the_user_reconnects_it(server: FakeServer) -> None:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from world import ME, World, running
-from xyfast import Account, ChatMessage, MemoryStore, SqliteStore, State, StoreError, Undecodable
+from xyfast import (
+    Account,
+    ChatMessage,
+    MemoryStore,
+    SqliteStore,
+    State,
+    StateError,
+    StoreError,
+    Undecodable,
+)
 from xyfast.instrumentation import Committed, Fact
-from xyfast.store import Row
+from xyfast.store import Outcome, Posted, Row
 from xyfast.testing import FakeServer, Fault, samples
 
 
@@ -24,13 +34,16 @@ class GatedStore(MemoryStore):
         self.failures = 0
         self.tries = 0
 
-    async def append(self, rows: Sequence[Row]) -> Collection[tuple[str, str]]:
-        self.tries += 1
-        await self.gate.wait()
-        if self.failures:
-            self.failures -= 1
-            raise StoreError("the disk is full")
-        return await super().append(rows)
+    async def commit(
+        self, rows: Sequence[Row] = (), outcomes: Sequence[Outcome] = (), **positions: Any
+    ) -> Collection[tuple[str, str]]:
+        if rows:
+            self.tries += 1
+            await self.gate.wait()
+            if self.failures:
+                self.failures -= 1
+                raise StoreError("the disk is full")
+        return await super().commit(rows, outcomes, **positions)
 
 
 async def test_nothing_is_acknowledged_or_handled_before_its_commit(server: FakeServer) -> None:
@@ -141,7 +154,7 @@ async def test_the_device_id_and_rotated_cookies_outlive_a_restart(
     assert len(devices) == 1
     store = SqliteStore(path)
     await store.open()
-    assert signing in (await store.load_session(ME) or "")
+    assert signing in ((await store.load(ME)).session or "")
     await store.close()
 
 
@@ -150,11 +163,13 @@ class OddStore(MemoryStore):
 
     broken = True
 
-    async def append(self, rows: Sequence[Row]) -> Collection[tuple[str, str]]:
-        if self.broken:
+    async def commit(
+        self, rows: Sequence[Row] = (), outcomes: Sequence[Outcome] = (), **positions: Any
+    ) -> Collection[tuple[str, str]]:
+        if rows and self.broken:
             self.broken = False
             raise OSError("as planned")
-        return await super().append(rows)
+        return await super().commit(rows, outcomes, **positions)
 
 
 async def test_a_store_that_raises_anything_loses_nothing(server: FakeServer) -> None:
@@ -162,6 +177,38 @@ async def test_a_store_that_raises_anything_loses_nothing(server: FakeServer) ->
         await world.connect()
         server.push_text(ME, "在吗")
         await world.until(lambda: world.chats and not server.ledger(ME).unacked)
+
+
+class SlowStore(MemoryStore):
+    """Reads its outbox only when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def unsent(self, account_id: str) -> Sequence[Posted]:
+        self.asked.set()
+        await self.let.wait()
+        return await super().unsent(account_id)
+
+
+async def test_an_account_is_there_once_what_was_kept_of_it_is_loaded(server: FakeServer) -> None:
+    store = SlowStore()
+    account = Account.from_cookies(server.cookies(ME))
+    async with running(server, store=store) as world:
+        adding = asyncio.ensure_future(world.client.add(account))
+        await store.asked.wait()
+        with pytest.raises(StateError, match="added already"):
+            await world.client.add(account)
+        with pytest.raises(StateError, match="never added"):
+            await world.client.send_text(ME, "7", "x", peer_id="9", durable=True, name="n")
+        with pytest.raises(StateError, match="never added"):
+            world.client.reconnect(ME)
+        assert world.client.accounts == ()
+        store.let.set()
+        await adding
+        assert [each.id for each in world.client.accounts] == [ME]
+        await world.until(lambda: world.client.state(ME) is State.CONNECTED)
 
 
 async def test_a_store_that_cannot_be_opened_is_told_to_whoever_adds(

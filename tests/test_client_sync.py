@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from world import ME, running
+from world import ME, rising, running
 from xyfast import ChatMessage, Gap, SqliteStore
 from xyfast.testing import FakeServer, Replay, ServerSettings
 
@@ -44,10 +44,37 @@ async def test_what_came_between_two_links_is_delivered_wherever_the_server_puts
     assert world.texts == ["before", "between"]
 
 
+async def test_a_frame_that_cannot_be_read_is_reported_as_a_gap(server: FakeServer) -> None:
+    gaps: list[Gap] = []
+    async with running(server) as world:
+
+        @world.client.on(Gap)
+        async def note(gap: Gap) -> None:
+            gaps.append(gap)
+
+        await world.connect()
+        server.push_text(ME, "before")
+        await world.until(lambda: world.chats)
+        server.write(ME, b"\x81\x01{")  # a text frame
+        server.push_text(ME, "after")
+        await world.until(lambda: gaps and len(world.chats) == 2)
+    [gap] = gaps
+    assert (gap.account_id, gap.conversation_id, gap.reason) == (
+        ME,
+        None,
+        "a frame could not be read",
+    )
+    assert gap.start <= gap.end
+
+
 async def test_a_gap_that_the_server_cannot_fill_is_reported() -> None:
     gaps: list[Gap] = []
     assumed = ServerSettings(kept=5)
-    async with FakeServer([ME], settings=assumed) as server, running(server) as world:
+    bound = {"history_pages": 1}
+    async with (
+        FakeServer([ME], settings=assumed, clock=rising()) as server,
+        running(server, settings=bound) as world,
+    ):
 
         @world.client.on(Gap)
         async def note(gap: Gap) -> None:
@@ -68,9 +95,10 @@ async def test_a_gap_that_the_server_cannot_fill_is_reported() -> None:
             count = len(world.chats)
             server.push_text(ME, "after")
             await world.until(lambda n=count: len(world.chats) > n)
-    [gap] = gaps
-    assert gap.account_id == ME
-    assert gap.start < gap.end
+        [gap] = gaps
+        assert (gap.account_id, gap.conversation_id) == (ME, world.chats[0].conversation_id)
+        assert gap.start < gap.end == world.chats[1].time
+        assert world.texts == ["before", *map(str, range(30, 50)), "after", "after"]
 
 
 async def test_a_live_push_does_not_overtake_what_the_server_replays(server: FakeServer) -> None:
@@ -89,12 +117,13 @@ async def test_a_live_push_does_not_overtake_what_the_server_replays(server: Fak
     assert world.texts == said
 
 
-async def test_live_pushes_are_handed_on_when_the_server_never_answers_the_cursor(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("xyfast.sync._REPLAY_COMES", 0.05)
+async def test_live_pushes_are_handed_on_when_the_server_never_answers_the_cursor() -> None:
     assumed = ServerSettings(quiet_time=60.0)
-    async with FakeServer([ME], settings=assumed) as server, running(server) as world:
+    patience = {"hold_most": 0.05}
+    async with (
+        FakeServer([ME], settings=assumed) as server,
+        running(server, settings=patience) as world,
+    ):
         await world.connect()
         server.push_text(ME, "live")
         await world.until(lambda: world.chats)
@@ -131,7 +160,7 @@ async def test_the_cursor_is_stored_as_messages_are_handled(
         server.push_text(ME, "two")
         await world.until(lambda: len(world.chats) == 2 and not server.ledger(ME).unacked)
     await store.open()
-    cursor = await store.cursor(ME)
+    cursor = (await store.load(ME)).cursor
     await store.close()
     delivered = len(server.ledger(ME).delivered)
     async with running(server, store=path) as world:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from xyfast import Settings
+from xyfast import ConfigError, Settings
 
 
 def test_settings_refuse_what_makes_no_sense() -> None:
@@ -24,3 +24,9 @@ def test_settings_refuse_what_makes_no_sense() -> None:
             Settings(**change)
     assert Settings(url="ws://example.invalid/", allow_plain=True).allow_plain
     assert Settings(url="ws://[::1]:80/").url
+
+
+def test_a_handler_may_be_given_no_second_try() -> None:
+    assert Settings(handler_retries=0).handler_retries == 0
+    with pytest.raises(ConfigError, match="handler_retries must be zero or more"):
+        Settings(handler_retries=-1)

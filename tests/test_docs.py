@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import dataclasses
 import inspect
 import re
 import runpy
@@ -13,12 +15,14 @@ import pytest
 
 import xyfast
 from world import ME, fast_settings
-from xyfast import codec
+from xyfast import Settings, codec
+from xyfast.store import Retention
 from xyfast.testing import FakeServer
 
 ROOT = Path(__file__).parent.parent
 READMES = ["README.md", "README.zh-CN.md"]
 PAGES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))]
+SETTINGS = {field.name for each in (Settings, Retention) for field in dataclasses.fields(each)}
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -69,7 +73,10 @@ def test_the_codec_and_fake_server_examples_run(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_examples_of_the_pages_run(name: str, tmp_path: Path) -> None:
+def test_the_examples_of_the_pages_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for code in blocks(name, "python"):
         runpy.run_path(write(tmp_path, code), run_name="__main__")
 
@@ -117,3 +124,55 @@ def test_every_file_of_the_layout_exists() -> None:
             assert (folder / name).exists(), name
         if not indent:
             folder = ROOT / names.split()[0]
+
+
+def defined_tests(path: Path) -> set[str]:
+    """The tests that a file defines: functions, and classes that hypothesis makes."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".rs":
+        return set(re.findall(r"#\[test\]\s+fn (\w+)", text))
+    found = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return {name for name in found if name.lower().startswith("test")}
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    page = ROOT / "docs" / "promises.md"
+    general, *promises = page.read_text("utf-8").split("\n## ")
+    assert [text.split(".")[0] for text in promises] == [str(n) for n in range(1, 12)]
+    for text in (general, *promises):
+        proofs = re.findall(r"^- \[.+?\]\((\S+)\):((?:\s+`\w+`,?)+)$", text, re.MULTILINE)
+        assert proofs, text
+        for target, names in proofs:
+            named = set(re.findall(r"`(\w+)`", names))
+            assert named <= defined_tests(page.parent / target), target
+        # None escapes the check above by being written in another way.
+        assert len(proofs) == text.count("](../tests/")
+
+
+def test_pages_name_settings_that_exist() -> None:
+    for name in (*READMES, *PAGES, "CHANGELOG.md"):
+        text = (ROOT / name).read_text("utf-8")
+        named = set(re.findall(r"`(?:Settings|Retention)\.(\w+)`", text))
+        for line in re.findall(r"^Settings: (.+?)\.$", text, re.MULTILINE | re.DOTALL):
+            named |= set(re.findall(r"`(\w+)`", line))
+        assert named <= SETTINGS, name
+
+
+@pytest.mark.parametrize("kind", [Settings, Retention])
+def test_every_setting_says_what_it_is(kind: type) -> None:
+    [definition] = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(definition, ast.ClassDef)
+    explained = {
+        field.target.id
+        for field, text in zip(definition.body, definition.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
+    assert explained == {field.name for field in dataclasses.fields(kind)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any, get_args
 
@@ -10,9 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payloads import BY_NAME, CASES, CID, OWN, PEER, TREES, chat_tree, decode, places, put, vector
+from payloads import (
+    BY_NAME,
+    CASES,
+    CID,
+    JSON,
+    OWN,
+    PEER,
+    TREES,
+    chat_tree,
+    decode,
+    places,
+    put,
+    vector,
+)
 from xyfast import messages
-from xyfast.envelope import conversations, history, history_entry, message_key, read, to_message
+from xyfast.envelope import conversations, message_key, read, to_message
 from xyfast.facts import Facts, Kind
 from xyfast.messages import Content
 
@@ -155,30 +167,6 @@ def test_an_order_card_without_notification_is_an_order_notice() -> None:
     assert read(tree, OWN).kind == "order"
 
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(st.characters())
-    | st.sampled_from(
-        ["1", "2", "x@goofish", "1.PNM", "@goofish", "{", '{"contentType":101}', "e30="]
-    ),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(
-                ["1", "2", "3", "4", "5", "6", "10", "operation", "sessionId", "content"]
-            )
-            | st.text(max_size=3),
-            inner,
-            max_size=6,
-        )
-    ),
-    max_leaves=30,
-)
-
-
 def check(facts: Facts) -> None:
     """Check that facts hold what their types say, and only what a store can keep."""
     assert facts.kind in get_args(Kind)
@@ -220,11 +208,7 @@ def test_real_content_with_anything_in_any_place_gives_facts(data: st.DataObject
 
 
 @given(JSON, JSON)
-def test_any_answer_gives_pages(body: object, entry: object) -> None:
-    check(history_entry(entry, OWN))
-    for models in (body, {"userMessageModels": [entry]}, {"userMessageModels": body}):
-        for facts in history(models, OWN):
-            check(facts)
+def test_any_answer_gives_conversations(body: object, entry: object) -> None:
     for convs in (body, {"userConvs": [entry]}, {"userConvs": body}):
         conversations(convs, OWN)
 
@@ -282,74 +266,6 @@ def test_no_key_shows_what_was_written(own_id: str, payload: str, expected: dict
     assert key == expected["message_id"] or key.startswith("digest:")
 
 
-def entry(**changes: Any) -> dict[str, Any]:
-    data = base64.b64encode(
-        json.dumps({"contentType": 1, "text": {"text": "在吗"}}).encode()
-    ).decode()
-    message = {
-        "messageId": "5000000000071.PNM",
-        "cid": f"{CID}@goofish",
-        "createAt": 1767225671000,
-        "conversationType": 1,
-        "sender": {"uid": f"{PEER}@goofish", "tag": 0},
-        "content": {"contentType": 101, "custom": {"type": 1, "summary": "在吗", "data": data}},
-        "extension": {"reminderContent": "在吗"},
-    }
-    return {"readStatus": 1, "message": {**message, **changes}}
-
-
-def test_history_says_what_a_push_would_have_said() -> None:
-    body, expected = vector("answer/history")
-    found = [plain(facts) for facts in history(body, OWN)]
-    assert [{k: f[k] for k in e} for f, e in zip(found, expected["messages"], strict=True)] == (
-        expected["messages"]
-    )
-
-
-def test_history_names_the_same_key_as_the_push() -> None:
-    facts = history_entry(entry(messageId="5000000000001.PNM"), OWN)
-    assert message_key(facts, "", None) == "5000000000001.PNM"
-
-
-def test_history_keeps_its_order_and_may_be_empty() -> None:
-    page = {"userMessageModels": [entry(messageId=f"{n}.PNM") for n in (3, 2, 1)]}
-    assert [facts.message_id for facts in history(page, OWN)] == ["3.PNM", "2.PNM", "1.PNM"]
-    assert history({"nextCursor": 0, "hasMore": 0, "degradeFailover": 0}, OWN) == []
-
-
-def test_a_text_of_history_without_notification_is_still_a_chat() -> None:
-    facts = history_entry(entry(extension={}), OWN)
-    assert (facts.kind, facts.text, facts.sender_id) == ("chat", "在吗", PEER)
-
-
-def test_a_tip_of_history_in_the_buyers_name_is_no_chat() -> None:
-    content = entry()["message"]["content"]
-    content["custom"]["type"] = 14
-    assert history_entry(entry(content=content), OWN).kind == "system"
-
-
-def test_content_of_history_may_stand_without_a_wrapper() -> None:
-    content = {"contentType": 1, "text": {"text": "包邮吗"}}
-    assert history_entry(entry(content=content), OWN).text == "包邮吗"
-
-
-def test_content_of_history_that_cannot_be_read_leaves_its_summary() -> None:
-    content = {"contentType": 101, "custom": {"type": 1, "summary": "[卡片消息]", "data": "?"}}
-    assert history_entry(entry(content=content, extension={}), OWN).text == "[卡片消息]"
-
-
-def test_a_group_of_history_is_no_chat() -> None:
-    assert history_entry(entry(conversationType=2), OWN).kind == "group"
-    assert history_entry(entry(extension={"sessionType": "30"}), OWN).kind == "group"
-
-
-def test_an_order_link_inside_base64_content_of_history_is_found() -> None:
-    inner = {"contentType": 1, "text": {"text": "order_detail?id=6000000000000000062"}}
-    data = base64.b64encode(json.dumps(inner).encode()).decode()
-    content = {"contentType": 101, "custom": {"type": 1, "data": data}}
-    assert history_entry(entry(content=content), OWN).order_id == "6000000000000000062"
-
-
 def test_conversations_are_listed_with_peer_item_and_role() -> None:
     body, expected = vector("answer/conversations")
     (found,) = conversations(body, OWN)
@@ -367,7 +283,8 @@ def test_conversations_are_listed_with_peer_item_and_role() -> None:
 
 
 def test_a_conversation_names_its_newest_message() -> None:
-    outer = {"singleChatConversation": {"cid": f"{CID}@goofish"}, "lastMessage": entry()}
+    last = {"message": {"messageId": "5000000000071.PNM"}}
+    outer = {"singleChatConversation": {"cid": f"{CID}@goofish"}, "lastMessage": last}
     (found,) = conversations({"userConvs": [{"singleChatUserConversation": outer}]}, OWN)
     assert found.last_message_id == "5000000000071.PNM"
     assert (found.peer_id, found.unread, found.modified) == (None, 0, None)

@@ -52,6 +52,19 @@ def test_an_order_id_is_found_in_every_known_place(tree: object) -> None:
     assert read(tree, OWN).order_id == "6000000000000000062"
 
 
+@pytest.mark.parametrize("link", ["orderId=", "orderId:", "bizOrderId=", "order_detail?id="])
+def test_every_spelling_of_a_link_is_found_in_any_text(link: str) -> None:
+    said = f"看 fleamarket://x?{link}6000000000000000062"
+    assert read(chat_tree(anything={"deep": [1, [said]]}), OWN).order_id == "6000000000000000062"
+    assert read(with_content({"text": {"text": said}}), OWN).order_id == "6000000000000000062"
+
+
+def test_the_first_link_of_the_tree_wins() -> None:
+    deep = [{"deep": ["bizOrderId=6000000000000000062"]}, "orderId=7000000000000000062"]
+    assert read({"0": deep, **chat_tree()}, OWN).order_id == "6000000000000000062"
+    assert read({"0": [[], {}], **chat_tree(), "9": deep}, OWN).order_id == "6000000000000000062"
+
+
 @pytest.mark.parametrize(
     "content",
     [

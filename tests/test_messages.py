@@ -19,11 +19,21 @@ class Recorder:
 
     def __init__(self) -> None:
         self.sent: list[tuple[object, ...]] = []
+        self.names: list[str | None] = []
 
     async def send_text(
-        self, account_id: str, conversation_id: str, text: str, /, *, peer_id: str
+        self,
+        account_id: str,
+        conversation_id: str,
+        text: str,
+        /,
+        *,
+        peer_id: str,
+        durable: bool,
+        name: str | None,
     ) -> Sent:
         self.sent.append((account_id, conversation_id, text, peer_id))
+        self.names.append(name if durable else "not durable")
         return SENT
 
     async def send_image(
@@ -36,8 +46,11 @@ class Recorder:
         peer_id: str,
         width: int,
         height: int,
+        durable: bool,
+        name: str | None,
     ) -> Sent:
         self.sent.append((account_id, conversation_id, url, peer_id, width, height))
+        self.names.append(name if durable else "not durable")
         return SENT
 
 
@@ -64,6 +77,46 @@ async def test_a_picture_is_answered_with_its_size() -> None:
     assert sender.sent[0][2:] == ("https://img.example.invalid/1.jpg", "9000000000102", 3, 4)
 
 
+async def test_durable_replies_have_the_same_names_whenever_the_message_is_handled() -> None:
+    sender = Recorder()
+    message = chat(_sender=sender)
+    for again in (message, dataclasses.replace(message, redelivered=1)):
+        await again.reply("1", durable=True)
+        await again.reply("not kept")
+        await again.reply_image("https://img.example.invalid/1.jpg", durable=True)
+    first, other = sender.names[0], sender.names[2]
+    assert sender.names == [first, "not durable", other] * 2
+    assert first != other
+
+
+async def test_durable_replies_of_other_messages_and_handlers_have_other_names() -> None:
+    sender = Recorder()
+    for message in (chat(), chat(key="5000000000002.PNM"), chat(_handler="b.1")):
+        await dataclasses.replace(message, _sender=sender).reply("x", durable=True)
+    assert len(set(sender.names)) == 3
+
+
+async def test_each_handler_counts_its_own_replies_from_none() -> None:
+    sender = Recorder()
+    message = chat(_sender=sender)
+    for name in ("a.1", "a.1", "b.1"):
+        given = messages.for_handler(message, name)
+        assert given == message
+        await given.reply("x", durable=True)
+    first, again, other = sender.names
+    assert first == again != other
+
+
+async def test_handlers_of_what_is_too_old_count_their_own_replies_too() -> None:
+    sender = Recorder()
+    for name in ("a.1", "b.1", "b.1"):
+        given = messages.for_handler(Expired(chat(_sender=sender)), name)
+        assert isinstance(given.message, ChatMessage)
+        await given.message.reply("x", durable=True)
+    alone, first, again = sender.names
+    assert first == again != alone
+
+
 async def test_a_message_that_no_client_delivered_cannot_be_answered() -> None:
     with pytest.raises(StateError, match="running client"):
         await chat().reply("在的")
@@ -80,7 +133,8 @@ async def test_a_message_without_a_way_back_cannot_be_answered(missing: str) -> 
 def test_a_group_message_is_no_chat_message_but_has_its_fields() -> None:
     assert not issubclass(GroupMessage, ChatMessage)
     assert not hasattr(GroupMessage, "reply")
-    public = {field.name for field in dataclasses.fields(ChatMessage)} - {"_sender"}
+    public = {field.name for field in dataclasses.fields(ChatMessage)}
+    public -= {"_sender", "_handler", "_replies"}
     assert {field.name for field in dataclasses.fields(GroupMessage)} == public
 
 

@@ -104,7 +104,10 @@ def test_ack_diff_tells_the_stored_position() -> None:
 
 def test_a_state_goes_back_as_it_came() -> None:
     state = json.loads(ANSWERS["answer/state"]["frame"])["body"]
-    assert frame(requests.ack_diff_state(state, mid=MID))["body"] == [state]
+    text = requests.ack_diff_state(json.dumps(state), mid=MID)
+    assert json.loads(text)["body"] == [state]
+    odd = '{"pts": 1767225600000000, "rate":1.50e3,"name":"\\u5728","pts":1}'
+    assert requests.ack_diff_state(odd, mid=MID).endswith(f',"body":[{odd}]}}')
     assert frame(requests.get_state(mid=MID)) == {
         "lwp": "/r/SyncStatus/getState",
         "headers": {"mid": MID},
@@ -113,8 +116,13 @@ def test_a_state_goes_back_as_it_came() -> None:
 
 
 def test_a_text_is_sent_as_the_web_page_sends_it() -> None:
-    text = requests.send_text(
-        "你好", conversation_id=CID, peer_id=PEER, own_id=OWN, uuid="-17672256000001", mid=MID
+    text = requests.send(
+        requests.text_content("你好"),
+        conversation_id=CID,
+        peer_id=PEER,
+        own_id=OWN,
+        uuid="-17672256000001",
+        mid=MID,
     )
     data = "eyJjb250ZW50VHlwZSI6MSwidGV4dCI6eyJ0ZXh0Ijoi5L2g5aW9In19"
     assert frame(text) == {
@@ -137,39 +145,31 @@ def test_a_text_is_sent_as_the_web_page_sends_it() -> None:
     }
 
 
-def content_of(text: str) -> Any:
-    return json.loads(base64.b64decode(frame(text)["body"][0]["content"]["custom"]["data"]))
+def content_of(content: str, conversation_id: str = CID) -> Any:
+    text = requests.send(
+        content, conversation_id=conversation_id, peer_id=PEER, own_id=OWN, uuid="-1", mid=MID
+    )
+    message = frame(text)["body"][0]
+    assert message["cid"] == f"{CID}@goofish"
+    return json.loads(base64.b64decode(message["content"]["custom"]["data"]))
 
 
 @given(st.text())
 def test_any_text_arrives_as_it_was_written(words: str) -> None:
-    text = requests.send_text(
-        words, conversation_id=CID, peer_id=PEER, own_id=OWN, uuid="-1", mid=MID
-    )
-    assert content_of(text) == {"contentType": 1, "text": {"text": words}}
+    content = content_of(requests.text_content(words))
+    assert content == {"contentType": 1, "text": {"text": words}}
 
 
 def test_a_lone_surrogate_does_not_stop_a_text() -> None:
-    text = requests.send_text(
-        "a\ud800b", conversation_id=CID, peer_id=PEER, own_id=OWN, uuid="-1", mid=MID
-    )
-    assert content_of(text)["text"]["text"] == "a?b"
+    assert content_of(requests.text_content("a\ud800b"))["text"]["text"] == "a?b"
 
 
 def test_a_picture_is_sent_with_its_size() -> None:
-    text = requests.send_image(
-        "https://img.example.invalid/1.jpg",
-        width=720,
-        height=960,
-        conversation_id=f"{CID}@goofish",
-        peer_id=PEER,
-        own_id=OWN,
-        uuid="-1",
-        mid=MID,
-    )
-    picture = {"type": 0, "url": "https://img.example.invalid/1.jpg", "width": 720, "height": 960}
-    assert content_of(text) == {"contentType": 2, "image": {"pics": [picture]}}
-    assert frame(text)["body"][0]["cid"] == f"{CID}@goofish"
+    url = "https://img.example.invalid/1.jpg"
+    content = requests.image_content(url, width=720, height=960)
+    picture = {"type": 0, "url": url, "width": 720, "height": 960}
+    expected = {"contentType": 2, "image": {"pics": [picture]}}
+    assert content_of(content, f"{CID}@goofish") == expected
 
 
 @pytest.mark.parametrize(
@@ -236,6 +236,13 @@ def test_no_two_uuids_are_equal(times: list[int]) -> None:
     assert len(set(made)) == len(made)
 
 
+def test_uuids_follow_those_of_an_earlier_run() -> None:
+    uuids = Uuids()
+    for uuid in ("-17672256000001", "-17672255000001", "someone else's", "-1"):
+        uuids.follow(uuid)
+    assert uuids.next(1767225500000) == "-17672256000011"
+
+
 def test_ids_look_like_those_of_the_web_page() -> None:
     uuids = Uuids()
     assert [uuids.next(1767225600000) for _ in range(2)] == ["-17672256000001", "-17672256000011"]
@@ -250,6 +257,26 @@ def test_every_answer_is_judged_as_expected(name: str) -> None:
     verdict = judge(answer.get("code"), answer["headers"], answer.get("body"))
     assert (verdict.ok, verdict.error) == (expected["ok"], expected.get("error"))
     assert verdict.code == expected["code"]
+
+
+@pytest.mark.parametrize(
+    ("body", "cursor"),
+    [
+        ({"hasMore": 1, "nextCursor": 500}, 501),
+        ({"hasMore": True, "nextCursor": 999}, 1000),
+        ({"hasMore": 1, "nextCursor": 1000}, 1000),
+        ({"hasMore": 1, "nextCursor": 2000}, 1000),
+        ({"hasMore": 1, "nextCursor": -1}, 1000),
+        ({"hasMore": 1, "nextCursor": "x"}, 1000),
+        ({"hasMore": 1}, 1000),
+        ({"hasMore": 0, "nextCursor": 500}, None),
+        (None, None),
+    ],
+)
+def test_the_page_behind_begins_with_the_millisecond_in_which_this_one_ends(
+    body: object, cursor: int | None
+) -> None:
+    assert requests.older(body, 1000) == cursor
 
 
 READERS = {

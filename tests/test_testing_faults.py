@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
-from testing_client import SEND, A, get_token, ids, linked, opened, send_body, trees
+from testing_client import CID, NEWEST, SEND, A, get_token, ids, linked, opened, send_body, trees
 from xyfast.testing import FakeServer, Fault, ServerSettings
 
 
@@ -143,6 +143,18 @@ async def test_registration_is_refused_as_told(fault: Fault, code: int, reason: 
         server.heal(A)
         assert (await client.register(token))["code"] == 200
         assert [record.code for record in server.ledger(A).registrations] == [code, 200]
+
+
+async def test_lists_alone_may_be_throttled() -> None:
+    async with FakeServer([A]) as server, linked(server) as client:
+        server.fault(A, Fault.LISTS_THROTTLED)
+        for path, body in (
+            ("/r/Conversation/listNewestPagination", [NEWEST, 10]),
+            ("/r/MessageManager/listUserMessages", [f"{CID}@goofish", False, NEWEST, 10, False]),
+        ):
+            answer = await client.request(path, body)
+            assert (answer["code"], answer["body"]["code"]) == (400, "400600001")
+        assert (await client.ack_diff(1))["code"] == 200
 
 
 @pytest.mark.parametrize(

@@ -304,3 +304,20 @@ async def test_a_strict_server_redelivers_at_the_first_ack_diff() -> None:
             assert await client.pushed() == []
             await client.ack_diff(1)
             assert await client.pushed_ids() == [name]
+
+
+async def test_what_is_lost_is_in_the_history_alone() -> None:
+    async with FakeServer([A]) as server, linked(server) as client:
+        name = server.lose(A, server.message(A, "lost"))
+        assert await client.pushed() == []
+        [model] = (await client.history())["userMessageModels"]
+        assert model["message"]["messageId"] == name
+        assert server.ledger(A).pushed == []
+
+
+async def test_positions_can_run_ahead_of_the_clock() -> None:
+    async with FakeServer([A]) as server, linked(server) as client:
+        server.jump(A, 7200.0)
+        server.push_text(A, "ahead")
+        package = (await client.push())["body"]["syncPushPackage"]
+        assert package["maxPts"] > (package["timestamp"] + 7_000_000) * 1000

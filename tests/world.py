@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -24,23 +25,40 @@ def fast_settings(server: FakeServer, **changes: Any) -> Settings:
         "heartbeat_timeout": 1.0,
         "backoff_scale": 0.02,
         "token_retry": 0.1,
+        "replay_wait": 0.1,
         "open_timeout": 5.0,
         "close_timeout": 1.0,
         "request_timeout": 5.0,
+        "send_rate": 1000.0,
+        "conversation_rate": 1000.0,
+        "history_delay": 0.1,
         "grace": 5.0,
+        "retry_wait": 0.01,
     }
     return Settings(**{**values, **changes})
+
+
+def rising() -> Callable[[], int]:
+    """A server's clock (milliseconds) that never shows the same time twice."""
+    last = 0
+
+    def clock() -> int:
+        nonlocal last
+        last = max(time.time_ns() // 1_000_000, last + 1)
+        return last
+
+    return clock
 
 
 class World:
     """A fake server, a client, and what its handlers were given."""
 
-    def __init__(self, server: FakeServer, **options: Any) -> None:
+    def __init__(self, server: FakeServer, *, own: bool = False, **options: Any) -> None:
         self.server = server
         settings = options.pop("settings", {})
         self.client = Client(settings=fast_settings(server, **settings), **options)
         self.chats: list[ChatMessage] = []
-        self.client.on(ChatMessage)(self._note)
+        self.client.on(ChatMessage, own=own)(self._note)
 
     async def _note(self, message: ChatMessage) -> None:
         self.chats.append(message)

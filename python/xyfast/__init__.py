@@ -36,6 +36,7 @@ from xyfast.errors import (
     SendUnknown,
     StateError,
     StoreError,
+    StoreFull,
     TokenError,
     XyfastError,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "StateError",
     "Store",
     "StoreError",
+    "StoreFull",
     "SystemNotice",
     "Token",
     "TokenError",

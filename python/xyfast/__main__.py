@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from xyfast import __version__
-from xyfast.commands import decode, demo, serve
+from xyfast.commands import dead, decode, demo, replay, serve
 
 __all__ = ["main"]
 
@@ -19,13 +20,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"xyfast {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (demo, serve, decode):
+    for module in (demo, serve, decode, dead, replay):
         module.add_parser(commands)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever reads has seen enough. What is left to print must not fail at the exit, too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except ImportError as error:
         # Only xyfast.testing is imported late; its message says what to install.
         print(f"xyfast: {error}", file=sys.stderr)

@@ -13,7 +13,7 @@ from xyfast._core import Frame
 from xyfast.errors import NotSent, SendRefused, SendUnknown
 from xyfast.transport import Transport
 
-__all__ = ["Answer", "Calls", "verdict"]
+__all__ = ["Answer", "Call", "Calls", "verdict"]
 
 
 class Answer(NamedTuple):
@@ -24,9 +24,12 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
+    """A request that was written to ``link``; ``answer`` gives None if that was lost."""
+
     link: int
-    answer: asyncio.Future[Frame | None]  # None: the link was lost
+    key: str
+    answer: asyncio.Future[Frame | None]
     heard: Callable[[Frame], None] | None
 
 
@@ -49,7 +52,14 @@ class Calls:
         self._timeout = timeout
         self._link: int | None = None
         self._usable = asyncio.Event()
-        self._waiting: dict[str, _Call] = {}
+        self._renewed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting: dict[str, Call] = {}
+        self._server: tuple[int, float] | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a link to write to."""
+        return self._link is not None
 
     def use(self, link: int | None) -> None:
         """Send over ``link`` from now on; None: wait for the next one."""
@@ -58,28 +68,68 @@ class Calls:
             self._usable.clear()
         else:
             self._usable.set()
+            self._renewed.set_result(None)
+            self._renewed = asyncio.get_running_loop().create_future()
+
+    async def next_link(self, timeout: float) -> None:
+        """Wait until another link is there to write to, at most ``timeout`` seconds."""
+        await asyncio.wait({self._renewed}, timeout=timeout)
 
     async def ask(
         self, build: Callable[..., str], *, heard: Callable[[Frame], None] | None = None
     ) -> Answer:
-        """Send a request and return its answer.
+        """Send a request and return its answer; see `write` and `read`.
 
-        ``build(mid=...)`` gives the text when a link is there. ``heard(answer)`` is called
-        for a good answer, before anything that the link tells after it. Raises `NotSent`
-        if no link came in time, `SendUnknown` if no answer came, `SendRefused` if the
-        answer refuses.
+        Raises `NotSent` too, if no link came in time.
         """
-        mid, link = await self._send(build)
-        key = requests.mid_key(mid)
-        future: asyncio.Future[Frame | None] = asyncio.get_running_loop().create_future()
-        self._waiting[key] = _Call(link, future, heard)
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        while (call := self.write(build, heard=heard)) is None:
+            try:
+                left = deadline - asyncio.get_running_loop().time()
+                await asyncio.wait_for(self._usable.wait(), max(left, 0.0))
+            except asyncio.TimeoutError:
+                raise NotSent(
+                    f"account {self._account_id}: no link within {self._timeout:g} s",
+                    account_id=self._account_id,
+                ) from None
+        await self.wait(call)
+        return self.read(call)
+
+    def write(
+        self, build: Callable[..., str], *, heard: Callable[[Frame], None] | None = None
+    ) -> Call | None:
+        """Write the request that ``build(mid=...)`` makes, or return None if no link is there.
+
+        ``heard(answer)`` is called for a good answer, before anything that the link tells
+        after it. Every call that was written is to be given to `wait`.
+        """
+        link = self._link
+        if link is None:
+            return None
+        mid = self._new_mid()
+        if not self._transport.send(link, build(mid=mid)):
+            self.use(None)  # its end has not been told yet
+            return None
+        call = Call(link, requests.mid_key(mid), asyncio.get_running_loop().create_future(), heard)
+        self._waiting[call.key] = call
+        return call
+
+    async def wait(self, call: Call, *others: asyncio.Future[Any]) -> None:
+        """Wait until the answer is there, its link is lost, time is up or another is done."""
         try:
-            await asyncio.wait({future}, timeout=self._timeout)
+            await asyncio.wait(
+                {call.answer, *others},
+                timeout=self._timeout,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         finally:
-            del self._waiting[key]
-        if not future.done():
+            del self._waiting[call.key]
+
+    def read(self, call: Call) -> Answer:
+        """Return the answer to a call; raises `SendUnknown` if none came, or `SendRefused`."""
+        if not call.answer.done():
             raise self._unknown(f"no answer came within {self._timeout:g} s")
-        frame = future.result()
+        frame = call.answer.result()
         if frame is None:
             raise self._unknown("the link was lost before its answer")
         judged = verdict(frame)
@@ -95,7 +145,8 @@ class Calls:
         )
 
     def answered(self, frame: Frame) -> None:
-        """An answer came; one that nobody waits for is ignored."""
+        """An answer came; one that nobody waits for only tells the time."""
+        self.told(requests.server_time(_json(frame.headers)))
         call = self._waiting.get(requests.mid_key(frame.mid or ""))
         if call is None or call.answer.done():
             return
@@ -111,23 +162,17 @@ class Calls:
             if call.link == link and not call.answer.done():
                 call.answer.set_result(None)
 
-    async def _send(self, build: Callable[..., str]) -> tuple[str, int]:
-        deadline = asyncio.get_running_loop().time() + self._timeout
-        while True:
-            try:
-                left = deadline - asyncio.get_running_loop().time()
-                await asyncio.wait_for(self._usable.wait(), max(left, 0.0))
-            except asyncio.TimeoutError:
-                raise NotSent(
-                    f"account {self._account_id}: no link within {self._timeout:g} s",
-                    account_id=self._account_id,
-                ) from None
-            link = self._link
-            if link is not None:
-                mid = self._new_mid()
-                if self._transport.send(link, build(mid=mid)):
-                    return mid, link
-            self.use(None)  # its end has not been told yet: wait for the next one
+    def told(self, server_ms: int | None) -> None:
+        """The server's clock showed ``server_ms`` (milliseconds) just now, or nothing."""
+        if server_ms is not None:
+            self._server = (server_ms, asyncio.get_running_loop().time())
+
+    def server_ms(self) -> int | None:
+        """What the server's clock shows (milliseconds), not ahead of it; None: never heard."""
+        if self._server is None:
+            return None
+        told, at = self._server
+        return told + int((asyncio.get_running_loop().time() - at) * 1000)
 
     def _unknown(self, why: str) -> SendUnknown:
         return SendUnknown(

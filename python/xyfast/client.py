@@ -20,18 +20,19 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
-from xyfast import envelope, requests
+from xyfast import envelope, history, requests, upkeep
 from xyfast._core import Closed, Frame, Invalid, Opened
 from xyfast.account import Account
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import CredentialSource, Driver, Environment
 from xyfast.errors import ConfigError, StateError, StoreError
-from xyfast.events import Drained, Start, State, Stop
+from xyfast.events import Drained, LinkLost, Start, State, Stop
 from xyfast.instrumentation import Hook, Hooks
 from xyfast.intake import Intake
 from xyfast.logs import say
-from xyfast.messages import Conversation, Message, Sent
+from xyfast.messages import Conversation, Gap, Message, Sent
+from xyfast.retry import Trouble
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import LinkEvent, RustTransport, Transport
@@ -77,6 +78,7 @@ class Client:
             raise ConfigError("store is an empty path; leave it out to keep nothing on disk")
         elif isinstance(store, (str, os.PathLike)):
             store = SqliteStore(store)
+        dice = dice or random.SystemRandom()
         self._settings = settings
         self._store: Store = store
         self._hooks = Hooks(hooks)
@@ -85,8 +87,12 @@ class Client:
         self._dispatcher = Dispatcher(
             self._router,
             self._finished,
+            self._hooks,
             limit=settings.max_handlers,
             timeout=settings.handler_timeout,
+            retries=settings.handler_retries,
+            retry_wait=settings.retry_wait,
+            dice=dice.random,
         )
         self._intake = Intake(
             self._store,
@@ -94,12 +100,13 @@ class Client:
             self._dispatcher,
             self._hooks,
             self,
-            batch=settings.commit_batch,
-            expiry_ms=int(settings.message_expiry * 1000),
+            settings,
             clock=clock,
+            stall=self._stall,
         )
         self._owners: dict[int, Driver] = {}  # of links that are not over
         self._drivers: dict[str, Driver] = {}
+        self._adding: set[str] = set()  # accounts whose kept state is being loaded
         self._environment = Environment(
             settings=settings,
             store=self._store,
@@ -108,13 +115,17 @@ class Client:
             credentials=credentials,
             hooks=self._hooks,
             clock=clock,
-            dice=dice or random.SystemRandom(),
+            dice=dice,
             links=itertools.count(1),
             owners=self._owners,
             deliver=self._deliver,
+            hold=self._intake.hold,
+            release=self._intake.release,
+            take_in=self._intake.take_in,
         )
         self._starting: asyncio.Task[None] | None = None
         self._intaking: asyncio.Task[None] | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
         self._no_links = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -139,21 +150,27 @@ class Client:
     async def add(self, account: Account, /) -> None:
         """Take in an account and start connecting it.
 
-        Messages that an earlier run stored and did not handle are handed out first.
+        Messages that an earlier run stored and did not handle are handed out again.
         Raises `StateError` if the account is there already or the client is closed, and
         `StoreError` if the store cannot be used.
         """
         await self._start()
-        if account.id in self._drivers:
+        if account.id in self._drivers or account.id in self._adding:
             raise StateError(f"account {account.id} was added already")
-        driver = self._drivers[account.id] = Driver(account, self._environment)
+        driver = Driver(account, self._environment)
+        self._adding.add(account.id)
         try:
             await driver.load()
-            await self._intake.recover(driver)
             self._check_open()
         except BaseException:
-            del self._drivers[account.id]
+            await driver.close()
             raise
+        finally:
+            self._adding.remove(account.id)
+        self._drivers[account.id] = driver
+        driver.stall(self._intake.stalled)
+        self._intake.recover(driver)
+        driver.tell_again()
         driver.feed(Start())
 
     def reconnect(self, account_id: str, /) -> None:
@@ -231,7 +248,14 @@ class Client:
     async def _open(self) -> None:
         await self._store.open()
         self._transport.start(self._on_events)
-        self._intaking = asyncio.get_running_loop().create_task(self._intake.run())
+        loop, settings = asyncio.get_running_loop(), self._settings
+        self._intaking = loop.create_task(self._intake.run())
+        self._upkeep = [
+            loop.create_task(upkeep.sweep(self._store, settings.sweep_every)),
+            loop.create_task(
+                upkeep.watch(self._store, settings.revived_every, self._intake.behind)
+            ),
+        ]
 
     def _check_open(self) -> None:
         if self._closing is not None:
@@ -242,7 +266,10 @@ class Client:
             await self._wind_down()
         finally:
             self._transport.stop()
-            self._stopped.set()
+            try:
+                await self._store.close()
+            finally:
+                self._stopped.set()
 
     async def _wind_down(self) -> None:
         if self._starting is not None:
@@ -255,13 +282,15 @@ class Client:
             say(log, logging.WARNING, "handlers cut off", count=left)
         if self._intaking is not None:
             self._intake.stop()
-            await self._intaking
+            await asyncio.wait({self._intaking})  # it may have been cancelled: go on closing
         for driver in drivers:
             driver.feed(Drained())
         await self._links_closed()
         for driver in drivers:
             await driver.close()
-        await self._store.close()
+        for task in self._upkeep:
+            task.cancel()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
 
     async def _links_closed(self) -> None:
         self._transport.resume()
@@ -273,23 +302,38 @@ class Client:
     # --- sending and asking ---------------------------------------------------------
 
     async def send_text(
-        self, account_id: str, conversation_id: str, text: str, /, *, peer_id: str
+        self,
+        account_id: str,
+        conversation_id: str,
+        text: str,
+        /,
+        *,
+        peer_id: str,
+        durable: bool = False,
+        name: str | None = None,
     ) -> Sent:
         """Send a text into a conversation.
 
-        Returns once the server has confirmed. Raises `NotSent` if it surely did not go
-        out, `SendRefused` if the server refused it, `SendUnknown` if only the answer is
-        missing.
+        Texts of one conversation go out in the order in which they were asked for, at the
+        pace of ``Settings.send_rate`` and its neighbours. Returns once the server has it.
+        Raises `NotSent` if it surely did not go out, for want of a link or of its turn within
+        ``Settings.send_timeout`` seconds, or was lost on its way; `SendRefused` if the server
+        refused it; `SendUnknown` if no answer came and the conversation's history could not
+        be read either. Whoever is cancelled while a text waits for its turn has not sent it.
+
+        A ``durable`` text is in the store before it goes out, and is sent after a restart if
+        it was not before; one that was on its way is looked for in the history first. It
+        stays in the outbox, and goes out when that is possible, when its caller is cancelled
+        or is told `NotSent` or `SendUnknown`; only `SendRefused` for good ends it, or
+        `SendUnknown` if the server refuses to show its history, and refusals that pass are
+        waited out however long it takes. Also raises `StoreError`; then it is
+        not kept. What is asked for again by the same ``name``,
+        unique within the account, goes out once: the result of the first time is the result
+        of all. Without a name every call is another text.
         """
-        return await self._driver(account_id).send(
-            partial(
-                requests.send_text,
-                text,
-                conversation_id=conversation_id,
-                peer_id=peer_id,
-                own_id=account_id,
-            )
-        )
+        content = requests.text_content(text)
+        outbox = self._driver(account_id).outbox
+        return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
 
     async def send_image(
         self,
@@ -301,19 +345,13 @@ class Client:
         peer_id: str,
         width: int = 800,
         height: int = 600,
+        durable: bool = False,
+        name: str | None = None,
     ) -> Sent:
-        """Send an uploaded picture; returns and raises as `send_text`."""
-        return await self._driver(account_id).send(
-            partial(
-                requests.send_image,
-                url,
-                width=width,
-                height=height,
-                conversation_id=conversation_id,
-                peer_id=peer_id,
-                own_id=account_id,
-            )
-        )
+        """Send an uploaded picture, its size in pixels; returns and raises as `send_text`."""
+        content = requests.image_content(url, width=width, height=height)
+        outbox = self._driver(account_id).outbox
+        return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
 
     async def request(self, account_id: str, lwp: str, body: object = None, /) -> Any:
         """Send any request and return the body of its answer, as JSON gives it.
@@ -339,16 +377,15 @@ class Client:
         body = await self._driver(account_id).ask(
             partial(requests.history, conversation_id, cursor=cursor, limit=limit)
         )
-        return [
-            envelope.to_message(
-                facts,
-                account_id=account_id,
-                key=envelope.message_key(facts, None, facts.time_ms),
-                tree=None,
-                sender=self,
+        messages = []
+        for model in history.models(body):
+            tree = history.tree(model)
+            facts = envelope.read(tree, account_id)
+            key = envelope.message_key(facts, None, facts.time_ms)
+            messages.append(
+                envelope.to_message(facts, account_id=account_id, key=key, tree=tree, sender=self)
             )
-            for facts in envelope.history(body, account_id)
-        ]
+        return messages
 
     async def conversations(
         self, account_id: str, /, *, before: int | None = None, limit: int = 50
@@ -375,6 +412,17 @@ class Client:
             except Exception as error:
                 account = driver.account.id
                 say(log, logging.ERROR, "link event failed", error=error, account=account)
+                self._go_on(driver, event)
+
+    def _go_on(self, driver: Driver, event: LinkEvent) -> None:
+        """Leave no account waiting for what an event that failed would have told it."""
+        match event:
+            case Opened():
+                self._transport.close(event.link)  # its end is told
+            case Closed():
+                driver.feed(LinkLost(event.link, Trouble.OTHER, "its end could not be read"))
+            case _:
+                driver.unread()
 
     def _on_event(self, driver: Driver, event: LinkEvent) -> None:
         match event:
@@ -397,6 +445,7 @@ class Client:
                     offset=event.offset,
                     size=event.size,
                 )
+                driver.unread()
 
     def _on_frame(self, driver: Driver, frame: Frame) -> None:
         if frame.kind in ("kick", "session_removed"):
@@ -405,14 +454,18 @@ class Client:
         if frame.kind == "answer":
             driver.calls.answered(frame)
         if frame.resync:
-            driver.sync.skip()
+            driver.sync.skip(frame.link)
         if frame.kind == "push" or frame.payloads:
             self._intake.arrived(driver, frame)
 
     def _finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
-        driver = self._drivers.get(delivery.account_id)
-        if delivery.key is not None and driver is not None:
-            self._intake.finished(driver, delivery.key, letter)
+        if isinstance(delivery.message, Gap):
+            self._drivers[delivery.account_id].gap_told(delivery.message)
+        self._intake.finished(delivery, letter)
+
+    def _stall(self, stalled: bool) -> None:
+        for driver in self._drivers.values():
+            driver.stall(stalled)
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:

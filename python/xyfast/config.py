@@ -19,8 +19,8 @@ _MTOP = "https://h5api.m.goofish.com/h5"
 class Settings:
     """What a client does by default, and where it connects to.
 
-    Durations are seconds, sizes bytes, unless a name says otherwise. A value out of
-    range raises `ConfigError` naming its field.
+    Durations are seconds and sizes bytes, unless a field says otherwise. A value out of range
+    raises `ConfigError` naming its field.
 
     >>> Settings(heartbeat=10.0).heartbeat
     10.0
@@ -38,19 +38,21 @@ class Settings:
     heartbeat: float = 15.0
     """Time between two heartbeats of a link."""
     heartbeat_timeout: float = 30.0
-    """A link whose heartbeats go unanswered for so long is given up."""
+    """Most time without a good answer to a heartbeat; then the link is given up."""
     heartbeat_misses: int = 3
-    """So many heartbeats in a row answered with another code than 200 end a link."""
+    """Heartbeats in a row answered with another code than 200 that end a link."""
     open_timeout: float = 10.0
     """Most time from dialling to the answer to /reg."""
     close_timeout: float = 5.0
     """Most time for the closing handshake."""
     max_message: int = 4 * 1024 * 1024
+    """Largest WebSocket message; a larger one ends its link."""
     max_frame: int = 4 * 1024 * 1024
-    """As large as a message: a package comes in one frame, and one that is refused comes again."""
+    """Largest WebSocket frame: as large as a message, since a package comes in one frame."""
     mailbox_frames: int = 1024
     """Frames of one link that wait for the event loop before its socket is no longer read."""
     mailbox_bytes: int = 8 * 1024 * 1024
+    """The same in bytes."""
 
     token_refresh: float = 72_000.0
     """Age at which a token is replaced, give or take 5 %, or earlier if the server says so."""
@@ -60,7 +62,7 @@ class Settings:
     """Most time for one HTTP call."""
 
     healthy_after: float = 30.0
-    """A link that lived so long was healthy: the next back-off starts anew."""
+    """Age from which a link was healthy when it ends: the back-off starts anew."""
     first_retry: float = 1.0
     """Bound of the wait after a healthy link was lost."""
     backoff_scale: float = 1.0
@@ -72,17 +74,63 @@ class Settings:
 
     request_timeout: float = 20.0
     """Most time for the server's answer to a request."""
+    send_timeout: float = 30.0
+    """Most time that a message waits for its turn and for a link before it is `NotSent`."""
+    send_rate: float = 1.0
+    """Messages a second that an account may send in the long run."""
+    send_burst: int = 30
+    """Messages that an account may send at once after a quiet time."""
+    conversation_rate: float = 1.0
+    """Messages a second that may go into one conversation in the long run."""
+    conversation_burst: int = 5
+    """Messages that may go into one conversation at once after a quiet time."""
+    history_delay: float = 2.0
+    """Time from writing a message without an answer to asking history; then once more."""
+    clock_skew: float = 5.0
+    """How far apart the server's own times may be when a sent message is looked for."""
     message_expiry: float = 300.0
-    """Messages older than this on arrival go to the `Expired` route."""
+    """Age on arrival past which a message goes to the handlers of `Expired`."""
     dedup_size: int = 10_000
+    """Ids of an account that are known without asking the store."""
     dedup_ttl: float = 3600.0
+    """Time for which they are, from the first sight."""
+
+    replay_wait: float = 0.5
+    """Time without a package after which the server's replay is taken to be over."""
+    history_pages: int = 20
+    """Most pages of 20 messages that are read of one conversation for what was missed."""
+    history_conversations: int = 500
+    """Most conversations that are looked at for what was missed."""
+    hold_most: float = 30.0
+    """Most time for which an account's messages wait while what was missed is fetched."""
+    marker_wait: float = 10.0
+    """Time within which a message that the server announces is to come by itself."""
 
     max_handlers: int = 100
     """Handlers running at once, over all accounts."""
     handler_timeout: float = 60.0
-    """A handler that runs longer is cancelled and its message becomes a dead letter."""
+    """Most time for one run of a handler; then it is cancelled, again and again if it goes on."""
+    handler_retries: int = 2
+    """New tries of a handler that failed, 0 for none; then its message is a dead letter."""
+    retry_wait: float = 1.0
+    """Bound of the wait before the first new try; it doubles with each."""
+    backlog: int = 1000
+    """Messages in memory, over all accounts; the others wait in the store."""
+    backlog_bytes: int = 16 * 1024 * 1024
+    """The same in characters of their payloads; one larger message may come on top."""
+    backlog_lane: int = 16
+    """Messages of one conversation that are taken into memory as they come."""
     commit_batch: int = 256
-    """Most messages in one transaction of the store."""
+    """Messages in one transaction of the store; the last frame in it may bring more."""
+    intake_bytes: int = 16 * 1024 * 1024
+    """Frames, with 1024 beside the text of each, that wait for the store before links are not
+    read; if it fails, they are closed."""
+    store_retry: float = 1.0
+    """Time from a failure of the store to the next try."""
+    sweep_every: float = 60.0
+    """Time between two rounds in which the store forgets what was kept for long enough."""
+    revived_every: float = 2.0
+    """Time between two looks for messages that another process lets wait again."""
     grace: float = 10.0
     """Time that running handlers get when the client stops."""
 
@@ -97,8 +145,10 @@ class Settings:
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 kind = "a whole number" if whole else "a number"
                 raise ConfigError(f"Settings.{field.name} must be {kind}, not {value!r}")
-            if not math.isfinite(value) or value <= 0:
-                raise ConfigError(f"Settings.{field.name} must be above zero, not {value!r}")
+            may_be_zero = field.name == "handler_retries"
+            if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
+                least = "zero or more" if may_be_zero else "above zero"
+                raise ConfigError(f"Settings.{field.name} must be {least}, not {value!r}")
 
     def _check_address(self, name: str, plain: str, safe: str) -> None:
         address = getattr(self, name)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 from xyfast.errors import ConfigError
-from xyfast.lanes import Lanes
+from xyfast.instrumentation import Hooks, Retried
+from xyfast.lanes import Lane, Lanes
 from xyfast.logs import say
-from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message
+from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, for_handler
 from xyfast.store import DeadLetter
 
 __all__ = ["Delivery", "Dispatcher", "Handled", "Router"]
@@ -31,6 +33,7 @@ Handler = Callable[[Any], Awaitable[object]]
 class _Route:
     kind: type[Any]
     own: bool
+    name: str
     handler: Handler
 
     def takes(self, message: Handled) -> bool:
@@ -51,6 +54,7 @@ class Router:
 
     def __init__(self) -> None:
         self._routes: list[_Route] = []
+        self._named: Counter[str] = Counter()
 
     def on(
         self, kind: type[H], /, *, own: bool = False
@@ -69,22 +73,40 @@ class Router:
             call = handler if asyncio.iscoroutinefunction(handler) else type(handler).__call__
             if not asyncio.iscoroutinefunction(call):
                 raise ConfigError(f"handler {_name(handler)} must be an async function")
-            self._routes.append(_Route(kind, own, handler))
+            self._routes.append(_Route(kind, own, self._new_name(handler), handler))
             return handler
 
         return register
 
-    def handlers(self, message: Handled) -> list[Handler]:
-        """The handlers that take ``message``, in order."""
-        return [route.handler for route in self._routes if route.takes(message)]
+    def handlers(self, message: Handled) -> list[tuple[str, Handler]]:
+        """The handlers that take ``message``, in order, with their names.
+
+        A name is the same in every run of a program, whatever handlers of other functions
+        are registered before.
+        """
+        return [(route.name, route.handler) for route in self._routes if route.takes(message)]
+
+    def _new_name(self, handler: Handler) -> str:
+        module = getattr(handler, "__module__", type(handler).__module__)
+        function = f"{module}.{_name(handler)}"
+        self._named[function] += 1
+        return f"{function}.{self._named[function]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message on its way to its handlers. ``key`` is None for what is not in the inbox."""
+class Delivery(NamedTuple):
+    """A message on its way to its handlers.
+
+    ``key`` names its row in the inbox, which is at ``position`` and takes ``size`` characters
+    of memory. It is None for what has no row: a `Gap`, a payload that is a dead letter
+    already. That is tried again like the rest; such a payload is told once at most. ``dead``
+    is what it is, and stays unless a handler takes it: a payload that cannot be decoded.
+    """
 
     message: Handled
     key: str | None = None
+    position: int = 0
+    size: int = 0
+    dead: DeadLetter | None = None
 
     @property
     def account_id(self) -> str:
@@ -92,33 +114,57 @@ class Delivery:
         return self.message.account_id
 
     @property
-    def lane(self) -> tuple[str, str | None]:
+    def lane(self) -> Lane:
         """What it must not overtake: its conversation, else the account's other events."""
         return self.message.account_id, self.message.conversation_id
+
+
+class _Job:
+    """A delivery, the handlers that it still needs by name, and how often they have failed."""
+
+    __slots__ = ("delivery", "handlers", "tries")
+
+    def __init__(self, delivery: Delivery, handlers: list[tuple[str, Handler]]) -> None:
+        self.delivery = delivery
+        self.handlers = handlers
+        self.tries = 0
 
 
 class Dispatcher:
     """Runs handlers: one at a time per conversation, ``limit`` at once in all.
 
+    A message whose handler fails is given to that handler again, up to ``retries`` times,
+    each after a wait of up to ``retry_wait`` seconds, doubled with every try. Its lane stays
+    closed meanwhile, and the message says by its ``redelivered`` that it was tried before.
+
     ``finished(delivery, letter)`` is told of every delivery that came to its end, with a
-    `DeadLetter` if a handler failed. A delivery that is cut off by `stop` is not reported:
-    it stays pending in the inbox.
+    `DeadLetter` if a handler failed for good. A delivery that `stop` cuts off, or finds
+    waiting for its next try, is not reported: it stays pending in the inbox.
     """
 
     def __init__(
         self,
         router: Router,
         finished: Callable[[Delivery, DeadLetter | None], None],
+        hooks: Hooks,
         *,
         limit: int,
         timeout: float,
+        retries: int,
+        retry_wait: float,
+        dice: Callable[[], float],
     ) -> None:
         self._router = router
         self._finished = finished
+        self._hooks = hooks
         self._timeout = timeout
-        self._lanes: Lanes[Delivery] = Lanes(limit)
-        self._tasks: dict[asyncio.Task[None], Hashable] = {}
-        self._cut_off: set[asyncio.Task[None]] = set()
+        self._retries = retries
+        self._retry_wait = retry_wait
+        self._dice = dice
+        self._lanes: Lanes[_Job] = Lanes(limit)
+        self._tasks: dict[asyncio.Task[float | None], tuple[Lane, _Job]] = {}
+        self._resting: dict[Lane, asyncio.TimerHandle] = {}
+        self._cut_off: set[asyncio.Task[float | None]] = set()
         self._stopping = False
 
     @property
@@ -132,22 +178,23 @@ class Dispatcher:
         return len(self._tasks)
 
     def put(self, delivery: Delivery) -> None:
-        """Queue a delivery; call `start` after the last of a batch."""
-        self._lanes.put(delivery.lane, delivery)
+        """Queue a delivery; call `start` after the last of a batch.
+
+        One that no handler takes has come to its end at once.
+        """
+        handlers = self._router.handlers(delivery.message)
+        if not handlers:
+            self._finished(delivery, delivery.dead)
+        elif not self._stopping:
+            self._lanes.put(delivery.lane, _Job(delivery, handlers))
 
     def start(self) -> None:
         """Start every delivery that may start now."""
-        while taken := self._lanes.take():
-            for lane, delivery in taken:
-                handlers = self._router.handlers(delivery.message)
-                if handlers and not self._stopping:
-                    task = asyncio.get_running_loop().create_task(self._run(delivery, handlers))
-                    self._tasks[task] = lane
-                    task.add_done_callback(self._ended)
-                else:
-                    self._lanes.done(lane)
-                    if not handlers:
-                        self._finished(delivery, None)
+        loop = asyncio.get_running_loop()
+        for lane, job in self._lanes.take():
+            task = loop.create_task(self._run(job))
+            self._tasks[task] = lane, job
+            task.add_done_callback(self._ended)
 
     async def stop(self, grace: float) -> int:
         """Start nothing more, let what runs finish within ``grace`` seconds, cancel the rest.
@@ -156,6 +203,9 @@ class Dispatcher:
         """
         self._stopping = True
         self._lanes.clear()
+        for timer in self._resting.values():
+            timer.cancel()
+        self._resting.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
         self._cut_off = set(self._tasks)
@@ -169,51 +219,96 @@ class Dispatcher:
         """Whether a task is one of the handlers that run."""
         return task in self._tasks
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._lanes.done(self._tasks.pop(task))
+    def _ended(self, task: asyncio.Task[float | None]) -> None:
+        lane, job = self._tasks.pop(task)
+        wait = None
+        if not task.cancelled():  # by `stop`
+            if (error := task.exception()) is None:
+                wait = task.result()
+            else:  # no Exception: one that ends the program, say
+                facts = {"account": job.delivery.account_id, "key": job.delivery.key}
+                say(log, logging.ERROR, "handler raised", error=error, **facts)
+                letter = DeadLetter(reason=f"a handler raised {type(error).__name__}")
+                self._finished(job.delivery, job.delivery.dead or letter)
+        if wait is None or self._stopping:
+            self._lanes.done(lane)
+        else:  # the lane rests before the timer runs, which may be at once
+            self._lanes.rest(lane)
+            loop = asyncio.get_running_loop()
+            self._resting[lane] = loop.call_later(wait, self._wake, lane, job)
         self.start()
 
-    async def _run(self, delivery: Delivery, handlers: list[Handler]) -> None:
-        letter = None
-        for handler in handlers:
-            failure = await self._call(handler, delivery)
-            letter = letter or failure
-        self._finished(delivery, letter)
+    async def _run(self, job: _Job) -> float | None:
+        """Run the handlers of a job; returns the seconds until its next try, if it gets one."""
+        failed, letter = [], None
+        for name, handler in job.handlers:
+            if (failure := await self._call(handler, name, job.delivery)) is not None:
+                failed.append((name, handler))
+                letter = letter or failure
+        if letter is None or job.tries >= self._retries:
+            self._finished(job.delivery, letter and (job.delivery.dead or letter))
+        elif not self._stopping:
+            job.handlers = failed
+            return self._next_try(job, letter)
+        return None
 
-    async def _call(self, handler: Handler, delivery: Delivery) -> DeadLetter | None:
+    def _next_try(self, job: _Job, letter: DeadLetter) -> float:
+        wait: float = self._dice() * self._retry_wait * 2**job.tries
+        job.tries += 1
+        job.delivery = job.delivery._replace(message=_once_more(job.delivery.message))
+        delivery = job.delivery
+        self._hooks(Retried(delivery.account_id, delivery.key, job.tries, wait, letter.reason))
+        return wait
+
+    def _wake(self, lane: Lane, job: _Job) -> None:
+        del self._resting[lane]
+        self._lanes.wake(lane, job)
+        self.start()
+
+    async def _call(self, handler: Handler, name: str, delivery: Delivery) -> DeadLetter | None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        late = False
+        late = 0
+        timer: asyncio.TimerHandle
 
-        def expire() -> None:
-            nonlocal late
-            late = True
+        def expire() -> None:  # again and again, or a handler that goes on keeps its lane
+            nonlocal late, timer
+            late += 1
             task.cancel()
+            timer = loop.call_later(self._timeout, expire)
 
         timer = loop.call_later(self._timeout, expire)
-        facts: dict[str, Any] = {
-            "account": delivery.account_id,
-            "key": delivery.key,
-            "handler": _name(handler),
-        }
         try:
-            await handler(delivery.message)
+            await handler(for_handler(delivery.message, name))
         except asyncio.CancelledError:
             if task in self._cut_off:
                 raise
             if not late:
-                say(log, logging.ERROR, "handler was cancelled by its own doing", **facts)
+                self._say("handler was cancelled by its own doing", handler, delivery)
                 return DeadLetter(reason=f"{_name(handler)} was cancelled")
-            if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
-                task.uncancel()
-            say(log, logging.ERROR, "handler took too long", seconds=self._timeout, **facts)
+            self._say("handler took too long", handler, delivery, seconds=self._timeout)
             return DeadLetter(reason=f"{_name(handler)} took longer than {self._timeout:g} s")
         except Exception as error:
-            say(log, logging.ERROR, "handler raised", error=error, **facts)
+            self._say("handler raised", handler, delivery, error=error)
             return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
         finally:
             timer.cancel()
+            if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
+                for _ in range(late):
+                    task.uncancel()
         return None
+
+    def _say(self, what: str, handler: Handler, delivery: Delivery, **facts: Any) -> None:
+        name, account = _name(handler), delivery.account_id
+        say(log, logging.ERROR, what, account=account, key=delivery.key, handler=name, **facts)
+
+
+def _once_more(message: Handled) -> Handled:
+    if isinstance(message, Gap):
+        return message
+    if isinstance(message, Expired):
+        return Expired(replace(message.message, redelivered=message.message.redelivered + 1))
+    return replace(message, redelivered=message.redelivered + 1)
 
 
 def _name(handler: object) -> str:

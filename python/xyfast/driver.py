@@ -11,8 +11,8 @@ import hashlib
 import json
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from xyfast.account import Account, format_cookies, make_device_id
 from xyfast.calls import Calls, verdict
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery
-from xyfast.errors import LoginRequired, StateError, TokenError, XyfastError
+from xyfast.errors import LoginRequired, StateError, StoreError, TokenError, XyfastError
 from xyfast.events import (
     Action,
     AskCredentials,
@@ -44,7 +44,8 @@ from xyfast.events import (
 )
 from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.logs import say
-from xyfast.messages import Sent
+from xyfast.messages import Gap
+from xyfast.outbox import Outbox
 from xyfast.retry import Trouble
 from xyfast.session import Session
 from xyfast.store import Store
@@ -64,6 +65,7 @@ _LEVELS = {
     State.FAILED: logging.ERROR,
     State.NEEDS_LOGIN: logging.ERROR,
 }
+_MOST_GAPS = 1000  # that are kept one by one
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
 _TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
@@ -101,7 +103,13 @@ class Environment:
     owners: dict[int, Driver]
     """Whose each link is, from its dial to its end."""
     deliver: Callable[[Sequence[Delivery]], None]
-    """Hands messages to their handlers."""
+    """Hands to handlers what does not come from the store."""
+    hold: Callable[[str], None]
+    """From now on an account's messages are stored and not handed on."""
+    release: Callable[[str], None]
+    """An account's messages are handed on again, those that were held first."""
+    take_in: Callable[[Driver, Iterable[str]], Awaitable[Collection[str]]]
+    """Commits messages that were fetched; returns the keys of the new ones."""
 
 
 class Driver:
@@ -117,22 +125,46 @@ class Driver:
             account.id,
             self.calls,
             env.store,
-            deliver=env.deliver,
+            settings,
+            env.hooks,
+            seen=self.known,
+            take_in=partial(env.take_in, self),
+            missing=self._tell_gaps,
+            saved=self._saved,
+            hold=env.hold,
+            release=env.release,
+            begun=self._keep_session,
             spawn=self._spawn,
             clock=env.clock,
         )
-        self.sent = DedupCache(settings.dedup_size, settings.dedup_ttl)
+        self.outbox = Outbox(
+            account.id,
+            self.calls,
+            env.store,
+            settings,
+            spawn=self._spawn,
+            clock=env.clock,
+            hooks=env.hooks,
+        )
         self._env = env
         self._given = _digest(account)
         self._loop = asyncio.get_running_loop()
         self._token: Token | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        # Whose handlers have not ended, by conversation and reason.
+        self._gaps: dict[tuple[str | None, str], Gap] = {}
+        self._saving: asyncio.Task[None] | None = None
+        self._unsaved = False
+        self._closed = False
         self._credentials_after = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self.cut = -1
+        """Links up to this number are cut: some of what they brought was dropped."""
+        self._stalled = False
+        self._postponed: Dial | None = None
         self._mids = requests.Mids(env.dice)
-        self._uuids = requests.Uuids()
 
     @property
     def state(self) -> State:
@@ -142,11 +174,10 @@ class Driver:
     # --- the loop -------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Take up what the store kept: device id, rotated cookies, cursor."""
-        stored: dict[str, Any] = {}
-        blob = await self._env.store.load_session(self.account.id)
-        if blob is not None:
-            stored = json.loads(blob)
+        """Take up what the store kept: device id, rotated cookies, positions."""
+        kept = await self._env.store.load(self.account.id)
+        stored: dict[str, Any] = {} if kept.session is None else json.loads(kept.session)
+        self.sync.load(kept, stored.get("began"))
         if stored.get("given") == self._given:
             self.account = replace(self.account, cookies=stored["cookies"])
         device_id = (
@@ -155,8 +186,11 @@ class Driver:
             or make_device_id(self.account.id, self._env.dice)
         )
         self.account = replace(self.account, device_id=device_id)
+        self._gaps = {}
+        for gap in stored.get("gaps", ()):
+            self._merge(Gap(**gap))
         await self._save()
-        await self.sync.load()
+        await self.outbox.load()
 
     def feed(self, event: Event) -> None:
         """Tell the session, do what it asks for, and set the timer to its deadline."""
@@ -178,8 +212,11 @@ class Driver:
                 self._dial(action)
             case Resume():
                 self.calls.use(action.link)
+                self.outbox.pump()
                 self.sync.start(action.link)
             case CloseLink():
+                if self._postponed is not None and self._postponed.link == action.link:
+                    self._postponed = None
                 self._env.transport.close(action.link)
             case AskCredentials():
                 if self._asking is None or self._asking.done():
@@ -188,13 +225,22 @@ class Driver:
                 self._moved(action)
 
     async def close(self) -> None:
-        """Cancel and await everything that this driver has started."""
+        """Cancel and await everything that this driver has started, and save what is not yet."""
+        self._closed = True
+        unsaved = self._saving is not None and not self._saving.done()
         if self._timer is not None:
             self._timer.cancel()
         self.sync.stop()
+        self.outbox.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if unsaved:
+            try:
+                await self._save()
+            except StoreError as error:
+                account_id, sentence = self.account.id, "session material not saved"
+                say(log, logging.ERROR, sentence, account=account_id, reason=error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -229,17 +275,114 @@ class Driver:
 
     def _keep(self, account: Account) -> None:
         self.account = account
-        self._spawn(self._save())
+        self._keep_session()
+
+    def _keep_session(self) -> None:
+        """Save what an account needs to go on, as it is by then; try until that works."""
+        self._unsaved = True
+        if not self._closed and (self._saving is None or self._saving.done()):
+            self._saving = self._spawn(self._save_all())
+
+    async def _save_all(self) -> None:
+        told = False
+        while self._unsaved:
+            self._unsaved = False
+            try:
+                await self._save()
+            except StoreError as error:
+                self._unsaved = True
+                if not told:
+                    account_id, sentence = self.account.id, "session material not saved yet"
+                    say(log, logging.WARNING, sentence, account=account_id, reason=error)
+                told = True
+                await asyncio.sleep(self._env.settings.store_retry)
 
     async def _save(self) -> None:
         blob = {
             "device_id": self.account.device_id,
             "cookies": dict(self.account.cookies),
             "given": self._given,
+            "began": self.sync.began,
+            "gaps": [asdict(gap) for gap in self._gaps.values()],
         }
         await self._env.store.save_session(self.account.id, json.dumps(blob))
 
+    async def _saved(self) -> None:
+        if self._saving is not None:
+            await asyncio.wait({self._saving})
+
+    # --- gaps -----------------------------------------------------------------------
+
+    def _tell_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Keep gaps, and give them to handlers: again after a restart, until these have ended.
+
+        One for which handlers have a gap already widens that, which is told again when they
+        have ended: what is kept and waits is bounded, whatever the server announces.
+        """
+        if gaps:
+            fresh = [gap for gap in map(self._merge, gaps) if gap is not None]
+            self._keep_session()
+            self._env.deliver([Delivery(gap) for gap in fresh])
+
+    def _merge(self, gap: Gap) -> Gap | None:
+        """Keep a gap; returns it unless it has widened one that is kept already."""
+        if len(self._gaps) >= _MOST_GAPS and _kind(gap) not in self._gaps:
+            gap = replace(gap, conversation_id=None, reason="too many gaps to tell them apart")
+        kept = self._gaps.get(_kind(gap))
+        if kept is None:
+            self._gaps[_kind(gap)] = gap
+            return gap
+        start, end = min(kept.start, gap.start), max(kept.end, gap.end)
+        self._gaps[_kind(gap)] = replace(kept, start=start, end=end)
+        return None
+
+    def unread(self) -> None:
+        """A frame cannot be read; what it brought will not be here when positions pass it."""
+        now = self.calls.server_ms() or self._now_ms()
+        received = self.sync.ledger.received
+        gap = Gap(
+            account_id=self.account.id,
+            start=now if received is None else min(received // 1000, now),
+            end=now,
+            reason="a frame could not be read",
+        )
+        self._tell_gaps([gap])
+
+    def tell_again(self) -> None:
+        """Give handlers the gaps that an earlier run left."""
+        self._env.deliver([Delivery(gap) for gap in self._gaps.values()])
+
+    def gap_told(self, gap: Gap) -> None:
+        """The handlers of a gap have ended."""
+        kept = self._gaps[_kind(gap)]
+        if kept == gap:
+            del self._gaps[_kind(gap)]
+            self._keep_session()
+        else:
+            self._env.deliver([Delivery(kept)])
+
+    # --- dialling -------------------------------------------------------------------
+
+    def stall(self, stalled: bool) -> None:
+        """While nothing can be stored, have no link: what it brings could not be kept.
+
+        The session is told of a link that is over, and its next dial waits here.
+        """
+        self._stalled = stalled
+        if stalled:
+            self.sync.suspend()
+            for link in (self.session.link, self.session.dialling):
+                if link is not None:
+                    self.cut = max(self.cut, link)
+                    self._env.transport.close(link)
+        elif (action := self._postponed) is not None:
+            self._postponed = None
+            self._dial(action)
+
     def _dial(self, action: Dial) -> None:
+        if self._stalled:
+            self._postponed = action
+            return
         account, token = self.account, self._token
         if token is None or account.device_id is None:
             raise StateError(f"account {account.id}: dial without a token")
@@ -304,6 +447,7 @@ class Driver:
         """A link is registered, for this account as the answer must say."""
         headers = json.loads(event.answer.headers)
         if requests.reg_uid(headers) in (None, self.account.id):
+            self.calls.told(requests.server_time(headers))
             self.sync.registered(requests.server_time(headers))
             self.feed(LinkOpened(event.link))
         else:
@@ -314,6 +458,7 @@ class Driver:
     def closed(self, event: Closed) -> None:
         """A link is over, or its registration was refused."""
         self.calls.lost(event.link)
+        self.sync.lost(event.link)
         if event.answer is not None:
             judged = verdict(event.answer)
             self.feed(LinkRefused(event.link, judged.error or "server", judged.reason))
@@ -332,27 +477,15 @@ class Driver:
         """Send the request that ``build(mid=...)`` makes; returns the answer's body."""
         return (await self.calls.ask(build)).body
 
-    async def send(self, build: Callable[..., str]) -> Sent:
-        """Send what ``build(uuid=..., mid=...)`` makes; the server's answer makes it `Sent`."""
-        uuid = self._uuids.next(self._now_ms())
-        answer = await self.calls.ask(partial(build, uuid=uuid), heard=self._note_sent)
-        return Sent(
-            message_id=requests.message_id(answer.body),
-            uuid=uuid,
-            time=requests.server_time(answer.headers),
-        )
-
-    def _note_sent(self, answer: Frame) -> None:
-        """The echo of what we sent may be the very next frame."""
-        message_id = requests.message_id(json.loads(answer.body or "null"))
-        if message_id is not None:
-            self.sent.add(message_id)
-
     def _mid(self) -> str:
         return self._mids.next(self._now_ms())
 
     def _now_ms(self) -> int:
         return int(self._env.clock() * 1000)
+
+
+def _kind(gap: Gap) -> tuple[str | None, str]:
+    return gap.conversation_id, gap.reason
 
 
 def _digest(account: Account) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 from xyfast import messages
 from xyfast.facts import Facts, content_object, notice
+from xyfast.history import models
+from xyfast.history import tree as pushed
 from xyfast.messages import Conversation, Message, Sender
 from xyfast.reading import SUFFIX, at, identifier, mapping, number, text
 
@@ -19,7 +21,6 @@ __all__ = [
     "Facts",
     "conversations",
     "history",
-    "history_entry",
     "message_key",
     "read",
     "to_message",
@@ -44,36 +45,9 @@ def read(tree: object, own_id: str, /) -> Facts:
     return Facts()
 
 
-def history_entry(model: object, own_id: str, /) -> Facts:
-    """Say what one entry of a history answer (``userMessageModels``) is about."""
-    message = mapping(at(model, "message"))
-    fields, custom = mapping(message.get("extension")), at(message, "content", "custom")
-    content = content_object(at(custom, "data")) or mapping(message.get("content"))
-    if not fields and not content:
-        return Facts()
-    group = fields.get("sessionType", message.get("conversationType"))
-    facts = notice(
-        model,
-        {**fields, "sessionType": group},
-        content,
-        own_id,
-        # Type 14 of the wrapper is the platform's tip, whatever the content calls itself.
-        declared=14 if number(at(custom, "type")) == 14 else None,
-        summary=at(custom, "summary"),
-        sender=at(message, "sender", "uid"),
-    )
-    return replace(
-        facts,
-        message_id=identifier(message.get("messageId")),
-        conversation_id=identifier(message.get("cid")),
-        time_ms=number(message.get("createAt")),
-    )
-
-
 def history(body: object, own_id: str, /) -> list[Facts]:
     """Read the messages of a history answer, in its order: the newest first."""
-    models = at(body, "userMessageModels")
-    return [history_entry(model, own_id) for model in models] if isinstance(models, list) else []
+    return [read(pushed(model), own_id) for model in models(body)]
 
 
 def conversations(body: object, own_id: str, /) -> list[Conversation]:
@@ -199,8 +173,11 @@ def _read_operation(payload: dict[str, Any], own_id: str) -> Facts:
     if kind in (1, 101):
         inner = content_object(at(content, "custom", "data")) or content
         sender = at(operation, "senderInfo", "senderUserId")
-        facts = notice(payload, mapping(content.get("reminder")), inner, own_id, sender=sender)
-        return replace(facts, kind="chat", conversation_id=conversation_id)
+        fields = mapping(content.get("reminder"))
+        facts = notice(
+            payload, fields, inner, own_id, sender=sender, conversation_id=conversation_id
+        )
+        return replace(facts, kind="chat")
     return Facts()
 
 
@@ -221,14 +198,16 @@ def _read_list(payload: dict[str, Any], first: list[Any]) -> Facts:
 
 def _read_flat(payload: dict[str, Any], first: str, own_id: str) -> Facts:
     fields, red = mapping(payload.get("4")), text(at(payload, "3", "redReminder"))
-    if text(fields.get("reminderContent")) is not None:
-        facts = notice(payload, fields, {}, own_id)
-        return replace(
-            facts,
-            kind="order" if facts.order_id or facts.red_reminder else "system",
+    if isinstance(fields.get("reminderContent"), str):
+        facts = notice(
+            payload,
+            fields,
+            {},
+            own_id,
             conversation_id=identifier(payload.get("2")),
             time_ms=number(payload.get("5")),
         )
+        return replace(facts, kind="order" if facts.order_id or facts.red_reminder else "system")
     if red:
         return Facts(
             kind="order",
@@ -257,7 +236,7 @@ def _read_flat(payload: dict[str, Any], first: str, own_id: str) -> Facts:
 
 def _read_message(payload: dict[str, Any], first: dict[str, Any], own_id: str) -> Facts:
     fields, shell = first.get("10"), at(first, "6", "3")
-    if text(at(fields, "reminderContent")) is None and not isinstance(shell, dict):
+    if not isinstance(at(fields, "reminderContent"), str) and not isinstance(shell, dict):
         return Facts()
     facts = notice(
         payload,
@@ -267,12 +246,10 @@ def _read_message(payload: dict[str, Any], first: dict[str, Any], own_id: str) -
         declared=number(at(shell, "4")),
         summary=at(shell, "2"),
         sender=at(first, "1", "1"),
-    )
-    if not isinstance(fields, dict) and facts.kind != "order":
-        facts = replace(facts, kind="system")
-    return replace(
-        facts,
         message_id=identifier(first.get("3")),
         conversation_id=identifier(first.get("2")),
         time_ms=number(first.get("5")),
     )
+    if not isinstance(fields, dict) and facts.kind != "order":
+        facts = replace(facts, kind="system")
+    return facts

@@ -23,6 +23,7 @@
     ├── StateError (RuntimeError)     our caller did something out of turn
     ├── ProtocolError                 the server did something out of turn
     ├── StoreError                    the inbox cannot be read or written
+    │   └── StoreFull                 unhandled messages alone exceed its bounds
     ├── TokenError                    no token; may work later
     │   └── LoginRequired             no token until a human has acted
     └── RequestError
@@ -60,6 +61,7 @@ __all__ = [
     "StackError",
     "StateError",
     "StoreError",
+    "StoreFull",
     "TextError",
     "TokenError",
     "UnhashableKey",
@@ -207,6 +209,10 @@ class ProtocolError(XyfastError):
 
 class StoreError(XyfastError):
     """The inbox cannot be opened, read or written."""
+
+
+class StoreFull(StoreError):
+    """Messages that wait, are being handled or are dead letters alone exceed the bounds."""
 
 
 class TokenError(XyfastError):

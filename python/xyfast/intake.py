@@ -8,55 +8,69 @@ commit, or a failed commit would turn the server's redelivery into a loss.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable
 
-from xyfast import envelope
-from xyfast._core import Frame, Payload, read_payload
+from xyfast._core import Frame, read_payload
+from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher
 from xyfast.driver import Driver
-from xyfast.errors import StoreError
+from xyfast.entries import Entry, Reader
+from xyfast.errors import StoreError, StoreFull
 from xyfast.facts import Facts
 from xyfast.instrumentation import Committed, Finished, Hooks
 from xyfast.logs import say
-from xyfast.messages import Expired, Sender, Undecodable
-from xyfast.store import DeadLetter, Row, Store
+from xyfast.messages import Sender, Undecodable
+from xyfast.store import DeadLetter, Outcome, Row, Store
 from xyfast.transport import Transport
+from xyfast.window import Window
 
 __all__ = ["Intake"]
 
 log = logging.getLogger(__name__)
 
+_PAGES = 8  # between two commits, at most
+_LAPS = 16  # of the event loop between two batches, at most
+_FRAME = 1024  # bytes that a frame takes beside its text
+_QUIET = 60.0  # seconds between two log lines about the same trouble
+_LAST_TRIES = 3  # more, of a store that fails when all else has stopped
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One payload of a push, as it is stored and as it was read (None: not readable)."""
-
-    row: Row
-    payload: Payload
-    facts: Facts | None
+Identity = tuple[str, str]
+Ended = tuple[Delivery, DeadLetter | None]
 
 
-@dataclass(slots=True)
 class _Arrival:
-    """A frame on its way through the store. ``pts`` is None where it does not count."""
+    """Entries on their way through the store, of a frame or of a caller that waits for them.
 
-    driver: Driver
-    frame: Frame
-    pts: int | None
-    entries: list[_Entry] = field(default_factory=list)
+    ``pts`` is None where it does not count.
+    """
+
+    __slots__ = ("driver", "entries", "frame", "pts", "size", "stored")
+
+    def __init__(self, driver: Driver, size: int) -> None:
+        self.driver = driver
+        self.size = size
+        self.frame: Frame | None = None
+        self.pts: int | None = None
+        self.entries: list[Entry] = []
+        self.stored: asyncio.Future[list[str]] | None = None
 
 
 class Intake:
-    """One task that owns the store: a batch of arrivals, then a batch of outcomes, again.
+    """One task that owns the store: arrivals and outcomes in one commit, then a page, again.
 
     While one transaction is written the next batch gathers, so the batches grow with the
-    load by themselves. When the store fails nothing is acknowledged or recorded; the batch
-    is tried again every ``pause`` seconds, and past ``bound`` waiting bytes the transport
-    is told to leave the rest where it is.
+    load by themselves. Of what is stored, a `Window` says what is in memory; the rest is
+    paged in as handlers end.
+
+    When the store fails nothing is acknowledged, and the batch is tried again and again.
+    When it is full, outcomes are recorded all the same. Past ``Settings.intake_bytes`` of
+    frames that wait, the transport is told to leave the rest where it is; if the store fails
+    then, ``stall(True)`` asks for the links to be closed, since nothing that they bring can
+    be kept, and ``stall(False)`` for new ones once it works: the server is told what is
+    stored and brings the rest again.
     """
 
     def __init__(
@@ -66,83 +80,128 @@ class Intake:
         dispatcher: Dispatcher,
         hooks: Hooks,
         sender: Sender,
+        settings: Settings,
         *,
-        batch: int,
-        expiry_ms: int,
         clock: Callable[[], float],
-        pause: float = 1.0,
-        bound: int = 64 * 1024 * 1024,
+        stall: Callable[[bool], None],
     ) -> None:
         self._store = store
         self._transport = transport
         self._dispatcher = dispatcher
         self._hooks = hooks
-        self._sender = sender
-        self._batch = batch
-        self._expiry_ms = expiry_ms
+        self._settings = settings
         self._clock = clock
-        self._pause = pause
-        self._bound = bound
-        self._bytes = 0
+        self._stall = stall
+        self._reader = Reader(sender, self._ours, int(settings.message_expiry * 1000))
+        self._window = Window(settings.backlog, settings.backlog_bytes, lane=settings.backlog_lane)
+        self._drivers: dict[str, Driver] = {}
         self._arrivals: deque[_Arrival] = deque()
-        self._outcomes: list[tuple[Driver, str, DeadLetter | None]] = []
+        self._bytes = 0
+        self._outcomes: list[Ended] = []
         self._moved: set[Driver] = set()
+        self._most = settings.commit_batch
         self._work = asyncio.Event()
         self._refusing = False
         self._stopping = asyncio.Event()
+        self._full: asyncio.TimerHandle | None = None  # until rows are tried again
+        self._failing = self._stalled = self._told = False
+        self._quiet_until = 0.0
 
     @property
     def waiting(self) -> int:
-        """Frames that are not committed yet."""
+        """Arrivals that are not committed yet."""
         return len(self._arrivals)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing more can be kept, so that links are of no use."""
+        return self._stalled
+
+    # --- what comes -----------------------------------------------------------------
 
     def arrived(self, driver: Driver, frame: Frame) -> None:
         """A push, or an answer that carries a package."""
-        if self._refusing:
-            return  # not acknowledged: the server will bring it again
-        # An empty package says where the server is, not what we have.
-        counts = frame.link == driver.sync.confirmed and frame.payloads
-        self._arrivals.append(_Arrival(driver, frame, frame.max_pts if counts else None))
-        self._bytes += frame.size
-        if self._bytes >= self._bound:
+        if self._refusing or self._stalled or frame.link <= driver.cut:
+            # Not acknowledged: the server will bring it again. Nothing of a link is stored
+            # behind what was dropped of it, or it would seem that all up to there is here.
+            return
+        arrival = _Arrival(driver, frame.size + _FRAME)
+        arrival.frame = frame
+        arrival.pts = driver.sync.position(frame)
+        self._enqueue(arrival)
+
+    async def take_in(self, driver: Driver, payloads: Iterable[str]) -> list[str]:
+        """Commit messages that were fetched, written as a push would write them.
+
+        Returns the keys of those that were not known. They go the way of pushed ones; while
+        the account holds they wait until it is released. If the store fails this waits. Given
+        nothing, it waits until all that arrived before is committed.
+        """
+        arrival, now = _Arrival(driver, 0), self._server_ms(driver)
+        for text in payloads:
+            arrival.entries.append(Entry.pushed(driver.account.id, read_payload(text), None, now))
+            arrival.size += len(text)
+        arrival.stored = asyncio.get_running_loop().create_future()
+        self._enqueue(arrival)
+        return await arrival.stored
+
+    def finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
+        """The handlers of a message have ended."""
+        if delivery.key is None:
+            return
+        account_id, conversation_id = delivery.lane
+        self._window.leave(account_id, conversation_id, delivery.size)
+        self._outcomes.append((delivery, letter))
+        self._work.set()
+
+    def recover(self, driver: Driver) -> None:
+        """Hand on what an earlier run stored and did not handle, as there is room for it."""
+        self._drivers[driver.account.id] = driver
+        driver.sync.ledger.waits(0)  # until the store has said where the first one is
+        self.behind((driver.account.id,))
+
+    def behind(self, account_ids: Iterable[str]) -> None:
+        """Rows of these accounts may wait in the store."""
+        for account_id in account_ids:
+            if account_id in self._drivers:
+                self._window.behind(account_id)
+                self._work.set()
+
+    def hold(self, account_id: str) -> None:
+        """Store what comes, and hand on nothing of it until `release`."""
+        self._window.hold(account_id)
+
+    def release(self, account_id: str) -> None:
+        """Hand on what was held, in its order."""
+        self._window.release(account_id)
+        self._work.set()
+
+    def _enqueue(self, arrival: _Arrival) -> None:
+        self._arrivals.append(arrival)
+        self._bytes += arrival.size
+        if self._bytes >= self._settings.intake_bytes and not self._stalled:
             self._transport.pause()
         self._work.set()
 
-    def finished(self, driver: Driver, key: str, letter: DeadLetter | None) -> None:
-        """The handlers of a message have ended."""
-        self._outcomes.append((driver, key, letter))
-        self._work.set()
-
-    async def recover(self, driver: Driver) -> None:
-        """Hand on what an earlier run stored and did not handle."""
-        rows = await self._store.pending(driver.account.id)
-        driver.sync.ledger.recovered([row.key for row in rows])
-        for row in rows:
-            payload = read_payload(row.payload)
-            facts = _facts(payload, driver)
-            self._dispatcher.put(self._delivery(_Entry(row, payload, facts), driver))
-        self._dispatcher.start()
+    # --- the loop -------------------------------------------------------------------
 
     async def run(self) -> None:
         """Work until `stop`; then record what was handled and return."""
+        tries = 0
         while True:
             await self._work.wait()
+            await self._breathe()
             self._work.clear()
             try:
-                await self._commit()
-                await self._record()
+                await self._round()
             except Exception as error:
                 # Whatever it is, the intake goes on trying: without it the client is deaf.
-                unexpected = error if not isinstance(error, StoreError) else None
-                sentence = "store failed, nothing new is acknowledged"
-                reason = f"{type(error).__name__}: {error}"
-                say(log, logging.ERROR, sentence, error=unexpected, reason=reason)
-                if self._stopping.is_set():
+                self._fails(error)
+                tries += self._stopping.is_set()
+                if tries > _LAST_TRIES:
                     return
-                await self._wait_or_stop()
-            if self._outcomes or (self._arrivals and not self._refusing):
-                self._work.set()
-            elif self._stopping.is_set():
+                await self._wait(tries)
+            if self._stopping.is_set() and not self._outcomes and not self._moved:
                 return
 
     def refuse(self) -> None:
@@ -152,143 +211,263 @@ class Intake:
     def stop(self) -> None:
         """Let `run` return when what was handled is recorded."""
         self._refusing = True
+        if self._full is not None:
+            self._full.cancel()
         self._stopping.set()
         self._work.set()
 
-    async def _wait_or_stop(self) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), self._pause)
-        except asyncio.TimeoutError:
+    async def _round(self) -> None:
+        batch = [] if self._refusing or self._full is not None else self._next_batch()
+        outcomes = self._outcomes[:]
+        if batch or outcomes or (self._moved and self._stopping.is_set()):
+            await self._commit(batch, outcomes)
+        more = not self._refusing
+        for _ in range(_PAGES):  # and then the next commit: acks must not wait for long
+            more = more and await self._page()
+        if (
+            more
+            or self._outcomes
+            or (self._moved and self._stopping.is_set())
+            or (self._arrivals and not self._refusing and self._full is None)
+        ):
             self._work.set()
 
-    # --- arrivals -------------------------------------------------------------------
+    async def _breathe(self) -> None:
+        """Let handlers run; while they end at once, until there is room for the next batch.
 
-    async def _commit(self) -> None:
-        batch = self._next_batch()
-        if not batch:
-            return
-        rows = [
-            entry.row
-            for arrival in batch
-            for entry in arrival.entries
-            if entry.row.key not in arrival.driver.known
-        ]
-        new = set(await self._store.append(rows)) if rows else set()
-        # From here on the batch is durable.
-        for arrival in batch:
-            self._arrivals.popleft()
-            self._bytes -= arrival.frame.size
-        self._transport.ack([arrival.frame for arrival in batch if arrival.frame.ack is not None])
-        for arrival in batch:
-            self._accept(arrival, new)
-        self._dispatcher.start()
-        if self._bytes < self._bound // 2:
-            self._transport.resume()
+        What is committed without room goes the long way, over the disk and back.
+        """
+        idle = 0
+        for _ in range(_LAPS):
+            ended = len(self._outcomes)
+            await asyncio.sleep(0)
+            idle = 0 if len(self._outcomes) > ended else idle + 1
+            # One lap ends handlers, the next one starts others.
+            if self._window.room >= self._most or idle > 1:
+                return
+
+    async def _wait(self, last_tries: int) -> None:
+        """Until the store may work again, or until `stop` for the first of the last tries."""
+        wait = self._settings.store_retry
+        if last_tries:
+            await asyncio.sleep(wait)
+        else:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
+        self._work.set()
+
+    # --- the commit -----------------------------------------------------------------
 
     def _next_batch(self) -> list[_Arrival]:
         batch: list[_Arrival] = []
         size = 0
         for arrival in self._arrivals:
-            if size >= self._batch or self._refusing:
+            if size >= self._most:
                 break
-            if not arrival.entries:
+            frame = arrival.frame
+            if frame is not None and not arrival.entries and frame.payloads:
+                account_id, pts = arrival.driver.account.id, frame.max_pts
+                time = frame.timestamp
+                if time is None:
+                    time = self._server_ms(arrival.driver)
                 arrival.entries = [
-                    self._entry(payload, arrival) for payload in arrival.frame.payloads
+                    Entry.pushed(account_id, payload, pts, time) for payload in frame.payloads
                 ]
             size += max(len(arrival.entries), 1)
             batch.append(arrival)
         return batch
 
-    def _entry(self, payload: Payload, arrival: _Arrival) -> _Entry:
-        driver, frame = arrival.driver, arrival.frame
-        facts, error = _facts(payload, driver), payload.error
-        row = Row(
-            account_id=driver.account.id,
-            key=envelope.message_key(facts, payload.text, frame.max_pts),
-            payload=payload.text or "",
-            conversation_id=None if facts is None else facts.conversation_id,
-            arrived=int(self._clock() * 1000) if frame.timestamp is None else frame.timestamp,
-            dead=None
-            if error is None
-            else DeadLetter(reason=f"{payload.stage}: {error}", offset=error.offset),
-        )
-        return _Entry(row, payload, facts)
+    async def _commit(self, batch: list[_Arrival], outcomes: list[Ended]) -> None:
+        try:
+            new = await self._write(batch, outcomes)
+        except StoreFull as error:
+            self._is_full(error, len(batch))
+            batch = []
+            new = await self._write(batch, outcomes)
+        else:
+            if self._full is None:
+                self._works()
+        self._record(outcomes)
+        if batch:
+            self._accept(batch, new)
 
-    def _accept(self, arrival: _Arrival, new: set[tuple[str, str]]) -> None:
-        driver, frame = arrival.driver, arrival.frame
-        opened: list[str] = []
-        known: list[str] = []
+    async def _write(self, batch: list[_Arrival], outcomes: list[Ended]) -> set[Identity]:
+        rows = self._decide(batch)
+        received: dict[str, int] = {}
+        for arrival in batch:
+            frame, sync = arrival.frame, arrival.driver.sync
+            if arrival.pts is not None and frame is not None and frame.link == sync.confirmed:
+                account_id = arrival.driver.account.id
+                received[account_id] = max(received.get(account_id, 0), arrival.pts)
+        moved = [(driver.account.id, driver.sync.ledger.cursor) for driver in self._moved]
+        try:
+            new = await self._store.commit(
+                rows,
+                [Outcome(each.account_id, each.key or "", letter) for each, letter in outcomes],
+                received=received,
+                cursors={account_id: cursor for account_id, cursor in moved if cursor is not None},
+            )
+        except BaseException:
+            for arrival in batch:
+                for entry in arrival.entries:
+                    self._put_back(entry)
+            raise
+        self._moved.clear()
+        return set(new)
+
+    def _decide(self, batch: list[_Arrival]) -> list[Row]:
+        """Say what is taken: with every try, since there may be other room by then."""
+        rows = []
+        admit = self._window.admit
+        for arrival in batch:
+            known = arrival.driver.known
+            follows = False
+            for entry in arrival.entries:
+                account_id = entry.account_id
+                if entry.key in known and not follows:
+                    continue  # behind one that may be new it may have to move
+                if entry.facts is not None:
+                    entry.taken = admit(account_id, entry.conversation_id, len(entry.text))
+                # The position of what bears no time is but that of its package.
+                timed = entry.facts is not None and entry.facts.time_ms is not None
+                rows.append(entry.row(follows=follows and timed))
+                follows = timed
+        return rows
+
+    def _put_back(self, entry: Entry) -> None:
+        if entry.taken:
+            entry.taken = False
+            self._window.leave(entry.account_id, entry.conversation_id, len(entry.text))
+
+    def _accept(self, batch: list[_Arrival], new: set[Identity]) -> None:
+        """The batch is durable: acknowledge it and hand it on."""
+        for arrival in batch:
+            self._arrivals.popleft()
+            self._bytes -= arrival.size
+        frames = [arrival.frame for arrival in batch if arrival.frame is not None]
+        self._transport.ack([frame for frame in frames if frame.kind == "push"])
+        for arrival in batch:
+            self._hand_on(arrival, new)
+        self._dispatcher.start()
+        if self._bytes < self._settings.intake_bytes // 2:
+            self._transport.resume()
+            if self._stalled:
+                self._stalled = False
+                self._stall(False)
+
+    def _hand_on(self, arrival: _Arrival, new: set[Identity]) -> None:
+        driver, ledger = arrival.driver, arrival.driver.sync.ledger
+        stored: list[str] = []
         dead = 0
         for entry in arrival.entries:
-            row = entry.row
-            driver.known.add(row.key)
-            identity = (row.account_id, row.key)
+            driver.known.add(entry.key)
+            identity = (entry.account_id, entry.key)
             if identity not in new:
-                known.append(row.key)
-                driver.sync.held.again(row.key, frame.max_pts or 0)
+                self._put_back(entry)
                 continue
             new.discard(identity)  # the same message twice in one batch is handled once
-            delivery = self._delivery(entry, driver)
-            for ready in driver.sync.held.put(row.key, frame.max_pts or 0, delivery):
-                self._dispatcher.put(ready)
-            if row.dead is None:
-                opened.append(row.key)
-            else:
+            stored.append(entry.key)
+            if entry.facts is None:
                 dead += 1
-                facts: dict[str, Any] = {"account": row.account_id, "key": row.key}
-                say(log, logging.WARNING, "dead letter", reason=row.dead.reason, **facts)
-        if driver.sync.ledger.stored(arrival.pts, opened, known):
+                self._report_dead(entry)
+                continue
+            if entry.facts.kind == "marker":
+                driver.sync.marked(entry.facts)
+            if entry.taken:
+                ledger.taken(entry.position)
+                self._dispatcher.put(self._reader.delivery(entry))
+            else:
+                ledger.waits(entry.position)
+        if arrival.pts is not None and arrival.frame is not None:
+            driver.sync.stored(arrival.frame, arrival.pts)
             self._moved.add(driver)
-        if arrival.pts is not None and not frame.has_more:
-            driver.sync.release()  # the replay is through: what comes now comes in order
         if arrival.entries:
-            self._hooks(Committed(driver.account.id, len(opened) + dead, len(known), dead))
+            known = len(arrival.entries) - len(stored)
+            self._hooks(Committed(driver.account.id, len(stored), known, dead))
+        if arrival.stored is not None and not arrival.stored.done():
+            arrival.stored.set_result(stored)
 
-    def _delivery(self, entry: _Entry, driver: Driver) -> Delivery:
-        row, facts, error = entry.row, entry.facts, entry.payload.error
-        if facts is None or error is not None:
-            undecodable = Undecodable(
-                account_id=row.account_id,
-                key=row.key,
-                stage=entry.payload.stage or "missing",
-                reason="missing" if error is None else error.reason,
-                offset=0 if error is None else error.offset,
-            )
-            return Delivery(undecodable)
-        message = envelope.to_message(
-            facts,
-            account_id=row.account_id,
-            key=row.key,
-            tree=entry.payload.tree,
-            redelivered=row.redelivered,
-            ours=facts.message_id is not None and facts.message_id in driver.sent,
-            sender=self._sender,
+    def _report_dead(self, entry: Entry) -> None:
+        """It is kept as a dead letter; handlers are told unless very much waits for them."""
+        message = self._reader.message(entry)
+        if self._dispatcher.waiting < self._settings.backlog:
+            self._dispatcher.put(Delivery(message))
+        reason = message.reason if isinstance(message, Undecodable) else None
+        say(
+            log,
+            logging.WARNING,
+            "dead letter",
+            account=entry.account_id,
+            key=entry.key,
+            reason=reason,
         )
-        late = (
-            row.arrived is not None
-            and message.time is not None
-            and row.arrived - message.time > self._expiry_ms
-        )
-        return Delivery(Expired(message) if late else message, row.key)
 
-    # --- outcomes -------------------------------------------------------------------
-
-    async def _record(self) -> None:
-        outcomes = self._outcomes[:]
-        done: dict[Driver, list[str]] = {driver: [] for driver in self._moved}
-        for driver, key, letter in outcomes:
-            if letter is not None:
-                await self._store.dead(driver.account.id, key, letter)
-            done.setdefault(driver, []).append(key)
-        for driver, keys in done.items():
-            for key in keys:
-                driver.sync.ledger.handled(key)
-            await self._store.handled(driver.account.id, keys, driver.sync.ledger.cursor)
+    def _record(self, outcomes: list[Ended]) -> None:
+        """The outcomes are durable: the cursor may pass them."""
         del self._outcomes[: len(outcomes)]
-        self._moved.clear()
-        for driver, key, letter in outcomes:
-            self._hooks(Finished(driver.account.id, key, None if letter is None else letter.reason))
+        for delivery, letter in outcomes:
+            driver = self._drivers[delivery.account_id]
+            driver.sync.ledger.handled(delivery.position)
+            self._moved.add(driver)
+            reason = None if letter is None else letter.reason
+            self._hooks(Finished(delivery.account_id, delivery.key or "", reason))
 
+    async def _page(self) -> bool:
+        """Take what is first in line into memory; False if there is nothing, or no room."""
+        ask = self._window.ask()
+        if ask is None:
+            return False
+        account_id, limit, size, skip = ask
+        rows, waiting = await self._store.take(account_id, limit, size=size, skip=skip)
+        deliveries = [self._reader.delivery(Entry.kept(row)) for row in rows]
+        sizes = [(delivery.lane[1], delivery.size) for delivery in deliveries]
+        self._window.paged(ask, sizes, more=waiting is not None)
+        ledger = self._drivers[account_id].sync.ledger
+        for delivery in deliveries:
+            ledger.taken(delivery.position)
+            self._dispatcher.put(delivery)
+        ledger.paged(waiting)
+        self._moved.add(self._drivers[account_id])
+        self._dispatcher.start()
+        return True
 
-def _facts(payload: Payload, driver: Driver) -> Facts | None:
-    return envelope.read(payload.tree, driver.account.id) if payload.error is None else None
+    # --- trouble --------------------------------------------------------------------
+
+    def _is_full(self, error: StoreFull, arrivals: int) -> None:
+        self._fails(error)
+        self._most = max(self._most // 2, 1)  # there may be room for some of them
+        if arrivals == 1:
+            loop = asyncio.get_running_loop()
+            self._full = loop.call_later(self._settings.store_retry, self._try_rows)
+
+    def _try_rows(self) -> None:
+        self._full = None
+        self._work.set()
+
+    def _fails(self, error: Exception) -> None:
+        self._failing = True
+        now = asyncio.get_running_loop().time()
+        if now >= self._quiet_until:
+            self._quiet_until, self._told = now + _QUIET, True
+            foreign = None if isinstance(error, StoreError) else error  # its words are not told
+            reason = f"{type(error).__name__}: {error}" if foreign is None else None
+            sentence = "store failed, nothing new is acknowledged"
+            say(log, logging.ERROR, sentence, error=foreign, reason=reason)
+        if self._bytes >= self._settings.intake_bytes and not self._stalled:
+            self._stalled = True
+            self._stall(True)
+            self._transport.resume()  # or nobody would hear that the links are closed
+
+    def _works(self) -> None:
+        self._most = min(self._most * 2, self._settings.commit_batch)
+        if self._failing and self._told:
+            say(log, logging.INFO, "store works again")
+        self._failing = self._told = False
+
+    def _ours(self, account_id: str, facts: Facts) -> bool:
+        return self._drivers[account_id].outbox.claims(facts)
+
+    def _server_ms(self, driver: Driver) -> int:
+        """The server's time as it last told it, since ours may be wrong; else ours."""
+        told = driver.calls.server_ms()
+        return int(self._clock() * 1000) if told is None else told

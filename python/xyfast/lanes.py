@@ -1,34 +1,40 @@
-"""Order within a conversation, bounded concurrency over all of them."""
+"""Order within a conversation, bounded concurrency over all of them, fair to each account."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from xyfast.errors import StateError
 
-__all__ = ["Lanes"]
+__all__ = ["Lane", "Lanes"]
 
 T = TypeVar("T")
+
+Lane = tuple[str, str | None]
+"""An account, and what within it keeps its order: a conversation, or None for the rest."""
 
 
 class Lanes(Generic[T]):
     """Items wait in lanes; one item of a lane runs at a time, ``limit`` items over all.
 
-    Lanes take turns in the order in which they became ready, so a busy conversation
-    does not starve the others. Pure: no clock, no tasks.
+    Accounts that have something to run take turns, and so do the lanes of each: neither a
+    busy conversation nor an account with many of them starves the others. A lane whose item
+    is to run again can `rest`: it takes no place among those that run and lets nothing else
+    of the lane pass. Pure: no clock, no tasks.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._waiting: dict[Hashable, deque[T]] = {}
-        self._ready: deque[Hashable] = deque()
-        self._running: set[Hashable] = set()
+        self._waiting: dict[Lane, deque[T]] = {}
+        self._ready: dict[str, deque[Lane]] = {}
+        self._turns: deque[str] = deque()  # the keys of _ready
+        self._running: set[Lane] = set()
+        self._resting: set[Lane] = set()
         self._size = 0
 
     def __len__(self) -> int:
-        """Items that wait; running ones are not counted."""
+        """Items that wait; running and resting ones are not counted."""
         return self._size
 
     @property
@@ -36,21 +42,28 @@ class Lanes(Generic[T]):
         """Items that were taken and are not done."""
         return len(self._running)
 
-    def put(self, lane: Hashable, item: T) -> None:
+    def put(self, lane: Lane, item: T) -> None:
         """Queue ``item`` behind the others of its lane."""
         queue = self._waiting.get(lane)
         if queue is None:
-            queue = self._waiting[lane] = deque()
-            if lane not in self._running:
-                self._ready.append(lane)
-        queue.append(item)
+            self._waiting[lane] = deque((item,))
+            if lane not in self._running and lane not in self._resting:
+                self._make_ready(lane)
+        else:
+            queue.append(item)
         self._size += 1
 
-    def take(self) -> list[tuple[Hashable, T]]:
+    def take(self) -> list[tuple[Lane, T]]:
         """Every item that may start now, with its lane; call `done` for each when it ends."""
         taken = []
-        while self._ready and len(self._running) < self._limit:
-            lane = self._ready.popleft()
+        while self._turns and len(self._running) < self._limit:
+            account = self._turns.popleft()
+            ready = self._ready[account]
+            lane = ready.popleft()
+            if ready:
+                self._turns.append(account)
+            else:
+                del self._ready[account]
             queue = self._waiting[lane]
             taken.append((lane, queue.popleft()))
             self._size -= 1
@@ -59,17 +72,49 @@ class Lanes(Generic[T]):
             self._running.add(lane)
         return taken
 
-    def done(self, lane: Hashable) -> None:
+    def done(self, lane: Lane) -> None:
         """The running item of ``lane`` has ended; raises `StateError` if none runs."""
+        self._stop_running(lane)
+        if lane in self._waiting:
+            self._make_ready(lane)
+
+    def rest(self, lane: Lane) -> None:
+        """The running item of ``lane`` will run again: keep the lane closed until `wake`.
+
+        Raises `StateError` if none runs.
+        """
+        self._stop_running(lane)
+        self._resting.add(lane)
+
+    def wake(self, lane: Lane, item: T) -> None:
+        """Open a resting lane with ``item`` at its head.
+
+        Raises `StateError` if the lane does not rest.
+        """
+        if lane not in self._resting:
+            raise StateError(f"lane {lane!r} does not rest")
+        self._resting.remove(lane)
+        self._waiting.setdefault(lane, deque()).appendleft(item)
+        self._size += 1
+        self._make_ready(lane)
+
+    def clear(self) -> int:
+        """Forget every item that does not run (they stay in the inbox); returns how many."""
+        dropped = self._size + len(self._resting)
+        self._size = 0
+        for kept in (self._waiting, self._ready, self._turns, self._resting):
+            kept.clear()
+        return dropped
+
+    def _stop_running(self, lane: Lane) -> None:
         if lane not in self._running:
             raise StateError(f"lane {lane!r} has no running item")
         self._running.remove(lane)
-        if lane in self._waiting:
-            self._ready.append(lane)
 
-    def clear(self) -> int:
-        """Forget every waiting item (they stay in the inbox); returns how many."""
-        dropped, self._size = self._size, 0
-        self._waiting.clear()
-        self._ready.clear()
-        return dropped
+    def _make_ready(self, lane: Lane) -> None:
+        ready = self._ready.get(lane[0])
+        if ready is None:
+            self._ready[lane[0]] = deque((lane,))
+            self._turns.append(lane[0])
+        else:
+            ready.append(lane)

@@ -1,91 +1,79 @@
-"""How far an account has been handled: the cursor is the contiguous prefix.
+"""How far an account has got: what is stored, and what is handled.
 
-Pushes come in order, each with its position (``pts``, microseconds) and the keys of its
-messages. A push is done when none of its keys is open; the cursor is the position of the
-last push before which every push is done. It never passes an unhandled message.
+Every message has a position in the server's stream (microseconds). ``received`` is the
+position up to which everything is stored, ``cursor`` the one up to which everything is
+handled. The cursor stands before the lowest message that is taken or waits on disk, and
+never passes it. Only taken messages are held here: those on disk count as their lowest.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+import heapq
 
 __all__ = ["Ledger"]
 
-
-@dataclass(slots=True)
-class _Push:
-    pts: int
-    open: int = 0
+_SLACK = 64  # positions in the heap that nobody holds any more, beside as many as are held
 
 
 class Ledger:
-    """The open messages of one account and the cursor that follows from them."""
+    """The taken messages of one account and the cursor that follows from them.
 
-    def __init__(self, cursor: int | None = None) -> None:
-        self._cursor = cursor
-        self._received = cursor
-        self._pushes: deque[_Push] = deque()
-        self._waiting: dict[str, list[_Push]] = {}
+    Both positions only ever rise; they are None before the first.
+    """
 
-    @property
-    def cursor(self) -> int | None:
-        """Position up to which everything is handled; None before the first push."""
-        return self._cursor
+    def __init__(self, cursor: int | None = None, received: int | None = None) -> None:
+        self.cursor = cursor
+        self.received = cursor if received is None else received
+        self._held: dict[int, int] = {}  # taken messages by position
+        self._heap: list[int] = []  # their positions, and some that are over
+        self._floor: int | None = None
 
-    @property
-    def received(self) -> int | None:
-        """Position up to which everything is stored, handled or not: at least the cursor.
-
-        A running client tells the server this one: what is stored need not come again, and
-        a handler that takes its time must not make the server replay what came after.
-        """
-        return self._received
-
-    @property
-    def open(self) -> int:
-        """Messages stored and not yet handled."""
-        return len(self._waiting)
-
-    def begin(self, cursor: int) -> None:
+    def begin(self, position: int) -> None:
         """Start from the server's position: it will bring nothing from before."""
-        if cursor > (self._cursor or 0):
-            self._cursor = cursor
-        self._received = max(self._received or 0, cursor)
+        self.stored(position)
 
-    def recovered(self, keys: Iterable[str]) -> None:
-        """Messages of an earlier run that still wait for their handler hold the cursor back."""
-        self.stored(self._cursor, tuple(keys))
+    def stored(self, pts: int | None) -> None:
+        """All up to ``pts`` is stored; None for a push that says nothing about it."""
+        if pts is not None and (self.received is None or pts > self.received):
+            self.received = pts
+            self._advance()
 
-    def stored(self, pts: int | None, new: Collection[str], known: Collection[str] = ()) -> bool:
-        """A push was committed: ``new`` keys are open now, ``known`` ones may still be.
+    def taken(self, position: int) -> None:
+        """A message may be handled from now on."""
+        count = self._held.get(position, 0)
+        if not count:
+            heapq.heappush(self._heap, position)
+        self._held[position] = count + 1
 
-        ``pts`` is None for a push whose position says nothing about what came before it.
-        Returns whether the cursor moved, as it does for a push with nothing open.
-        """
-        push = _Push(pts or 0)
-        if pts is not None:
-            self._received = max(self._received or 0, pts)
-        for key in new:
-            self._waiting.setdefault(key, [])
-        for key in {*new, *known}:
-            if key in self._waiting:
-                self._waiting[key].append(push)
-                push.open += 1
-        self._pushes.append(push)
-        return self._advance()
+    def handled(self, position: int) -> None:
+        """A taken message is done, in whatever way."""
+        count = self._held.pop(position) - 1
+        if count:
+            self._held[position] = count
+        else:
+            self._advance()
 
-    def handled(self, key: str) -> bool:
-        """A message is done, in whatever way; returns whether the cursor moved."""
-        for push in self._waiting.pop(key, ()):
-            push.open -= 1
-        return self._advance()
+    def waits(self, position: int) -> None:
+        """A message was left on disk."""
+        if self._floor is None or position < self._floor:
+            self._floor = position
 
-    def _advance(self) -> bool:
-        before = self._cursor
-        while self._pushes and not self._pushes[0].open:
-            pts = self._pushes.popleft().pts
-            if pts > (self._cursor or 0):
-                self._cursor = pts
-        return self._cursor != before
+    def paged(self, lowest: int | None) -> None:
+        """Of all that is on disk ``lowest`` is the lowest; None: nothing is."""
+        self._floor = lowest
+        self._advance()
+
+    def _advance(self) -> None:
+        held, heap = self._held, self._heap
+        if len(heap) > 2 * len(held) + _SLACK:
+            heap[:] = sorted(held)
+        while heap and heap[0] not in held:
+            heapq.heappop(heap)
+        if (position := self.received) is None:
+            return
+        if heap:
+            position = min(position, heap[0] - 1)
+        if self._floor is not None:
+            position = min(position, self._floor - 1)
+        if position > (self.cursor or 0):
+            self.cursor = position

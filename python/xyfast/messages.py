@@ -23,8 +23,8 @@ called is left out of every ``repr``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, TypeVar
 
 from xyfast.errors import StateError
 
@@ -48,6 +48,8 @@ __all__ = [
     "Undecodable",
     "Unknown",
 ]
+
+T = TypeVar("T")
 
 Origin = Literal["peer", "seller", "client"]
 """Who wrote: the peer, the account's owner on another device, or this client."""
@@ -73,7 +75,15 @@ class Sender(Protocol):
     """What a message replies through; the client puts itself in."""
 
     async def send_text(
-        self, account_id: str, conversation_id: str, text: str, /, *, peer_id: str
+        self,
+        account_id: str,
+        conversation_id: str,
+        text: str,
+        /,
+        *,
+        peer_id: str,
+        durable: bool,
+        name: str | None,
     ) -> Sent:
         """Send a text; raises `NotSent`, `SendRefused` or `SendUnknown`."""
         ...
@@ -88,6 +98,8 @@ class Sender(Protocol):
         peer_id: str,
         width: int,
         height: int,
+        durable: bool,
+        name: str | None,
     ) -> Sent:
         """Send an uploaded picture; raises `NotSent`, `SendRefused` or `SendUnknown`."""
         ...
@@ -141,27 +153,58 @@ class ChatMessage(_Written):
     """
 
     _sender: Sender | None = field(default=None, repr=False, compare=False)
+    _handler: str = field(default="", repr=False, compare=False)
+    _replies: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    async def reply(self, text: str, /) -> Sent:
+    async def reply(self, text: str, /, *, durable: bool = False) -> Sent:
         """Answer with a text in the same conversation.
 
-        Returns once the server has confirmed. Raises `NotSent` if the text surely did not
-        go out, `SendRefused` if the server refused it, `SendUnknown` if only the
-        confirmation is missing, and `StateError` if the message cannot be answered: it did
-        not come from a running client, or it names no conversation or peer.
+        Returns once the server has it. Raises `NotSent` if the text surely did not go out,
+        `SendRefused` if the server refused it, `SendUnknown` if only the confirmation is
+        missing, and `StateError` if the message cannot be answered: it did not come from a
+        running client, or it names no conversation or peer.
+
+        A ``durable`` reply survives a restart. It stays in the outbox, and goes out when
+        that is possible, when the handler is cut off or is told `NotSent` or `SendUnknown`;
+        only a refusal for good ends it. `StoreError` says that it was not kept. A handler that
+        runs again for the same message gets the result of the first time for its first
+        durable reply, for its second, and so on, and answers nothing twice, even if its
+        words are others this time.
         """
         sender, conversation_id, peer_id = self._way_back()
-        return await sender.send_text(self.account_id, conversation_id, text, peer_id=peer_id)
+        return await sender.send_text(
+            self.account_id,
+            conversation_id,
+            text,
+            peer_id=peer_id,
+            durable=durable,
+            name=self._name() if durable else None,
+        )
 
-    async def reply_image(self, url: str, /, *, width: int = 800, height: int = 600) -> Sent:
+    async def reply_image(
+        self, url: str, /, *, width: int = 800, height: int = 600, durable: bool = False
+    ) -> Sent:
         """Answer with a picture that was uploaded to ``url``; its size is in pixels.
 
         Returns and raises as `reply`.
         """
         sender, conversation_id, peer_id = self._way_back()
         return await sender.send_image(
-            self.account_id, conversation_id, url, peer_id=peer_id, width=width, height=height
+            self.account_id,
+            conversation_id,
+            url,
+            peer_id=peer_id,
+            width=width,
+            height=height,
+            durable=durable,
+            name=self._name() if durable else None,
         )
+
+    def _name(self) -> str:
+        """Name a durable reply: the same each time the same handler is given the message."""
+        name = f"reply:{self.key}:{self._handler}.{len(self._replies)}"
+        self._replies.append(name)
+        return name
 
     def _way_back(self) -> tuple[Sender, str, str]:
         if self._sender is None:
@@ -256,8 +299,9 @@ class Undecodable(Message):
     """A payload that could not be decoded; the payload itself is kept as a dead letter.
 
     ``stage`` is the step that failed: ``"missing"`` (an entry without payload),
-    ``"base64"``, ``"msgpack"`` or ``"json"``. ``reason`` is the word of `DecodeError` for
-    it, ``offset`` the place, counted from 0.
+    ``"base64"``, ``"msgpack"``, ``"json"`` or ``"read"`` (a tree of which no message could
+    be made). ``reason`` is the word of `DecodeError` for it, or the class of what was raised
+    on reading, ``offset`` the place, counted from 0.
     """
 
     reason: str
@@ -288,6 +332,17 @@ class Expired:
     def key(self) -> str:
         """The key of the message."""
         return self.message.key
+
+
+def for_handler(message: T, name: str, /) -> T:
+    """Give the copy of a message that the handler of that name gets.
+
+    Each handler counts its own replies, from none at every try: so a durable reply has the
+    same name whenever that handler runs again, whichever others do.
+    """
+    if isinstance(message, Expired):
+        return replace(message, message=for_handler(message.message, name))
+    return replace(message, _handler=name) if isinstance(message, ChatMessage) else message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ __all__ = [
     "mapping",
     "number",
     "text",
-    "url_parameter",
+    "url_parameters",
 ]
 
 SUFFIX = "@goofish"
@@ -29,6 +29,7 @@ LARGEST = 9_007_199_254_740_991
 """The largest integer that JavaScript keeps exact; larger numbers on the wire are nonsense."""
 
 _DIGITS = re.compile(r"[0-9]{1,16}")
+_decode = json.JSONDecoder().decode
 
 
 def at(tree: object, /, *path: str) -> Any:
@@ -52,6 +53,8 @@ def text(value: object, /) -> str | None:
     """
     if not isinstance(value, str):
         return None
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -73,9 +76,10 @@ def number(value: object, /) -> int | None:
 def identifier(value: object, /) -> str | None:
     """Give an id without the wire's suffix; None for what is no id, and for an empty one."""
     if isinstance(value, str):
-        return (text(value) or "").removesuffix(SUFFIX) or None
-    whole = number(value)
-    return None if whole is None else str(whole)
+        whole = value if value.isascii() else text(value) or ""
+        return whole.removesuffix(SUFFIX) or None
+    found = number(value)
+    return None if found is None else str(found)
 
 
 def json_object(value: object, /) -> dict[str, Any]:
@@ -84,15 +88,19 @@ def json_object(value: object, /) -> dict[str, Any]:
         return {}
     try:
         raw = value if value.lstrip()[:1] == "{" else base64.b64decode(value).decode()
-        return mapping(json.loads(raw))
+        return mapping(_decode(raw))
     except (ValueError, RecursionError):
         return {}
 
 
-def url_parameter(url: object, name: str, /) -> str | None:
-    """Give a parameter's value in ``url`` as it is spelled there; None if missing or empty."""
-    for part in re.split(r"[?&#]", text(url) or ""):
-        key, _, value = part.partition("=")
-        if key == name and value:
-            return value
-    return None
+def url_parameters(url: object, /) -> dict[str, str]:
+    """Give the parameters of ``url`` as they are spelled there, each by its first value.
+
+    Empty values are left out.
+    """
+    found: dict[str, str] = {}
+    for part in (text(url) or "").replace("?", "&").replace("#", "&").split("&"):
+        name, _, value = part.partition("=")
+        if value:
+            found.setdefault(name, value)
+    return found

@@ -9,9 +9,8 @@ import base64
 import json
 import random
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from xyfast.reading import LARGEST, SUFFIX, at, identifier, mapping, number, text
 
@@ -29,20 +28,22 @@ __all__ = [
     "has_more",
     "history",
     "im_user_agent",
+    "image_content",
     "judge",
     "list_conversations",
     "message_id",
     "mid_key",
     "next_cursor",
+    "older",
     "pts",
     "read_mark",
     "recall",
     "reg_uid",
     "registration",
     "request",
-    "send_image",
-    "send_text",
+    "send",
     "server_time",
+    "text_content",
 ]
 
 APP_KEY = "444e9908a51d1cb236a27862abc769c9"
@@ -82,6 +83,11 @@ class Uuids:
 
     def __init__(self) -> None:
         self._last = 0
+
+    def follow(self, uuid: str, /) -> None:
+        """Make none that is not later than ``uuid``, which an earlier run made."""
+        if made := re.fullmatch(r"-([0-9]{1,16})1", uuid):
+            self._last = max(self._last, int(made[1]))
 
     def next(self, now_ms: int, /) -> str:
         """Give the next one; ``now_ms`` is milliseconds since 1970."""
@@ -133,12 +139,13 @@ def ack_diff(*, pts: int, now_ms: int, mid: str) -> str:
         "seq": 0,
         "timestamp": now_ms,
     }
-    return ack_diff_state(state, mid=mid)
+    return ack_diff_state(_compact(state), mid=mid)
 
 
-def ack_diff_state(state: Mapping[str, Any], /, *, mid: str) -> str:
-    """Take over the position of a `get_state` answer: its body goes back as it came."""
-    return request("/r/SyncStatus/ackDiff", [state], mid=mid)
+def ack_diff_state(state: str, /, *, mid: str) -> str:
+    """Take over the position of a `get_state` answer: its body, JSON text, goes back as it came."""
+    frame = {"lwp": "/r/SyncStatus/ackDiff", "headers": {"mid": mid}}
+    return f'{_compact(frame)[:-1]},"body":[{state}]}}'
 
 
 def get_state(*, mid: str) -> str:
@@ -146,30 +153,35 @@ def get_state(*, mid: str) -> str:
     return request("/r/SyncStatus/getState", [{"topic": "sync"}], mid=mid)
 
 
-def send_text(
-    words: str, /, *, conversation_id: str, peer_id: str, own_id: str, uuid: str, mid: str
-) -> str:
-    """Send a text. The own id is a receiver too, so that the echo comes back as a push."""
-    content = {"contentType": 1, "text": {"text": words}}
-    return _send(content, conversation_id, (peer_id, own_id), uuid, mid)
+def text_content(words: str, /) -> str:
+    """The content of a text, as JSON text; lone surrogates become ``?``."""
+    return _content({"contentType": 1, "text": {"text": words}})
 
 
-def send_image(
-    url: str,
-    /,
-    *,
-    width: int,
-    height: int,
-    conversation_id: str,
-    peer_id: str,
-    own_id: str,
-    uuid: str,
-    mid: str,
-) -> str:
-    """Send a picture that the upload service has taken; its size is in pixels."""
+def image_content(url: str, /, *, width: int, height: int) -> str:
+    """The content of a picture that the upload service has taken; its size is in pixels."""
     picture = {"type": 0, "url": url, "width": width, "height": height}
-    content = {"contentType": 2, "image": {"pics": [picture]}}
-    return _send(content, conversation_id, (peer_id, own_id), uuid, mid)
+    return _content({"contentType": 2, "image": {"pics": [picture]}})
+
+
+def send(
+    content: str, /, *, conversation_id: str, peer_id: str, own_id: str, uuid: str, mid: str
+) -> str:
+    """Send a content. The own id is a receiver too, so that the echo comes back as a push."""
+    data = base64.b64encode(content.encode()).decode()
+    message = {
+        "uuid": uuid,
+        "cid": _full(conversation_id),
+        "conversationType": 1,
+        "content": {"contentType": 101, "custom": {"type": 1, "data": data}},
+        "redPointPolicy": 0,
+        "extension": {"extJson": "{}"},
+        "ctx": _CONTEXT,
+        "mtags": {},
+        "msgReadStatusSetting": 1,
+    }
+    scope = {"actualReceivers": [_full(receiver) for receiver in (peer_id, own_id)]}
+    return request("/r/MessageSend/sendByReceiverScope", [message, scope], mid=mid)
 
 
 def create_conversation(*, peer_id: str, own_id: str, item_id: str, mid: str) -> str:
@@ -323,6 +335,18 @@ def next_cursor(body: object, /) -> int | None:
     return number(at(body, "nextCursor"))
 
 
+def older(body: object, cursor: int, /) -> int | None:
+    """Give the cursor of the page behind one asked for at ``cursor``; None if it was the last.
+
+    A list that does not go on gives ``cursor`` again. A page may end between two items of one
+    millisecond, so that millisecond is asked for once more: part of a page comes twice.
+    """
+    if not has_more(body):
+        return None
+    found = next_cursor(body)
+    return cursor if found is None or found <= 0 else min(found + 1, cursor)
+
+
 def conversation_id(body: object, /) -> str | None:
     """Give the conversation of a `create_conversation` answer, from any place it is found in."""
     if isinstance(body, list):
@@ -335,27 +359,8 @@ def conversation_id(body: object, /) -> str | None:
     return None
 
 
-def _send(
-    content: dict[str, object],
-    conversation_id: str,
-    receivers: tuple[str, str],
-    uuid: str,
-    mid: str,
-) -> str:
-    data = base64.b64encode(_compact(content).encode("utf-8", "replace")).decode()
-    message = {
-        "uuid": uuid,
-        "cid": _full(conversation_id),
-        "conversationType": 1,
-        "content": {"contentType": 101, "custom": {"type": 1, "data": data}},
-        "redPointPolicy": 0,
-        "extension": {"extJson": "{}"},
-        "ctx": _CONTEXT,
-        "mtags": {},
-        "msgReadStatusSetting": 1,
-    }
-    scope = {"actualReceivers": [_full(receiver) for receiver in receivers]}
-    return request("/r/MessageSend/sendByReceiverScope", [message, scope], mid=mid)
+def _content(content: dict[str, object]) -> str:
+    return _compact(content).encode("utf-8", "replace").decode()
 
 
 def _full(bare: str) -> str:

@@ -1,4 +1,4 @@
-"""Back-off: the most seconds an account waits before it dials again, by class of trouble.
+"""Back-off: how long to wait before a request, and at most before a dial, is tried again.
 
 Policy is data plus one function. The wait itself is uniform in [0, bound], rolled by the
 session, so that a crowd spreads out.
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Trouble", "bound"]
+__all__ = ["PAUSES", "Trouble", "bound"]
+
+PAUSES = (2.0, 4.0, 6.0)
+"""Seconds between tries of a request, as the web page's clients wait on flow control."""
 
 
 class Trouble(enum.Enum):

@@ -29,7 +29,7 @@ pub(super) fn first_error(
     let mut reader = Reader::new(data, options);
     let mut open: Vec<Open> = Vec::new();
     loop {
-        let at = reader.offset();
+        let at = reader.at;
         let container = match reader.head(Look) {
             Ok(Head::Scalar(Scalar::Str(text))) if options.utf8 => match text.check() {
                 Ok(_) => None,

@@ -36,8 +36,8 @@ pub(super) trait Take<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     pub(super) data: &'a [u8],
-    /// The data that was not read yet.
-    pub(super) rest: &'a [u8],
+    /// The offset of the next byte.
+    pub(super) at: usize,
     pub(super) options: Options,
 }
 
@@ -45,26 +45,27 @@ impl<'a> Reader<'a> {
     pub(super) fn new(data: &'a [u8], options: Options) -> Self {
         Self {
             data,
-            rest: data,
+            at: 0,
             options,
         }
     }
 
-    /// Returns the offset of the next byte.
+    /// Returns the data that was not read yet.
     #[inline(always)]
-    pub(super) fn offset(&self) -> usize {
-        self.data.len() - self.rest.len()
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.data.get(self.at..).unwrap_or_default()
     }
 
-    /// Passes over bytes.
-    pub(super) fn pass(&mut self, len: usize) {
-        self.rest = self.rest.get(len..).unwrap_or_default();
+    /// Returns how many bytes were not read yet.
+    #[inline(always)]
+    pub(super) fn left(&self) -> usize {
+        self.data.len() - self.at
     }
 
     /// Reads a scalar, or the head of a container.
     #[inline(always)]
     pub(super) fn head<T: Take<'a>>(&mut self, taker: T) -> Result<Head<T::Out>, T::Error> {
-        let at = self.offset();
+        let at = self.at;
         match self.whole_head(taker, at) {
             Ok(head) => head,
             Err(End) => Err(truncated(at).into()),
@@ -183,13 +184,15 @@ impl<'a> Reader<'a> {
 
     #[inline(always)]
     fn text(&mut self, len: usize) -> Result<Scalar<'a>, End> {
-        let offset = self.offset();
+        let offset = self.at;
         Ok(Scalar::Str(Text::new(self.take(len)?, offset)))
     }
 
     #[inline(always)]
     fn u8(&mut self) -> Result<u8, End> {
-        self.array().map(u8::from_be_bytes)
+        let byte = *self.data.get(self.at).ok_or(End)?;
+        self.at += 1;
+        Ok(byte)
     }
 
     #[inline(always)]
@@ -205,16 +208,19 @@ impl<'a> Reader<'a> {
     /// Takes `N` bytes.
     #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], End> {
-        let (bytes, rest) = self.rest.split_first_chunk().ok_or(End)?;
-        self.rest = rest;
-        Ok(*bytes)
+        match self.take(N)?.first_chunk() {
+            Some(bytes) => Ok(*bytes),
+            None => Err(End),
+        }
     }
 
     /// Takes `len` bytes.
     #[inline(always)]
     fn take(&mut self, len: usize) -> Result<&'a [u8], End> {
-        let (bytes, rest) = self.rest.split_at_checked(len).ok_or(End)?;
-        self.rest = rest;
+        // Where the sum is too large, it wraps to something below the start.
+        let end = self.at.wrapping_add(len);
+        let bytes = self.data.get(self.at..end).ok_or(End)?;
+        self.at = end;
         Ok(bytes)
     }
 }

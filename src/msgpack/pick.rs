@@ -188,13 +188,14 @@ where
                             max_depth: OPTIONS.max_depth - outer.len() - 1,
                             ..OPTIONS
                         };
-                        let (value, len) = read(reader.rest, inside, sink).map_err(|_| Unclear)?;
+                        let (value, len) =
+                            read(reader.rest(), inside, sink).map_err(|_| Unclear)?;
                         for &other in others {
                             found[other] = Some(value.clone());
                         }
                         found[*first] = Some(value);
                         if child.children.is_empty() {
-                            reader.pass(len);
+                            reader.at += len;
                             continue;
                         }
                     }

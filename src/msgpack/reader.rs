@@ -52,13 +52,15 @@ pub fn read<'a, S: Sink<'a>>(
 ) -> Result<(S::Out, usize), S::Error> {
     let mut reader = Reader::new(data, options);
     let top = match reader.head(Value(sink))? {
-        Head::Scalar(value) => return Ok((value, reader.offset())),
+        Head::Scalar(value) => return Ok((value, reader.at)),
         Head::Container(kind, len) => (kind, len),
     };
     let mut outer: SmallVec<[Open<'a, S>; INLINE]> = SmallVec::new();
+    // How many there are: `outer` would have to look whether it has them on the heap.
+    let mut depth = 0;
     // Values that the containers in `outer` still lack, each of at least one byte.
     let mut owed = 0;
-    let mut open = reader.open(top, 0, outer.len(), owed, sink)?;
+    let mut open = reader.open(top, 0, depth, owed, sink)?;
     'containers: loop {
         // Fill the container as long as its values are scalars. What is kept of it while
         // another is read goes straight from registers to `outer`.
@@ -67,7 +69,7 @@ pub fn read<'a, S: Sink<'a>>(
                 Open::Seq(mut seq, mut left) => {
                     while left > 0 {
                         left -= 1;
-                        let at = reader.offset();
+                        let at = reader.at;
                         match reader.head(Value(sink))? {
                             Head::Scalar(value) => sink.item(&mut seq, value)?,
                             Head::Container(kind, len) => {
@@ -80,13 +82,14 @@ pub fn read<'a, S: Sink<'a>>(
                     sink.end_seq(seq)?
                 }
                 Open::Map(mut map, waiting, mut left) => {
-                    let mut made = waiting.value();
+                    // A key waits for its value here only if it was a container itself.
+                    let mut made = waiting.value().filter(|_| S::CONTAINER_KEYS);
                     while left > 0 || made.is_some() {
                         let key = match made.take() {
                             Some(key) => key,
                             None => {
                                 left -= 1;
-                                let at = reader.offset();
+                                let at = reader.at;
                                 match reader.head(Key(sink, &mut map))? {
                                     Head::Scalar(key) => key,
                                     Head::Container(kind, len) if S::CONTAINER_KEYS => {
@@ -103,7 +106,7 @@ pub fn read<'a, S: Sink<'a>>(
                                 }
                             }
                         };
-                        let at = reader.offset();
+                        let at = reader.at;
                         match reader.head(Value(sink))? {
                             Head::Scalar(value) => sink.entry(&mut map, key, value)?,
                             Head::Container(kind, len) => {
@@ -118,14 +121,17 @@ pub fn read<'a, S: Sink<'a>>(
                     sink.end_map(map)?
                 }
             };
-            open = match outer.pop() {
-                None => return Ok((value, reader.offset())),
-                Some(Open::Seq(mut seq, left)) => {
+            let Some(around) = outer.pop() else {
+                return Ok((value, reader.at));
+            };
+            depth -= 1;
+            open = match around {
+                Open::Seq(mut seq, left) => {
                     owed -= left;
                     sink.item(&mut seq, value)?;
                     Open::Seq(seq, left)
                 }
-                Some(Open::Map(mut map, waiting, left)) => {
+                Open::Map(mut map, waiting, left) => {
                     owed -= values(Container::Map, left);
                     let waiting = match waiting {
                         Waiting::Not => Waiting::Not,
@@ -143,11 +149,12 @@ pub fn read<'a, S: Sink<'a>>(
             };
             continue 'containers;
         };
-        if outer.len() == INLINE {
+        depth += 1;
+        if depth == INLINE {
             // What is nested more deeply than most is often nested much more deeply.
             outer.reserve(DEEP);
         }
-        open = reader.open(inner, at, outer.len(), owed, sink)?;
+        open = reader.open(inner, at, depth, owed, sink)?;
     }
 }
 
@@ -225,7 +232,7 @@ impl<'a> Reader<'a> {
         if depth >= self.options.max_depth {
             return Err(DecodeError::new(Reason::Depth, at).into());
         }
-        if owed.saturating_add(values(kind, len)) > self.rest.len() {
+        if owed.saturating_add(values(kind, len)) > self.left() {
             return Err(self.first_error::<S>(Reason::Truncated, at));
         }
         Ok(match kind {

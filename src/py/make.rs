@@ -199,20 +199,47 @@ fn ascii<'py>(py: Python<'py>, text: &[u8]) -> Made<'py> {
 const WIDE: usize = 8192;
 /// The same for text with characters beyond U+FFFF.
 const WIDEST: usize = 1024;
+/// For text up to this many bytes there is a place of few bytes: in a larger one the stack is
+/// touched page by page.
+const SHORT: usize = 64;
+/// Plain code has turned fewer bytes before vector code would have begun.
+const VECTOR: usize = 24;
 
 #[inline(never)]
 fn wide<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
+    match utf8.len() {
+        ..VECTOR => {
+            let mut units = [MaybeUninit::uninit(); VECTOR];
+            two_bytes(py, utf8, &mut units, Level::SCALAR)
+        }
+        VECTOR..=SHORT => {
+            let mut units = [MaybeUninit::uninit(); SHORT + SLACK];
+            two_bytes(py, utf8, &mut units, Level::detect())
+        }
+        _ => long(py, utf8),
+    }
+}
+
+#[inline(never)]
+fn long<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
     if utf8.len() <= WIDE {
-        two_bytes(py, utf8, &mut [MaybeUninit::uninit(); WIDE + SLACK])
+        let mut units = [MaybeUninit::uninit(); WIDE + SLACK];
+        two_bytes(py, utf8, &mut units, Level::detect())
     } else {
         let mut units = Vec::with_capacity(utf8.len() + SLACK);
-        two_bytes(py, utf8, units.spare_capacity_mut())
+        two_bytes(py, utf8, units.spare_capacity_mut(), Level::detect())
     }
 }
 
 /// Makes a str; `units` has room for one unit per byte.
-fn two_bytes<'py>(py: Python<'py>, utf8: &[u8], units: &mut [MaybeUninit<u16>]) -> Made<'py> {
-    match simd::widen(Level::detect(), utf8, units) {
+#[inline(always)]
+fn two_bytes<'py>(
+    py: Python<'py>,
+    utf8: &[u8],
+    units: &mut [MaybeUninit<u16>],
+    level: Level,
+) -> Made<'py> {
+    match simd::widen(level, utf8, units) {
         Some(Widened { len, bits: ..=0xff }) => {
             let narrow = units[..len].iter().map(|unit| {
                 // SAFETY: `widen` has written the units.

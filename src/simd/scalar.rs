@@ -69,11 +69,14 @@ pub(super) fn transcode<S: Transcode<D>, D>(
     source: &[S],
     out: &mut [MaybeUninit<D>],
 ) -> Option<Widened> {
-    let (mut at, mut len, mut bits) = (0, 0, 0);
-    while at < source.len() {
-        let (read, written, point) = S::one(&source[at..], &mut out[len..])?;
-        (at, len, bits) = (at + read, len + written, bits | point);
+    let room = out.len();
+    let (mut rest, mut out, mut bits) = (source, out, 0);
+    while !rest.is_empty() {
+        let (read, written, point) = S::one(rest, out)?;
+        (rest, out) = (&rest[read..], &mut out[written..]);
+        bits |= point;
     }
+    let len = room - out.len();
     Some(Widened { len, bits })
 }
 
@@ -139,25 +142,27 @@ macro_rules! narrowing {
 
 narrowing!(u8 u16 u32);
 
+/// Returns the character with these three bytes.
+#[inline(always)]
+fn three(utf8: &[u8; 3]) -> Option<u32> {
+    // What remains of bytes of the right kind is what they add.
+    let [a, b, c] = [utf8[0] ^ 0xe0, utf8[1] ^ 0x80, utf8[2] ^ 0x80].map(u32::from);
+    let point = a << 12 | b << 6 | c;
+    let is_whole = a | (b | c) >> 2 < 0x10;
+    (is_whole && !matches!(point & 0xf800, 0 | 0xd800)).then_some(point)
+}
+
 /// Returns the first character of UTF-8 text and its length in bytes.
 #[inline(always)]
 fn character(utf8: &[u8]) -> Option<(u32, usize)> {
     // Most are of three bytes: one look at all of them is quickest.
-    if let Some(chunk) = utf8.first_chunk() {
-        let word = u32::from_be_bytes(*chunk) >> 8;
-        if word & 0xf0_c0c0 == 0xe0_8080 {
-            let point = (word >> 4 & 0xf000) | (word >> 2 & 0xfc0) | (word & 0x3f);
-            return (point >= 0x800 && point & 0xf800 != 0xd800).then_some((point, 3));
-        }
+    if let Some(point) = utf8.first_chunk().and_then(three) {
+        return Some((point, 3));
     }
     let six = |byte: u8| (byte & 0xc0 == 0x80).then_some(u32::from(byte & 0x3f));
     match *utf8 {
         [a @ 0..=0x7f, ..] => Some((u32::from(a), 1)),
         [a @ 0xc2..=0xdf, b, ..] => Some((u32::from(a & 0x1f) << 6 | six(b)?, 2)),
-        [a @ 0xe0..=0xef, b, c, ..] => {
-            let point = u32::from(a & 0x0f) << 12 | six(b)? << 6 | six(c)?;
-            (point >= 0x800 && point & 0xf800 != 0xd800).then_some((point, 3))
-        }
         [a @ 0xf0..=0xf4, b, c, d, ..] => {
             let point = u32::from(a & 0x07) << 18 | six(b)? << 12 | six(c)? << 6 | six(d)?;
             (0x1_0000..0x11_0000).contains(&point).then_some((point, 4))
@@ -167,7 +172,20 @@ fn character(utf8: &[u8]) -> Option<(u32, usize)> {
 }
 
 pub(super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Option<Widened> {
-    transcode(utf8, out)
+    // Many a short text is Chinese to its end.
+    let mut len = 0;
+    for (utf8, unit) in utf8.as_chunks().0.iter().zip(&mut *out) {
+        let Some(point) = three(utf8) else {
+            break;
+        };
+        unit.write(point as u16);
+        len += 1;
+    }
+    let rest = transcode(&utf8[3 * len..], &mut out[len..])?;
+    Some(Widened {
+        len: len + rest.len,
+        bits: rest.bits | if len > 0 { 0xffff } else { 0 },
+    })
 }
 
 pub(super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Option<Widened> {

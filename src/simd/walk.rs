@@ -58,19 +58,18 @@ pub(super) fn base64<const READ: usize, const WRITE: usize>(
 /// `ascii` turns 16 elements as if they were ASCII and says how many of the first ones are;
 /// `block` turns 32 and says whether all are.
 /// `four` and `eight` turn so many characters as if each had three bytes of UTF-8 and say
-/// whether all of them are valid and do; for `eight` the window of `IN` elements may be too
-/// small.
+/// whether all of them are valid and do; a level without a step of eight says no.
 ///
 /// A step whose length is known beforehand need not be waited for. So long characters are
 /// turned by fours and eights, and plain code turns the few that remain.
 #[inline(always)]
-pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
+pub(super) fn transcode<const FOUR: usize, const EIGHT: usize, S: Transcode<D>, D>(
     source: &[S],
     out: &mut [MaybeUninit<D>],
     block: impl Fn(&[S; 32], &mut [MaybeUninit<D>; 32]) -> bool,
     ascii: impl Fn(&[S; 16], &mut [MaybeUninit<D>; 16]) -> usize,
-    four: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
-    eight: impl Fn(&[S; IN], &mut [MaybeUninit<D>; PLACE]) -> bool,
+    four: impl Fn(&[S; FOUR], &mut [MaybeUninit<D>; PLACE]) -> bool,
+    eight: impl Fn(&[S; EIGHT], &mut [MaybeUninit<D>; PLACE]) -> bool,
 ) -> Option<Widened> {
     let room = out.len();
     let (mut rest, mut out, mut bits) = (source, out, 0);
@@ -89,11 +88,12 @@ pub(super) fn transcode<const IN: usize, S: Transcode<D>, D>(
         if run == 16 {
             continue;
         }
-        while let (Some(from), Some(to)) = (rest.first_chunk::<IN>(), out.first_chunk_mut()) {
+        while let (Some(from), Some(to)) = (rest.first_chunk(), out.first_chunk_mut()) {
             // A look at the last element tells soon that there are hardly enough of them.
             let may_be =
-                |count: usize| from.get(S::READ * count - 1).is_some_and(|e| !e.is_ascii());
-            let count = if may_be(8) && eight(from, to) {
+                |count: usize| rest.get(S::READ * count - 1).is_some_and(|e| !e.is_ascii());
+            let window = rest.first_chunk().filter(|_| may_be(8));
+            let count = if window.is_some_and(|window| eight(window, to)) {
                 8
             } else if may_be(4) && four(from, to) {
                 4

@@ -5,7 +5,29 @@
 """
 
 from xyfast.store.memory import MemoryStore
-from xyfast.store.rows import DeadLetter, Row, Store
+from xyfast.store.retention import Retention
+from xyfast.store.rows import (
+    DeadLetter,
+    Kept,
+    Outcome,
+    Page,
+    Posted,
+    PostState,
+    Row,
+    Store,
+)
 from xyfast.store.sqlite import SqliteStore
 
-__all__ = ["DeadLetter", "MemoryStore", "Row", "SqliteStore", "Store"]
+__all__ = [
+    "DeadLetter",
+    "Kept",
+    "MemoryStore",
+    "Outcome",
+    "Page",
+    "PostState",
+    "Posted",
+    "Retention",
+    "Row",
+    "SqliteStore",
+    "Store",
+]

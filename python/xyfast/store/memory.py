@@ -1,108 +1,391 @@
-"""An inbox that lives as long as the process."""
+"""An inbox and outbox that live as long as the process."""
 
 from __future__ import annotations
 
+import math
+import time as clocks
+from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
-from xyfast.store.rows import DeadLetter, Row
+from xyfast.store.queue import Head, Queue
+from xyfast.store.retention import Lost, Patient, Retention
+from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
 
 __all__ = ["MemoryStore"]
+
+_SMALL = Retention(max_rows=100_000, max_bytes=64 * 1024**2)
+_SWEEP = 1000  # most rows of a kind that a sweep forgets
+Identity = tuple[str, str]
 
 
 @dataclass(slots=True)
 class _Shelf:
-    """What is kept of one account."""
+    """What is kept of one account. ``queue`` may name rows that no longer wait there."""
 
-    pending: dict[str, Row] = field(default_factory=dict)
-    done: dict[str, None] = field(default_factory=dict)
-    dead: dict[str, tuple[Row | None, DeadLetter]] = field(default_factory=dict)
     cursor: int | None = None
+    received: int | None = None
     session: str | None = None
+    queue: Queue = field(default_factory=Queue)
+
+
+@dataclass(slots=True)
+class _Slot:
+    row: Row
+    place: int
+    waits: bool = False
+    changed: float = 0.0
 
 
 class MemoryStore:
-    """Keeps rows in dicts: for tests, and for bots that may forget across a restart.
+    """Keeps everything in dicts: for tests, and for bots that may forget across a restart.
 
-    ``remember`` bounds the handled ids and the dead letters kept per account; the oldest
-    go first.
+    ``retention`` bounds it; bytes are counted as characters of payload. ``clock`` gives
+    seconds since 1970, ``steady`` seconds that nobody sets. What was kept is there again
+    after `close` and `open`.
     """
 
-    def __init__(self, *, remember: int = 100_000) -> None:
-        self._remember = remember
+    def __init__(
+        self,
+        retention: Retention = _SMALL,
+        *,
+        clock: Callable[[], float] = clocks.time,
+        steady: Callable[[], float] = clocks.monotonic,
+    ) -> None:
+        self._retention = retention
+        self._clock = clock
+        self._patient = Patient(clock, steady)
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
+        self._places = count(1)
+        # A row is in one of these; handled and dead ones in the order in which they became so.
+        self._open: dict[Identity, _Slot] = {}
+        self._dead: dict[Identity, _Slot] = {}
+        self._handled: dict[Identity, _Slot] = {}
+        self._numbers: list[tuple[int, Identity]] = []  # of the dead ones, in order
+        self._bytes = {True: 0, False: 0}  # of handled rows, of all others
+        self._lost = Lost()
+        self._posted: dict[Identity, Posted] = {}
+        self._settled: dict[Identity, float] = {}
+        self._unsent_size = 0
         self._closed = False
 
     async def open(self) -> None:
-        """Nothing to make ready."""
+        """See `Store.open`."""
         self._closed = False
+        for slot in self._open.values():
+            if not slot.waits:
+                self._wait(slot, redelivered=slot.row.redelivered + 1)
 
-    async def append(self, rows: Sequence[Row]) -> Collection[tuple[str, str]]:
-        """See `Store.append`."""
+    async def commit(
+        self,
+        rows: Sequence[Row] = (),
+        outcomes: Sequence[Outcome] = (),
+        *,
+        received: Mapping[str, int] | None = None,
+        cursors: Mapping[str, int] | None = None,
+    ) -> Collection[Identity]:
+        """See `Store.commit`."""
         self._check()
-        new = []
+        new: dict[Identity, Row] = {}
         for row in rows:
-            shelf = self._shelves[row.account_id]
-            if row.key in shelf.pending or row.key in shelf.done or row.key in shelf.dead:
+            if self._find(_identity(row)) is None:
+                new.setdefault(_identity(row), row)
+        letters = self._letters_to_go(new, outcomes) if new else 0
+        behind: int | None = None
+        for row in rows:
+            behind = self._come(row, behind if row.follows else None)
+        for account_id, key, letter in outcomes:
+            self._end((account_id, key), letter)
+        for account_id, position in (received or {}).items():
+            shelf = self._shelves[account_id]
+            shelf.received = _later(shelf.received, position)
+        for account_id, position in (cursors or {}).items():
+            shelf = self._shelves[account_id]
+            shelf.cursor = _later(shelf.cursor, position)
+        for _, identity in self._numbers[:letters]:
+            self._remove(self._dead, identity)
+        self._lost.add(letters)
+        self._make_room()
+        return set(new)
+
+    async def take(
+        self,
+        account_id: str,
+        limit: int,
+        *,
+        size: int | None = None,
+        skip: Collection[str | None] = (),
+    ) -> Page:
+        """See `Store.take`."""
+        self._check()
+        queue = self._shelves[account_id].queue
+        rows: list[Row] = []
+        passed = []
+        left = math.inf if size is None else size
+        while len(rows) < limit and left > 0 and (head := self._first(account_id)) is not None:
+            if head.conversation_id in skip:
+                passed.append(queue.pass_over())
                 continue
-            if row.dead is None:
-                shelf.pending[row.key] = row
-            else:
-                shelf.dead[row.key] = (row, row.dead)
-                _trim(shelf.dead, self._remember)
-            new.append((row.account_id, row.key))
-        return new
+            slot = self._open[account_id, queue.pop()]
+            slot.waits = False
+            slot.row = replace(slot.row, taken=True)
+            rows.append(slot.row)
+            left -= len(slot.row.payload)
+        queue.put_back(passed)
+        first = self._first(account_id)
+        return Page(rows, None if first is None else first.position)
 
-    async def handled(self, account_id: str, keys: Sequence[str], cursor: int | None) -> None:
-        """See `Store.handled`."""
+    async def load(self, account_id: str) -> Kept:
+        """See `Store.load`."""
         self._check()
         shelf = self._shelves[account_id]
-        for key in keys:
-            if shelf.pending.pop(key, None) is not None:
-                shelf.done[key] = None
-        _trim(shelf.done, self._remember)
-        if cursor is not None:
-            shelf.cursor = cursor
-
-    async def dead(self, account_id: str, key: str, letter: DeadLetter) -> None:
-        """See `Store.dead`."""
-        self._check()
-        shelf = self._shelves[account_id]
-        shelf.dead[key] = (shelf.pending.pop(key, None), letter)
-        _trim(shelf.dead, self._remember)
-
-    async def pending(self, account_id: str) -> Sequence[Row]:
-        """See `Store.pending`."""
-        self._check()
-        return list(self._shelves[account_id].pending.values())
-
-    async def cursor(self, account_id: str) -> int | None:
-        """See `Store.cursor`."""
-        self._check()
-        return self._shelves[account_id].cursor
+        return Kept(shelf.cursor, shelf.received, shelf.session)
 
     async def save_session(self, account_id: str, blob: str) -> None:
         """See `Store.save_session`."""
         self._check()
         self._shelves[account_id].session = blob
 
-    async def load_session(self, account_id: str) -> str | None:
-        """See `Store.load_session`."""
+    async def known(self, account_id: str, keys: Collection[str]) -> Collection[str]:
+        """See `Store.known`."""
         self._check()
-        return self._shelves[account_id].session
+        return {key for key in keys if self._find((account_id, key)) is not None}
+
+    async def dead_letters(
+        self, account_id: str | None = None, *, after: int = 0, limit: int = 100
+    ) -> Sequence[tuple[int, Row]]:
+        """See `Store.dead_letters`."""
+        self._check()
+        first = bisect_left(self._numbers, (after + 1,))
+        found = (
+            (place, self._dead[identity].row)
+            for place, identity in islice(self._numbers, first, None)
+            if account_id in (None, identity[0])
+        )
+        return list(islice(found, limit))
+
+    async def revive(self, account_id: str, keys: Collection[str]) -> int:
+        """See `Store.revive`."""
+        self._check()
+        revived = 0
+        for key in set(keys):
+            identity = (account_id, key)
+            slot = self._remove(self._dead, identity) or self._remove(self._handled, identity)
+            if slot is not None:
+                self._put(self._open, slot)
+                self._wait(slot, redelivered=slot.row.redelivered + 1, dead=None)
+                revived += 1
+        return revived
+
+    async def revived(self) -> Collection[str]:
+        """Nobody: no other process reaches this store."""
+        self._check()
+        return ()
+
+    async def sweep(self) -> int:
+        """See `Store.sweep`."""
+        self._check()
+        now, keeps = self._patient.now(), self._retention
+        gone = 0
+        for shelf, keep in ((self._handled, keeps.keep), (self._dead, keeps.keep_dead)):
+            ended = ((i, slot.changed) for i, slot in shelf.items())
+            for identity in list(islice(_older(ended, now - keep), _SWEEP - gone)):
+                self._remove(shelf, identity)
+                gone += 1
+        letters = list(islice(_older(self._settled.items(), now - keeps.keep), _SWEEP))
+        for identity in letters:
+            del self._settled[identity], self._posted[identity]
+        return gone + len(letters)
+
+    async def post(self, letter: Posted) -> Posted:
+        """See `Store.post`."""
+        self._check()
+        identity = (letter.account_id, letter.name)
+        if identity not in self._posted:
+            size = self._unsent_size + len(letter.content)
+            self._retention.check_outbox(len(self._posted) - len(self._settled) + 1, size)
+            self._posted[identity] = letter
+            self._unsent_size = size
+        return self._posted[identity]
+
+    async def mark(
+        self,
+        account_id: str,
+        name: str,
+        state: PostState,
+        *,
+        message_id: str | None = None,
+        time: int | None = None,
+    ) -> None:
+        """See `Store.mark`."""
+        self._check()
+        identity = (account_id, name)
+        letter = self._posted.get(identity)
+        if letter is None:
+            return
+        self._posted[identity] = replace(
+            letter,
+            state=state,
+            message_id=letter.message_id if message_id is None else message_id,
+            time=letter.time if time is None else time,
+        )
+        if self._settled.pop(identity, None) is None:
+            self._unsent_size -= len(letter.content)
+        if state in ("queued", "out"):
+            self._unsent_size += len(letter.content)
+        else:
+            self._settled[identity] = self._clock()
+
+    async def unsent(self, account_id: str) -> Sequence[Posted]:
+        """See `Store.unsent`."""
+        self._check()
+        return [
+            letter
+            for identity, letter in self._posted.items()
+            if letter.account_id == account_id and identity not in self._settled
+        ]
+
+    async def settled(self, account_id: str, limit: int) -> Sequence[Posted]:
+        """See `Store.settled`."""
+        self._check()
+        found = (
+            letter
+            for identity, letter in reversed(self._posted.items())
+            if letter.account_id == account_id and identity in self._settled
+        )
+        return list(islice(found, limit))[::-1]
 
     async def close(self) -> None:
-        """Refuse further calls; what was kept stays readable after another `open`."""
+        """See `Store.close`."""
         self._closed = True
+
+    # --- rows -----------------------------------------------------------------------
 
     def _check(self) -> None:
         if self._closed:
             raise StoreError("the store is closed")
 
+    def _find(self, identity: Identity) -> _Slot | None:
+        return self._open.get(identity) or self._handled.get(identity) or self._dead.get(identity)
 
-def _trim(kept: dict[str, Any], most: int) -> None:
-    while len(kept) > most:
-        del kept[next(iter(kept))]
+    def _put(self, shelf: dict[Identity, _Slot], slot: _Slot) -> None:
+        slot.changed = self._clock()
+        identity = _identity(slot.row)
+        shelf[identity] = slot
+        if shelf is self._dead:
+            insort(self._numbers, (slot.place, identity))
+        self._bytes[shelf is self._handled] += len(slot.row.payload)
+
+    def _remove(self, shelf: dict[Identity, _Slot], identity: Identity) -> _Slot | None:
+        slot = shelf.pop(identity, None)
+        if slot is not None:
+            self._bytes[shelf is self._handled] -= len(slot.row.payload)
+            if shelf is self._dead:
+                del self._numbers[bisect_left(self._numbers, (slot.place, identity))]
+        return slot
+
+    def _come(self, row: Row, behind: int | None) -> int | None:
+        """Take in a row ``behind`` a new one at that position; the same for what follows it."""
+        place = next(self._places)
+        slot = self._find(_identity(row))
+        if slot is None:
+            slot = _Slot(replace(row, follows=False) if row.follows else row, place)
+            if row.dead is not None:
+                slot.row = replace(slot.row, taken=False)
+                self._put(self._dead, slot)
+                return row.position
+            self._put(self._open, slot)
+            if not row.taken:
+                self._wait(slot)
+            return row.position
+        if slot.waits and row.position == behind:
+            slot.place = place
+            self._wait(slot, position=row.position)
+        return behind
+
+    def _wait(self, slot: _Slot, **changes: object) -> None:
+        slot.waits = True
+        slot.row = row = replace(slot.row, taken=False, **changes)  # type: ignore[arg-type]
+        self._shelves[row.account_id].queue.push(row, slot.place)
+
+    def _first(self, account_id: str) -> Head | None:
+        """What is first in line and waits there still."""
+        queue = self._shelves[account_id].queue
+        while (head := queue.first()) is not None:
+            slot = self._open.get((account_id, head.key))
+            if slot is not None and slot.waits and head[:2] == (slot.row.position, slot.place):
+                return head
+            queue.pop()
+        return None
+
+    def _end(self, identity: Identity, letter: DeadLetter | None) -> None:
+        slot = self._remove(self._open, identity)
+        if slot is not None:
+            slot.waits = False
+            slot.row = replace(slot.row, taken=False, dead=letter)
+            self._put(self._handled if letter is None else self._dead, slot)
+
+    # --- bounds ---------------------------------------------------------------------
+
+    def _letters_to_go(self, new: Mapping[Identity, Row], outcomes: Sequence[Outcome]) -> int:
+        """How many dead letters must go after a commit; `StoreFull` if that is not enough."""
+        bounds = self._retention
+        number = len(self._open) + len(self._dead) + len(new)
+        size = self._bytes[False] + sum(len(row.payload) for row in new.values())
+        dying = []
+        for identity, letter in {each[:2]: each.letter for each in reversed(outcomes)}.items():
+            slot = self._open.get(identity)
+            row = new.get(identity) if slot is None else slot.row
+            if row is None or row.dead is not None:
+                continue
+            if letter is None:
+                number -= 1
+                size -= len(row.payload)
+            else:
+                dying.append(identity)
+        if number <= bounds.max_rows and size <= bounds.max_bytes:
+            return 0
+        dead = [*self._dead, *dying, *(i for i, row in new.items() if row.dead is not None)]
+        spare, go = bounds.spare(len(dead), number - len(dead)), 0
+        lengths = self._lengths(dead, new)
+        while number - go > bounds.max_rows or size > bounds.max_bytes:
+            if go == spare:
+                raise bounds.full("max_rows" if number - go > bounds.max_rows else "max_bytes")
+            size -= lengths[go]
+            go += 1
+        return min(go + bounds.extra(number), spare)
+
+    def _lengths(self, dead: Iterable[Identity], new: Mapping[Identity, Row]) -> list[int]:
+        """Lengths of payloads in the order of the numbers that the letters have or will have."""
+        numbered = []
+        coming = {identity: at for at, identity in enumerate(new)}
+        for identity in dead:
+            slot = self._find(identity)
+            if slot is None:
+                numbered.append((math.inf, coming[identity], len(new[identity].payload)))
+            else:
+                numbered.append((slot.place, 0, len(slot.row.payload)))
+        return [length for _, _, length in sorted(numbered)]
+
+    def _make_room(self) -> None:
+        while self._handled and (
+            len(self._open) + len(self._dead) + len(self._handled) > self._retention.max_rows
+            or sum(self._bytes.values()) > self._retention.max_bytes
+        ):
+            self._remove(self._handled, next(iter(self._handled)))
+
+
+def _identity(row: Row) -> Identity:
+    return (row.account_id, row.key)
+
+
+def _later(kept: int | None, position: int) -> int:
+    return position if kept is None else max(kept, position)
+
+
+def _older(dated: Iterable[tuple[Identity, float]], than: float) -> Iterator[Identity]:
+    """Names of what is older; ``dated`` has the oldest first."""
+    return (name for name, _ in takewhile(lambda each: each[1] <= than, dated))

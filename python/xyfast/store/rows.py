@@ -1,12 +1,21 @@
-"""What the inbox holds, and the protocol of whoever keeps it."""
+"""What the inbox and the outbox hold, and the protocol of whoever keeps them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["DeadLetter", "Row", "Store"]
+__all__ = [
+    "DeadLetter",
+    "Kept",
+    "Outcome",
+    "Page",
+    "PostState",
+    "Posted",
+    "Row",
+    "Store",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +34,82 @@ class DeadLetter:
 class Row:
     """One received message as it is kept.
 
-    ``(account_id, key)`` is unique for ever. ``payload`` is the text that came, so that
-    everything else can be read from it again. ``arrived`` is the server's clock on
-    arrival in milliseconds. ``dead`` is set when the payload could not be decoded.
-    ``redelivered`` counts the restarts since which its handler may have run before.
+    ``(account_id, key)`` is unique for as long as the row is kept. ``payload`` is the text
+    that came, so that everything else can be read from it again. ``position`` is the place
+    in the server's stream, in microseconds: rows are handed out by it. ``arrived`` is the
+    server's clock on arrival in milliseconds. ``dead`` is set when the payload could not be
+    decoded. ``taken`` says that this process holds the message and may give it to a handler
+    at any time; one that is not taken waits. ``follows`` says that it came in one package with
+    the row before it, behind it. ``redelivered`` counts how often the message
+    was taken before without a record that its handler ended; the store does not know whether
+    one had begun, so that this counts what was still in memory at a graceful stop too.
     """
 
     account_id: str
     key: str
     payload: str = field(repr=False)
+    position: int = 0
     conversation_id: str | None = None
     arrived: int | None = None
     dead: DeadLetter | None = None
+    taken: bool = False
+    follows: bool = False
     redelivered: int = 0
+
+
+class Outcome(NamedTuple):
+    """The handlers of a message have ended; ``letter`` says why one failed."""
+
+    account_id: str
+    key: str
+    letter: DeadLetter | None = None
+
+
+class Page(NamedTuple):
+    """Rows that were taken, in order, and the lowest position that still waits, if any does."""
+
+    rows: Sequence[Row]
+    waiting: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an account left behind: how far all is handled, and how far all is stored.
+
+    Both are positions of the server in microseconds, None before the first. ``session`` is
+    what `Store.save_session` got last: a secret.
+    """
+
+    cursor: int | None
+    received: int | None
+    session: str | None = field(repr=False)
+
+
+PostState = Literal["queued", "out", "sent", "refused", "unknown"]
+"""Not written yet; written, unanswered; and settled: taken by the server, refused by it, never
+to be known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """One message that was sent, or is to be sent, with ``durable=True``.
+
+    ``(account_id, name)`` is unique: what was asked for twice goes out once. ``content`` is
+    the content JSON (``protocol.md`` 9.1), ``uuid`` the id given to the server, ``created``
+    milliseconds since 1970. ``time`` is the server's time in milliseconds at which it was first
+    written, later the one that the server's answer said; ``message_id`` is from there too.
+    """
+
+    account_id: str
+    name: str
+    conversation_id: str
+    peer_id: str
+    content: str = field(repr=False)
+    uuid: str
+    created: int
+    state: PostState = "queued"
+    message_id: str | None = None
+    time: int | None = None
 
 
 @runtime_checkable
@@ -49,32 +121,96 @@ class Store(Protocol):
     """
 
     async def open(self) -> None:
-        """Make ready; messages left unhandled by an earlier run count as redelivered."""
+        """Make ready; what an earlier run had taken waits again, counted as redelivered.
 
-    async def append(self, rows: Sequence[Row]) -> Collection[tuple[str, str]]:
-        """Commit ``rows``; returns the ``(account_id, key)`` of those that are new.
-
-        A row whose identity is known, or comes twice in the batch, changes nothing. When
-        this returns, the new rows survive whatever the store promises to survive.
+        That holds for all of it, whether a handler had begun or not.
         """
 
-    async def handled(self, account_id: str, keys: Sequence[str], cursor: int | None) -> None:
-        """Record that messages are done, and the cursor that follows (None: unchanged)."""
+    async def commit(
+        self,
+        rows: Sequence[Row] = (),
+        outcomes: Sequence[Outcome] = (),
+        *,
+        received: Mapping[str, int] | None = None,
+        cursors: Mapping[str, int] | None = None,
+    ) -> Collection[tuple[str, str]]:
+        """Commit all of it at once; returns the ``(account_id, key)`` of rows that are new.
 
-    async def dead(self, account_id: str, key: str, letter: DeadLetter) -> None:
-        """Record that a message could not be handled."""
+        A row whose identity is known changes nothing, except that one which still waits and
+        comes behind a new one of its package and of its position takes its place in line anew,
+        or what was missing would stand behind it. ``outcomes`` make
+        messages handled or dead that wait or are taken, those of ``rows`` included; others
+        stay as they are. ``received`` and ``cursors`` are positions by account; they never
+        go back.
+        When this returns, everything survives whatever the store promises to survive.
+        Raises `StoreFull` when new rows would exceed the store's bounds.
+        """
 
-    async def pending(self, account_id: str) -> Sequence[Row]:
-        """Messages stored and neither handled nor dead, oldest first."""
+    async def take(
+        self,
+        account_id: str,
+        limit: int,
+        *,
+        size: int | None = None,
+        skip: Collection[str | None] = (),
+    ) -> Page:
+        """Take the waiting rows that are first in line: ``limit``, or fewer if they are large.
 
-    async def cursor(self, account_id: str) -> int | None:
-        """The stored cursor of an account; None if there is none yet."""
+        No more are taken once their payloads come to ``size`` characters, so that a page is
+        larger than that by less than its last row. The line is ordered by position, then by
+        the order of coming. Rows of the conversations in ``skip`` stay where they are;
+        ``waiting`` of the page counts them.
+        """
+
+    async def load(self, account_id: str) -> Kept:
+        """What is kept of an account; all None for a new one."""
 
     async def save_session(self, account_id: str, blob: str) -> None:
         """Keep an account's session material (device id, rotated cookies): a secret."""
 
-    async def load_session(self, account_id: str) -> str | None:
-        """What `save_session` kept; None if nothing."""
+    async def known(self, account_id: str, keys: Collection[str]) -> Collection[str]:
+        """Those of ``keys`` that have a row, in whatever state."""
+
+    async def dead_letters(
+        self, account_id: str | None = None, *, after: int = 0, limit: int = 100
+    ) -> Sequence[tuple[int, Row]]:
+        """Dead letters with their numbers, oldest first; ``after`` is the last number seen."""
+
+    async def revive(self, account_id: str, keys: Collection[str]) -> int:
+        """Let handled or dead messages wait again, counted as redelivered; returns how many."""
+
+    async def revived(self) -> Collection[str]:
+        """Accounts with rows that another process let wait again since the last call."""
+
+    async def sweep(self) -> int:
+        """Forget what was kept for long enough; returns how many rows went.
+
+        A call looks at a bounded part of the store and the next one goes on from there, so
+        that nobody waits long for it; to be called again and again, say once a minute.
+        """
+
+    async def post(self, letter: Posted) -> Posted:
+        """Keep a message that is to be sent; returns what is kept by that name.
+
+        Raises `StoreFull` if too much waits to go out already.
+        """
+
+    async def mark(
+        self,
+        account_id: str,
+        name: str,
+        state: PostState,
+        *,
+        message_id: str | None = None,
+        time: int | None = None,
+    ) -> None:
+        """Record what became of a posted message; one that is not kept stays unknown."""
+
+    async def unsent(self, account_id: str) -> Sequence[Posted]:
+        """Posted messages that are queued or out, in the order in which they were posted."""
+
+    async def settled(self, account_id: str, limit: int) -> Sequence[Posted]:
+        """The ``limit`` posted messages with an outcome that were posted last, in that order."""
 
     async def close(self) -> None:
         """Finish and let go of everything; further calls raise `StoreError`."""

@@ -1,288 +1,303 @@
-"""The inbox in one SQLite file, on a thread of its own."""
+"""Inbox and outbox in one SQLite file, on a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sqlite3
-import time
-from collections.abc import Callable, Collection, Sequence
+import time as clocks
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from xyfast.errors import StoreError
-from xyfast.store.rows import DeadLetter, Row
+from xyfast.store.accounts import Accounts
+from xyfast.store.inbox import Inbox
+from xyfast.store.lock import Lock
+from xyfast.store.posted import Outbox
+from xyfast.store.retention import Patient, Retention
+from xyfast.store.rows import Kept, Outcome, Page, Posted, PostState, Row
+from xyfast.store.schema import connect
 
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
 
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE inbox (
-    seq         INTEGER PRIMARY KEY,
-    account     TEXT NOT NULL,
-    key         TEXT NOT NULL,
-    payload     TEXT NOT NULL,
-    conversation TEXT,
-    arrived     INTEGER,             -- ms, the server's clock
-    state       INTEGER NOT NULL,    -- 0 pending, 1 handled, 2 dead
-    redelivered INTEGER NOT NULL DEFAULT 0,
-    changed     INTEGER NOT NULL,    -- ms, our clock, when the state was entered
-    reason      TEXT,                -- of a dead letter
-    offset      INTEGER,
-    UNIQUE (account, key)
-);
-CREATE INDEX inbox_pending ON inbox (account, seq) WHERE state = 0;
-CREATE TABLE account (
-    account TEXT PRIMARY KEY,
-    cursor  INTEGER,
-    session TEXT
-);
-"""
-_PENDING, _HANDLED, _DEAD = 0, 1, 2
+_SWEEP = 1000  # most rows of a table that a sweep deletes: some ms of the thread
+
+
+class _Open(NamedTuple):
+    """What there is while the file is open; belongs to the thread."""
+
+    db: sqlite3.Connection
+    lock: Lock | None
+    accounts: Accounts
+    inbox: Inbox
+    outbox: Outbox
 
 
 class SqliteStore:
     """Everything in one file: survives a crash of the process and of the machine.
 
-    Write-ahead log, ``synchronous=FULL``; the file is made with mode 0600, since it
-    holds session material and message texts. All statements run on one writer thread.
-    ``clock`` gives seconds since the epoch; it dates the rows.
+    A write-ahead log with ``synchronous="full"``; ``"normal"`` is faster and survives a
+    crash of the process, but may lose the last moments when the machine crashes. The file
+    and what SQLite puts beside it have mode 0600, since it holds session material and
+    message texts. All statements run on one thread; a caller that is cancelled does not
+    stop its call half-way, which is carried out all the same.
+
+    One process at a time owns the file, by a lock on ``<path>.lock``. With ``shared=True``
+    the file is opened beside its owner, to look at dead letters and handled messages, to
+    revive them and to drop dead letters; other calls raise `StoreError`. ``retention`` bounds
+    the file; to its ``max_bytes`` of pages in use comes the write-ahead log, some MiB.
+    ``clock`` gives seconds since 1970, ``steady`` seconds that nobody sets.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time
+        self,
+        path: str | os.PathLike[str],
+        retention: Retention | None = None,
+        *,
+        synchronous: Literal["full", "normal"] = "full",
+        shared: bool = False,
+        clock: Callable[[], float] = clocks.time,
+        steady: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._path = Path(path)
+        self._retention = retention or Retention()
+        self._synchronous = synchronous
+        self._shared = shared
         self._clock = clock
+        self._patient = Patient(clock, steady)
+        self._process = 0
         self._thread: ThreadPoolExecutor | None = None
-        self._db: sqlite3.Connection | None = None
+        self._open_file: _Open | None = None
 
     async def open(self) -> None:
-        """Open or make the file.
+        """Open or make the file; one of an older version is brought up to date.
 
-        Raises `StoreError` if it is no inbox, of a newer version, damaged, or in use by
-        another process.
+        Raises `StoreError` if it is no inbox, of a newer version, damaged, or owned by
+        another process. A file that cannot be read is left as it is.
         """
         if self._thread is not None:
             raise StoreError(f"the store {self._path} is open already")
+        self._process = os.getpid()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="xyfast-store")
         try:
             await self._run(self._open)
         except BaseException:
-            self._thread.shutdown(wait=False)
-            self._thread = None
+            await self.close()
             raise
 
-    async def append(self, rows: Sequence[Row]) -> Collection[tuple[str, str]]:
-        """See `Store.append`."""
-        return await self._run(lambda: self._append(rows))
+    async def commit(
+        self,
+        rows: Sequence[Row] = (),
+        outcomes: Sequence[Outcome] = (),
+        *,
+        received: Mapping[str, int] | None = None,
+        cursors: Mapping[str, int] | None = None,
+    ) -> Collection[tuple[str, str]]:
+        """See `Store.commit`."""
+        # Copies, since a caller that is cancelled does not wait for the thread.
+        parts = tuple(rows), tuple(outcomes), dict(received or {}), dict(cursors or {})
+        return await self._own(lambda file: file.inbox.commit(*parts))
 
-    async def handled(self, account_id: str, keys: Sequence[str], cursor: int | None) -> None:
-        """See `Store.handled`."""
-        await self._run(lambda: self._handled(account_id, keys, cursor))
+    async def take(
+        self,
+        account_id: str,
+        limit: int,
+        *,
+        size: int | None = None,
+        skip: Collection[str | None] = (),
+    ) -> Page:
+        """See `Store.take`."""
+        passed = frozenset(skip)
+        return await self._own(lambda file: file.inbox.take(account_id, limit, size, passed))
 
-    async def dead(self, account_id: str, key: str, letter: DeadLetter) -> None:
-        """See `Store.dead`."""
-        await self._run(lambda: self._dead(account_id, key, letter))
-
-    async def pending(self, account_id: str) -> Sequence[Row]:
-        """See `Store.pending`."""
-        return await self._run(lambda: self._pending(account_id))
-
-    async def cursor(self, account_id: str) -> int | None:
-        """See `Store.cursor`."""
-        return await self._run(lambda: self._account(account_id, "cursor"))
+    async def load(self, account_id: str) -> Kept:
+        """See `Store.load`."""
+        return await self._own(lambda file: file.accounts.load(account_id))
 
     async def save_session(self, account_id: str, blob: str) -> None:
         """See `Store.save_session`."""
-        await self._run(lambda: self._set_account(account_id, "session", blob))
+        await self._own(lambda file: file.accounts.save_session(account_id, blob))
 
-    async def load_session(self, account_id: str) -> str | None:
-        """See `Store.load_session`."""
-        return await self._run(lambda: self._account(account_id, "session"))
+    async def known(self, account_id: str, keys: Collection[str]) -> Collection[str]:
+        """See `Store.known`."""
+        return await self._own(lambda file: file.inbox.known(account_id, keys))
+
+    async def dead_letters(
+        self, account_id: str | None = None, *, after: int = 0, limit: int = 100
+    ) -> Sequence[tuple[int, Row]]:
+        """See `Store.dead_letters`."""
+        return await self._use(lambda file: file.inbox.dead_letters(account_id, after, limit))
+
+    async def handled(
+        self, account_id: str, *, after: tuple[int, int], until: int, limit: int = 100
+    ) -> Sequence[tuple[tuple[int, int], Row]]:
+        """Handled messages of an account with their marks, those handled longest ago first.
+
+        A mark is the time at which a message was handled (ms since 1970, our clock) and its
+        number. ``after`` is the last mark seen, ``(time, 0)`` to begin at a time; those
+        handled at ``until`` or later are left out.
+        """
+        return await self._use(lambda file: file.inbox.handled(account_id, after, until, limit))
+
+    async def revive(self, account_id: str, keys: Collection[str]) -> int:
+        """See `Store.revive`."""
+        return await self._use(lambda file: file.inbox.revive(account_id, keys))
+
+    async def drop(self, account_id: str, keys: Collection[str]) -> int:
+        """Count dead letters as handled now; returns how many there were.
+
+        They stay known, can be revived until `Retention.keep` is over, and are among the
+        first to go when room is needed.
+        """
+        names = tuple(keys)
+        return await self._use(lambda file: file.inbox.drop(account_id, names))
+
+    async def revived(self) -> Collection[str]:
+        """See `Store.revived`."""
+        return await self._own(lambda file: file.accounts.revived())
+
+    async def sweep(self) -> int:
+        """See `Store.sweep`; a call forgets at most 1 000 messages and as many letters."""
+        return await self._own(self._sweep)
+
+    async def post(self, letter: Posted) -> Posted:
+        """See `Store.post`."""
+        return await self._own(lambda file: file.outbox.post(letter))
+
+    async def mark(
+        self,
+        account_id: str,
+        name: str,
+        state: PostState,
+        *,
+        message_id: str | None = None,
+        time: int | None = None,
+    ) -> None:
+        """See `Store.mark`."""
+        await self._own(lambda file: file.outbox.mark(account_id, name, state, message_id, time))
+
+    async def unsent(self, account_id: str) -> Sequence[Posted]:
+        """See `Store.unsent`."""
+        return await self._own(lambda file: file.outbox.unsent(account_id))
+
+    async def settled(self, account_id: str, limit: int) -> Sequence[Posted]:
+        """See `Store.settled`."""
+        return await self._own(lambda file: file.outbox.settled(account_id, limit))
 
     async def close(self) -> None:
-        """Finish what is queued and close the file."""
+        """Carry out what was asked for before, close the file and end the thread."""
         thread = self._thread
-        if thread is None:
+        if thread is None or self._process != os.getpid():
             return
-        await self._run(self._close)
         self._thread = None
-        thread.shutdown(wait=False)
+        try:
+            await self._on(thread, self._close)
+        except BaseException:
+            thread.shutdown(wait=False)  # it ends when it has done all that
+            raise
+        thread.shutdown()
 
-    # --- on the writer thread -------------------------------------------------------
+    # --- the thread -----------------------------------------------------------------
+
+    async def _own(self, work: Callable[[_Open], T]) -> T:
+        if self._shared:
+            raise StoreError(
+                f"the store {self._path} is opened beside its owner: this call is not for guests"
+            )
+        return await self._use(work)
+
+    async def _use(self, work: Callable[[_Open], T]) -> T:
+        return await self._run(lambda: work(self._file()))
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._thread is None:
             raise StoreError(f"the store {self._path} is not open")
+        if self._process != os.getpid():
+            raise StoreError(f"the store {self._path} was opened before a fork: it is its parent's")
+        return await self._on(self._thread, work)
+
+    async def _on(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        future = asyncio.get_running_loop().run_in_executor(thread, work)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return await asyncio.shield(future)
+        except BlockingIOError:
+            raise StoreError(
+                f"the store {self._path} is in use by another process or store; stop that one or "
+                "give another path"
+            ) from None
         except OSError as error:
             raise StoreError(
-                f"the store {self._path} cannot be made ({error.strerror}); its folder must "
+                f"the store {self._path} cannot be opened ({error.strerror}); its folder must "
                 "exist and be writable"
             ) from None
         except sqlite3.Error as error:
-            raise StoreError(f"the store {self._path} failed: {error}") from None
+            raise StoreError(self._explain(error)) from None
+
+    def _explain(self, error: sqlite3.Error) -> str:
+        text = str(error)
+        if "not a database" in text or "malformed" in text:
+            return (
+                f"the store {self._path} cannot be read ({text}); keep a copy and try "
+                f"`sqlite3 {self._path} .recover`, or give another path"
+            )
+        if "locked" in text:
+            return f"the store {self._path} is in use by another process ({text}); stop that one"
+        if "unable to open" in text or "readonly" in text:
+            return (
+                f"the store {self._path} cannot be opened ({text}); it and its folder must be "
+                "writable"
+            )
+        if "full" in text:
+            return f"the store {self._path} cannot grow ({text}); make room on the disk"
+        return f"the store {self._path} failed: {text}"
 
     def _open(self) -> None:
+        lock = None if self._shared else Lock(f"{os.path.realpath(self._path)}.lock")
         try:
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        except FileExistsError:
-            # Not opened here: closing it would let go of the lock that this process may hold.
-            os.chmod(self._path, 0o600)
-        db = sqlite3.connect(self._path, isolation_level=None, timeout=0.0)
+            self._open_file = self._attach(lock)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+
+    def _attach(self, lock: Lock | None) -> _Open:
+        db = connect(self._path, synchronous=self._synchronous, shared=self._shared)
         try:
-            db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            with _Transaction(db):
-                self._migrate(db)
-                db.execute("UPDATE inbox SET redelivered = redelivered + 1 WHERE state = 0")
-        except sqlite3.DatabaseError as error:
-            db.close()
-            raise StoreError(self._refusal(error)) from error
+            accounts = Accounts(db)
+            inbox = Inbox(db, accounts, self._retention, self._now, shared=self._shared)
+            outbox = Outbox(db, accounts, self._retention, self._now)
+            if not self._shared:
+                inbox.recover()
+            return _Open(db, lock, accounts, inbox, outbox)
         except BaseException:
             db.close()
             raise
-        self._db = db
 
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if version == 0 and tables == 0:
-            for statement in _SCHEMA.split(";"):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {_VERSION}")
-        elif version != _VERSION:
-            raise StoreError(
-                f"{self._path} is not an inbox of this xyfast (version {version}, known: "
-                f"{_VERSION}); give another path"
-            )
-
-    def _refusal(self, error: sqlite3.DatabaseError) -> str:
-        if "locked" in str(error):
-            return (
-                f"the store {self._path} is in use by another process; stop it or give another path"
-            )
-        return (
-            f"the store {self._path} cannot be read ({error}); keep a copy and try "
-            f"`sqlite3 {self._path} .recover`, or give another path"
-        )
-
-    def _connection(self) -> sqlite3.Connection:
-        if self._db is None:
+    def _file(self) -> _Open:
+        if self._open_file is None:
             raise StoreError(f"the store {self._path} is not open")
-        return self._db
+        return self._open_file
 
-    def _append(self, rows: Sequence[Row]) -> list[tuple[str, str]]:
-        now, new = self._now(), []
-        with _Transaction(self._connection()) as db:
-            for row in rows:
-                dead = row.dead
-                done = db.execute(
-                    "INSERT INTO inbox (account, key, payload, conversation, arrived, state,"
-                    " redelivered, changed, reason, offset) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                    " ON CONFLICT DO NOTHING",
-                    (
-                        row.account_id,
-                        row.key,
-                        row.payload,
-                        row.conversation_id,
-                        row.arrived,
-                        _PENDING if dead is None else _DEAD,
-                        row.redelivered,
-                        now,
-                        dead and dead.reason,
-                        dead and dead.offset,
-                    ),
-                )
-                if done.rowcount:
-                    new.append((row.account_id, row.key))
-        return new
-
-    def _handled(self, account_id: str, keys: Sequence[str], cursor: int | None) -> None:
-        now = self._now()
-        with _Transaction(self._connection()) as db:
-            db.executemany(
-                "UPDATE inbox SET state = ?, changed = ? WHERE account = ? AND key = ?"
-                " AND state = 0",
-                [(_HANDLED, now, account_id, key) for key in keys],
-            )
-            if cursor is not None:
-                self._upsert(db, account_id, "cursor", cursor)
-
-    def _dead(self, account_id: str, key: str, letter: DeadLetter) -> None:
-        with _Transaction(self._connection()) as db:
-            db.execute(
-                "UPDATE inbox SET state = ?, changed = ?, reason = ?, offset = ?"
-                " WHERE account = ? AND key = ?",
-                (_DEAD, self._now(), letter.reason, letter.offset, account_id, key),
-            )
-
-    def _pending(self, account_id: str) -> list[Row]:
-        found = self._connection().execute(
-            "SELECT key, payload, conversation, arrived, redelivered FROM inbox"
-            " WHERE account = ? AND state = 0 ORDER BY seq",
-            (account_id,),
-        )
-        return [
-            Row(
-                account_id=account_id,
-                key=key,
-                payload=payload,
-                conversation_id=conversation,
-                arrived=arrived,
-                redelivered=redelivered,
-            )
-            for key, payload, conversation, arrived, redelivered in found
-        ]
-
-    def _account(self, account_id: str, column: str) -> Any:
-        found = self._connection().execute(
-            f"SELECT {column} FROM account WHERE account = ?", (account_id,)
-        )
-        row = found.fetchone()
-        return None if row is None else row[0]
-
-    def _set_account(self, account_id: str, column: str, value: object) -> None:
-        with _Transaction(self._connection()) as db:
-            self._upsert(db, account_id, column, value)
-
-    @staticmethod
-    def _upsert(db: sqlite3.Connection, account_id: str, column: str, value: object) -> None:
-        db.execute(
-            f"INSERT INTO account (account, {column}) VALUES (?, ?)"
-            f" ON CONFLICT (account) DO UPDATE SET {column} = excluded.{column}",
-            (account_id, value),
-        )
+    def _close(self) -> None:
+        file, self._open_file = self._open_file, None
+        if file is None:
+            return
+        try:
+            file.db.close()
+        finally:
+            if file.lock is not None:
+                file.lock.release()
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-
-class _Transaction:
-    """All or nothing, and durable when left without an exception."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._db.execute("BEGIN IMMEDIATE")
-        return self._db
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._db.execute("COMMIT")
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+    def _sweep(self, file: _Open) -> int:
+        now = int(self._patient.now() * 1000)
+        with file.accounts.transaction():
+            messages, letters = file.inbox.sweep(now, _SWEEP), file.outbox.sweep(now, _SWEEP)
+        file.inbox.total -= messages
+        return messages + letters

@@ -41,6 +41,8 @@ class Fault(enum.Enum):
     """``/reg`` is answered with ``connect limit``."""
     FLOW_CONTROL = "flow-control"
     """Requests are answered with 400600001."""
+    LISTS_THROTTLED = "lists-throttled"
+    """Lists of conversations and messages are answered with 400600001."""
     SEND_REFUSED = "send-refused"
     """Sends are answered with 200 and a reason."""
     SEND_BUSY = "send-busy"

@@ -45,18 +45,18 @@ class Conversation:
 
 
 def page(
-    newest_first: Iterable[T], time: Callable[[T], int], *, before: int, limit: int
+    newest_first: Iterable[T], time: Callable[[T], int], *, before: int, limit: int, splits: bool
 ) -> tuple[list[T], bool]:
     """Return the items before a time and whether more follow.
 
-    A page never ends between two items of one millisecond: an exclusive cursor could
-    not come back to the second of them.
+    Unless it ``splits``, a page never ends between two items of one millisecond: a cursor
+    before which the next one begins could not come back to the second of them.
     """
     taken: list[T] = []
     for item in newest_first:
         if time(item) >= before:
             continue
-        if len(taken) >= limit and time(item) != time(taken[-1]):
+        if len(taken) >= limit and (splits or time(item) != time(taken[-1])):
             return taken, True
         taken.append(item)
     return taken, False

@@ -16,7 +16,7 @@ from xyfast.testing.samples import SUFFIX, Message, compact
 from xyfast.testing.settings import RepeatedUuid, Replay
 from xyfast.testing.sync import Seat, SyncChannel
 
-__all__ = ["ROUTES", "Answer", "Context"]
+__all__ = ["ROUTES", "Answer", "Context", "model"]
 
 
 class Answer(NamedTuple):
@@ -176,7 +176,8 @@ def list_conversations(context: Context, body: Any) -> Answer:
             return BAD_REQUEST
     account = context.account
     ordered = sorted(account.conversations.values(), key=lambda c: c.modified, reverse=True)
-    taken, more = page(ordered, lambda c: c.modified, before=cursor, limit=limit)
+    splits = context.platform.settings.page_splits
+    taken, more = page(ordered, lambda c: c.modified, before=cursor, limit=limit, splits=splits)
     answer: dict[str, Any] = {
         "hasMore": int(more),
         "nextCursor": taken[-1].modified if taken else 0,
@@ -195,15 +196,18 @@ def list_messages(context: Context, body: Any) -> Answer:
             return BAD_REQUEST
     found = context.account.conversations.get(_bare(cid))
     newest_first = reversed(found.messages) if found is not None else iter(())
-    before = cursor + context.platform.settings.history_inclusive
-    taken, more = page(newest_first, lambda m: m.time, before=before, limit=limit)
+    settings = context.platform.settings
+    before = cursor + settings.history_inclusive
+    taken, more = page(
+        newest_first, lambda m: m.time, before=before, limit=limit, splits=settings.page_splits
+    )
     answer: dict[str, Any] = {
         "hasMore": int(more),
         "nextCursor": taken[-1].time if taken else 0,
         "degradeFailover": 0,
     }
     if taken:
-        answer["userMessageModels"] = [_model(message) for message in taken]
+        answer["userMessageModels"] = [model(message) for message in taken]
     return Answer(200, answer)
 
 
@@ -316,11 +320,12 @@ def _user_conversation(account: AccountState, conversation: Conversation) -> dic
         "singleChatConversation": _conversation(account, conversation),
     }
     if conversation.messages:
-        inner["lastMessage"] = _model(conversation.messages[-1])
+        inner["lastMessage"] = model(conversation.messages[-1])
     return {"type": 1, "singleChatUserConversation": inner}
 
 
-def _model(message: Message) -> dict[str, Any]:
+def model(message: Message) -> dict[str, Any]:
+    """Return a message as history lists it."""
     data = base64.b64encode(compact(message.content).encode()).decode()
     kind = 14 if message.content["contentType"] == 14 else 1
     return {

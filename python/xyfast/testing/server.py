@@ -224,6 +224,11 @@ class FakeServer:
             self._plan.plan.action(self, account)
         return ids
 
+    def lose(self, account: str, message: Message) -> str:
+        """Put a message into the history that no push will bring; return its id."""
+        self._account(account).remember(message)
+        return message.id
+
     def push_text(
         self,
         account: str,
@@ -262,6 +267,10 @@ class FakeServer:
     def announce_gap(self, account: str) -> None:
         """Tell the account's links that the gap is too long to replay."""
         self._service.channels[account].announce_gap()
+
+    def jump(self, account: str, seconds: float) -> None:
+        """Let the account's positions run ahead of the clock from here on."""
+        self._service.channels[account].position += int(seconds * 1_000_000)
 
     # Faults
 

@@ -20,6 +20,7 @@ from xyfast.testing.sync import APP_KEY, Seat, SyncChannel
 __all__ = ["Service"]
 
 SEND = "/r/MessageSend/sendByReceiverScope"
+LISTS = ("/r/Conversation/listNewestPagination", "/r/MessageManager/listUserMessages")
 SESSION_GONE = Answer(401, {"code": "4000001", "reason": "token is not found", "scope": "reg"})
 TOKEN_UNKNOWN = Answer(401, {"reason": "token is not found"})
 THROTTLED = Answer(400, {"code": "400600001", "reason": "synthetic flow control"})
@@ -114,7 +115,10 @@ class Service:
                 self._answer(link, mid, Answer(200, None))
             return
         quiet_until = seat.since + self._settings.quiet_time
-        if self._has(Fault.FLOW_CONTROL, account) or self._loop.time() < quiet_until:
+        throttled = self._has(Fault.FLOW_CONTROL, account) or (
+            lwp in LISTS and self._has(Fault.LISTS_THROTTLED, account)
+        )
+        if throttled or self._loop.time() < quiet_until:
             self._answer(link, mid, THROTTLED)
             return
         if lwp == SEND and self._has(Fault.SEND_LOST, account):

@@ -78,7 +78,9 @@ class ServerSettings:
     replay: Replay = Replay.PUSHES
     """What an ackDiff from an old position brings."""
     kept: int = 500
-    """Entries kept for replay; a longer gap is answered with ``syncExtraType`` 1."""
+    """Entries kept for replay."""
+    tells_too_long: bool = True
+    """Whether a gap longer than that is answered with ``syncExtraType`` 1, not a part of it."""
     kept_for: float = 7 * 86_400.0
     """Seconds that an entry is kept for replay."""
     package_size: int = 32
@@ -103,6 +105,8 @@ class ServerSettings:
     """Seconds without a heartbeat after which the server closes, or None for never."""
     history_inclusive: bool = False
     """Whether a page of history starts at the cursor instead of before it."""
+    page_splits: bool = False
+    """Whether a page of a list may end between two items of one millisecond."""
     quiet_time: float = 0.0
     """Seconds after ``/reg`` in which requests are refused by flow control."""
     link_life: float | None = None

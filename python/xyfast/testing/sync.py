@@ -176,7 +176,7 @@ class SyncChannel:
         ledger = self._ledger
         behind = {entry.id for entry in self._kept if entry.pts <= pts}
         ledger.skipped |= behind - ledger.delivered.keys()
-        if pts < self._forgotten:
+        if pts < self._forgotten and self._settings.tells_too_long:
             return Missed((), too_long=True)
         missed: set[Entry] = set()
         if self._settings.replay is not Replay.NOTHING:

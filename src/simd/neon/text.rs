@@ -49,7 +49,7 @@ pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Opt
             store_u32::<0, _>(to, vmovl_u16(vget_low_u16(points)));
             count >= 4
         },
-        |from, to| {
+        |from: &[u8; 24], to| {
             let (points, count) = points(load_triples::<0, _>(from));
             store_u32::<0, _>(to, vmovl_u16(vget_low_u16(points)));
             store_u32::<4, _>(to, vmovl_high_u16(points));
@@ -70,7 +70,7 @@ pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Op
             ascii_run(bytes)
         },
         |_: &[u8; 1], _| false,
-        |_, _| false,
+        |_: &[u8; 1], _| false,
     );
     Some(made?.len)
 }

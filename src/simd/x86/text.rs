@@ -28,7 +28,7 @@ pub(super) mod sse41 {
                 store8::<0, _, _>(to, _mm_packus_epi32(points, points));
                 good
             },
-            |_, _| false,
+            |_: &[u8; 16], _| false,
         )
     }
 
@@ -51,7 +51,7 @@ pub(super) mod sse41 {
                 store16::<0, _, _>(to, points);
                 good
             },
-            |_, _| false,
+            |_: &[u8; 16], _| false,
         )
     }
 
@@ -67,7 +67,7 @@ pub(super) mod sse41 {
                 ascii_run(bytes)
             },
             |_: &[u8; 1], _| false,
-            |_, _| false,
+            |_: &[u8; 1], _| false,
         );
         Some(made?.len)
     }
@@ -80,7 +80,7 @@ pub(super) mod sse41 {
             |_, _| false,
             |from, to| narrow_run(from, to),
             |from: &[u16; 4], to| utf8(_mm_cvtepu16_epi32(load8::<0, _, _>(from)), to),
-            |_, _| false,
+            |_: &[u16; 4], _| false,
         );
         Some(made?.len)
     }
@@ -102,7 +102,7 @@ pub(super) mod sse41 {
                 ascii_run(bytes)
             },
             |from: &[u32; 4], to| utf8(load16::<0, _, _>(from), to),
-            |_, _| false,
+            |_: &[u32; 4], _| false,
         );
         Some(made?.len)
     }
@@ -206,12 +206,12 @@ pub(super) mod avx2 {
                 store32::<0, _, _>(to, _mm256_cvtepu8_epi16(bytes));
                 ascii_run(bytes)
             },
-            |from, to| {
+            |from: &[u8; 16], to| {
                 let (points, good) = sse41::points(load16::<0, _, _>(from));
                 store8::<0, _, _>(to, _mm_packus_epi32(points, points));
                 good
             },
-            |from, to| {
+            |from: &[u8; 24], to| {
                 let (points, good) = points(from);
                 let high = _mm256_extracti128_si256(points, 1);
                 let units = _mm_packus_epi32(_mm256_castsi256_si128(points), high);
@@ -233,12 +233,12 @@ pub(super) mod avx2 {
                 store32::<8, _, _>(to, _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)));
                 ascii_run(bytes)
             },
-            |from, to| {
+            |from: &[u8; 16], to| {
                 let (points, good) = sse41::points(load16::<0, _, _>(from));
                 store16::<0, _, _>(to, points);
                 good
             },
-            |from, to| {
+            |from: &[u8; 24], to| {
                 let (points, good) = points(from);
                 store32::<0, _, _>(to, points);
                 good
@@ -261,7 +261,7 @@ pub(super) mod avx2 {
             },
             |from, to| sse41::narrow_run(from, to),
             |from: &[u16; 8], to| sse41::utf8(_mm_cvtepu16_epi32(load8::<0, _, _>(from)), to),
-            |from, to| utf8(_mm256_cvtepu16_epi32(load16::<0, _, _>(from)), to),
+            |from: &[u16; 8], to| utf8(_mm256_cvtepu16_epi32(load16::<0, _, _>(from)), to),
         );
         Some(made?.len)
     }
@@ -283,8 +283,8 @@ pub(super) mod avx2 {
                 store16::<0, _, _>(to, bytes);
                 ascii_run(bytes)
             },
-            |from: &[u32; 8], to| sse41::utf8(load16::<0, _, _>(from), to),
-            |from, to| utf8(load32::<0, _, _>(from), to),
+            |from: &[u32; 4], to| sse41::utf8(load16::<0, _, _>(from), to),
+            |from: &[u32; 8], to| utf8(load32::<0, _, _>(from), to),
         );
         Some(made?.len)
     }

@@ -1,0 +1,98 @@
+"""Markers: the server says that a message exists, and the message is to come by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from typing import Any
+
+from xyfast.facts import Facts
+from xyfast.messages import Gap
+from xyfast.reconcile import Reconciler, Recovery
+
+__all__ = ["Markers"]
+
+SLACK = 2000
+"""Milliseconds by which the times of one server may differ."""
+
+_MOST = 1000  # awaited at once; a flood of markers takes no more memory
+_OLD = 3_600_000  # milliseconds before our position from which on a marker is history
+
+
+class Markers:
+    """Waits for the messages that markers announce, and fetches those that do not come.
+
+    A marker whose message never arrives is a hint of a loss (`protocol.md` 8.6). ``wait`` is
+    in seconds. ``caught_up`` is cleared while the account's lists are compared: they go
+    first, and may bring what was announced. ``known(keys)`` says which messages the inbox has,
+    ``tell`` gets what came of a fetch, with a `Gap` for one that cannot be had. ``spawn``
+    starts a task that its owner awaits or cancels.
+    """
+
+    def __init__(
+        self,
+        account_id: str,
+        reconciler: Reconciler,
+        *,
+        wait: float,
+        caught_up: asyncio.Event,
+        known: Callable[[Collection[str]], Awaitable[Collection[str]]],
+        tell: Callable[[Recovery], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> None:
+        self._account_id = account_id
+        self._reconciler = reconciler
+        self._wait = wait
+        self._caught_up = caught_up
+        self._known = known
+        self._tell = tell
+        self._spawn = spawn
+        self._awaited: set[str] = set()
+        self._turn = asyncio.Lock()
+
+    def came(self, marker: Facts, now: int, began: int = 0, received: int = 0) -> None:
+        """A marker was stored; ``now`` (milliseconds) is its time if it bears none.
+
+        Nothing from before ``began`` is announced or fetched, nor from long before
+        ``received``, up to which everything is stored: a server tells of old messages in
+        bulk, and one that the inbox has forgotten would be handled again.
+        """
+        key, conversation_id = marker.message_id, marker.conversation_id
+        if key is None or conversation_id is None or key in self._awaited:
+            return
+        time = now if marker.time_ms is None else marker.time_ms
+        if time < max(began, received - _OLD):
+            return
+        if len(self._awaited) >= _MOST:
+            reason = "too many messages are announced at once"
+            self._tell(Recovery(gaps=[self._gap(conversation_id, time, reason)]))
+            return
+        self._awaited.add(key)
+        self._spawn(self._await(key, conversation_id, max(time - SLACK, began), time))
+
+    async def _await(self, key: str, conversation_id: str, start: int, time: int) -> None:
+        try:
+            await asyncio.sleep(self._wait)
+            async with self._turn:  # so that no more than one is ahead of the lists
+                await self._caught_up.wait()
+                await self._fetch(key, conversation_id, start, time)
+        finally:
+            self._awaited.discard(key)
+
+    async def _fetch(self, key: str, conversation_id: str, start: int, time: int) -> None:
+        if await self._known([key]):
+            return
+        found = await self._reconciler.conversation(conversation_id, start, time)
+        if not found.gaps and not await self._known([key]):
+            reason = "a message was announced and is not in the history"
+            found.gaps.append(self._gap(conversation_id, time, reason))
+        self._tell(found)
+
+    def _gap(self, conversation_id: str, time: int, reason: str) -> Gap:
+        return Gap(
+            account_id=self._account_id,
+            start=time - SLACK,
+            end=time,
+            reason=reason,
+            conversation_id=conversation_id,
+        )

@@ -1,0 +1,248 @@
+"""What the server's lists have of an account and we have not: found, fetched, told.
+
+A replay may bring all that was missed, some of it or nothing. The list of conversations and
+the history of each (`protocol.md` 9.3, 9.4) say what there was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+from xyfast import envelope, history, requests
+from xyfast.errors import NotSent, RequestError, SendRefused
+from xyfast.logs import say
+from xyfast.messages import Conversation, Gap
+
+__all__ = ["Reconciler", "Recovery"]
+
+log = logging.getLogger(__name__)
+
+_LISTED = 50  # conversations in a page
+_PAGE = 20  # messages in a page
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What came of it: new messages, the conversations they are of, and what may be missing."""
+
+    messages: int = 0
+    conversations: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+
+
+class _Span(NamedTuple):
+    """What to look at: from ``start`` to ``end``; it is enough to get back to ``since``."""
+
+    start: int
+    since: int
+    end: int
+
+
+class _Entry(NamedTuple):
+    key: str
+    time: int | None
+    payload: str
+
+
+class Reconciler:
+    """Compares one account with the server's lists, one request at a time.
+
+    ``ask(build)`` sends the request that ``build(mid=...)`` makes and gives the answer's
+    body; ``known(keys)`` says which messages the inbox has; ``take_in(payloads)`` commits
+    messages, oldest first, and gives the keys of the new ones. ``pauses`` are the seconds
+    between tries of a request. At most ``pages`` pages of a
+    conversation and ``conversations`` conversations are read; what lies beyond is a `Gap`.
+    """
+
+    def __init__(
+        self,
+        account_id: str,
+        *,
+        ask: Callable[[Callable[..., str]], Awaitable[Any]],
+        known: Callable[[Collection[str]], Awaitable[Collection[str]]],
+        take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
+        pages: int,
+        conversations: int,
+        pauses: Sequence[float],
+    ) -> None:
+        self._account_id = account_id
+        self._ask = ask
+        self._known = known
+        self._take_in = take_in
+        self._pages = pages
+        self._conversations = conversations
+        self._pauses = pauses
+        self._turn = asyncio.Lock()
+
+    async def account(self, since: int, end: int, *, start: int) -> Recovery:
+        """Take in what the account has missed from ``since`` to ``end`` (milliseconds).
+
+        Times of a server may differ a little, so pages are read back to ``start``. That the
+        last message of a conversation is known proves nothing of those before it: a replay
+        may begin too late, and a push comes while what precedes it is still missing.
+        """
+        recovery = Recovery()
+        span = _Span(start, since, end)
+        async with self._turn:
+            changed, rest = await self._changed(span)
+            for each in changed:
+                until = end if each.modified is None else max(each.modified, start)
+                await self._fetch(recovery, each.conversation_id, span._replace(end=until))
+        if rest is not None:
+            recovery.gaps.append(rest)
+        return recovery
+
+    async def conversation(self, conversation_id: str, start: int, end: int) -> Recovery:
+        """Take in what one conversation has missed from ``start`` to ``end``."""
+        recovery = Recovery()
+        async with self._turn:
+            await self._fetch(recovery, conversation_id, _Span(start, end, end))
+        return recovery
+
+    # --- which conversations --------------------------------------------------------
+
+    async def _changed(self, span: _Span) -> tuple[list[Conversation], Gap | None]:
+        """List the conversations that changed since ``start``, the last changed first.
+
+        One that changes while pages are read moves to the front of the list, where no later
+        page has it. So the front is read again until one page is enough.
+        """
+        found: dict[str, Conversation] = {}
+        floor = span.start
+        while True:
+            top, single = floor, True
+            cursor = requests.NEWEST
+            while True:
+                build = partial(requests.list_conversations, cursor=cursor, limit=_LISTED)
+                try:
+                    body = await self._patiently(build)
+                except RequestError as error:
+                    return list(found.values()), self._rest(span, cursor, _why(error))
+                page = envelope.conversations(body, self._account_id)
+                changed = [one for one in page if one.modified is None or one.modified >= floor]
+                for one in changed:
+                    found.pop(one.conversation_id, None)
+                    found[one.conversation_id] = one
+                    top = max(top, one.modified or 0)
+                older = requests.older(body, cursor)
+                if len(changed) < len(page) or older is None:
+                    break
+                if older == cursor:
+                    reason = "the list of conversations does not go on"
+                    return list(found.values()), self._rest(span, cursor, reason)
+                cursor = older
+                if len(found) >= self._conversations:
+                    reason = f"more than {self._conversations} conversations have changed"
+                    return list(found.values()), self._rest(span, cursor, reason)
+                single = False
+            if single:
+                return list(found.values()), None
+            floor = top
+
+    def _rest(self, span: _Span, cursor: int, reason: str) -> Gap:
+        return self._gap(span.since, min(cursor, span.end), reason)
+
+    # --- one conversation -----------------------------------------------------------
+
+    async def _fetch(self, recovery: Recovery, conversation_id: str, span: _Span) -> None:
+        """Read pages back to the start, and commit what they hold."""
+        entries: dict[str, _Entry] = {}  # the newest first
+        known: set[str] = set()
+        reached = False
+        reason: str | None = f"more than {self._pages} pages of history"
+        cursor = requests.NEWEST
+        for _ in range(self._pages):
+            build = partial(requests.history, conversation_id, cursor=cursor, limit=_PAGE)
+            try:
+                body = await self._patiently(build)
+            except RequestError as error:
+                reason = _why(error)
+                break
+            page = [entry for model in history.models(body) if (entry := _entry(model))]
+            entries.update((each.key, each) for each in page if not _before(each, span.start))
+            reached = reached or any(_before(each, span.since) for each in page)
+            known |= set(await self._known([each.key for each in page]))
+            older = requests.older(body, cursor)
+            if any(_before(each, span.start) for each in page) or older is None:
+                reason = None
+                break
+            if older == cursor:
+                reason = "the history does not go on"
+                break
+            cursor = older
+        await self._commit(recovery, list(entries.values()), known)
+        if reason is not None and not reached:
+            times = [each.time for each in entries.values() if each.time is not None]
+            gap = self._gap(span.since, min(times, default=span.end), reason, conversation_id)
+            recovery.gaps.append(gap)
+
+    async def _commit(self, recovery: Recovery, entries: list[_Entry], known: set[str]) -> None:
+        """Commit from the oldest new one on: what waits behind it takes its place anew."""
+        while entries and entries[-1].key in known:
+            entries.pop()
+        if entries:
+            new = await self._take_in([each.payload for each in reversed(entries)])
+            recovery.messages += len(new)
+            recovery.conversations += bool(new)
+
+    # --- requests -------------------------------------------------------------------
+
+    async def _patiently(self, build: Callable[..., str]) -> Any:
+        """Ask until there is an answer; raises what is no use to try again, or too often.
+
+        Flow control and a link that is away pass; so does a session that is gone, with the
+        next link.
+        """
+        failures = tries = 0
+        while True:
+            try:
+                return await self._ask(build)
+            except NotSent:
+                pass  # no link, as the log has told
+            except SendRefused as error:
+                if error.error == "rejected":
+                    raise
+                if error.error not in ("throttled", "token"):
+                    failures += 1
+                self._say(error)
+                if failures > len(self._pauses):
+                    raise
+            except RequestError as error:
+                failures += 1
+                self._say(error)
+                if failures > len(self._pauses):
+                    raise
+            await asyncio.sleep(self._pauses[min(tries, len(self._pauses) - 1)])
+            tries += 1
+
+    def _say(self, error: RequestError) -> None:
+        say(log, logging.WARNING, "not fetched yet", account=self._account_id, reason=error)
+
+    def _gap(self, start: int, end: int, reason: str, conversation_id: str | None = None) -> Gap:
+        return Gap(
+            account_id=self._account_id,
+            start=start,
+            end=max(start, end),
+            reason=reason,
+            conversation_id=conversation_id,
+        )
+
+
+def _entry(model: object) -> _Entry | None:
+    key = history.message_id(model)
+    return None if key is None else _Entry(key, history.time_ms(model), history.payload(model))
+
+
+def _before(entry: _Entry, time: int) -> bool:
+    return entry.time is not None and entry.time < time
+
+
+def _why(error: RequestError) -> str:
+    if isinstance(error, SendRefused):
+        return f"the server refuses to list it: {error.reason or error.code}"
+    return "the server does not answer"

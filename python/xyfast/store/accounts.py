@@ -1,0 +1,101 @@
+"""The accounts of an SQLite store, and its transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal
+
+from xyfast.store.rows import Kept
+from xyfast.store.schema import transaction
+from xyfast.store.values import from_text, to_integer, to_text
+
+__all__ = ["Accounts"]
+
+
+class Accounts:
+    """Table ``account`` of one connection. Rows of other tables name accounts by number."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._ids: dict[str, int] = {}
+        self._seen: int | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `schema.transaction`; numbers that were given within are forgotten with it."""
+        try:
+            with transaction(self._db):
+                yield
+        except BaseException:
+            self._ids.clear()
+            raise
+
+    def find(self, account_id: str) -> int | None:
+        """The number of an account, None for one that the file does not know."""
+        number = self._ids.get(account_id)
+        if number is None:
+            found = self._db.execute(
+                "SELECT id FROM account WHERE account = ?", (to_text(account_id),)
+            ).fetchone()
+            if found is None:
+                return None
+            number = self._ids[account_id] = int(found[0])
+        return number
+
+    def make(self, account_id: str) -> int:
+        """The number of an account, which is added if it is new; within a transaction."""
+        number = self.find(account_id)
+        if number is None:
+            done = self._db.execute(
+                "INSERT INTO account (account) VALUES (?)", (to_text(account_id),)
+            )
+            assert done.lastrowid is not None
+            number = self._ids[account_id] = done.lastrowid
+        return number
+
+    def advance(self, column: Literal["cursor", "received"], positions: Mapping[str, int]) -> None:
+        """Move positions on, never back; within a transaction."""
+        self._db.executemany(
+            f"UPDATE account SET {column} = max(ifnull({column}, ?1), ?1) WHERE id = ?2",
+            [
+                (to_integer(position), self.make(account_id))
+                for account_id, position in positions.items()
+            ],
+        )
+
+    def load(self, account_id: str) -> Kept:
+        """See `Store.load`."""
+        found = self._db.execute(
+            "SELECT cursor, received, session FROM account WHERE account = ?",
+            (to_text(account_id),),
+        ).fetchone()
+        if found is None:
+            return Kept(None, None, None)
+        cursor, received, session = found
+        return Kept(cursor, received, None if session is None else from_text(session))
+
+    def save_session(self, account_id: str, blob: str) -> None:
+        """See `Store.save_session`."""
+        with self.transaction():
+            self._db.execute(
+                "UPDATE account SET session = ? WHERE id = ?",
+                (to_text(blob), self.make(account_id)),
+            )
+
+    def note_revived(self, account: int) -> None:
+        """Leave the owner of the file a note; within a transaction."""
+        self._db.execute("UPDATE account SET revived = 1 WHERE id = ?", (account,))
+
+    def revived(self) -> Collection[str]:
+        """See `Store.revived`."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if version == self._seen:
+            return ()
+        with self.transaction():
+            found = self._db.execute("SELECT account FROM account WHERE revived").fetchall()
+            if found:
+                self._db.execute("UPDATE account SET revived = 0 WHERE revived")
+        self._seen = version
+        return [from_text(name) for (name,) in found]

@@ -1,0 +1,1 @@
+"""The whole client in a process of its own, on real sockets and files, and what can befall it."""

@@ -1,0 +1,1 @@
+"""The whole client on a virtual clock, with a simulated server, network and store."""

@@ -1,0 +1,212 @@
+"""The invariants can fail: each mistake is found within a few seeds."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from simulation.network import SimTransport
+from simulation.world import Failed, run
+from xyfast.account import Account
+from xyfast.dispatch import Delivery
+from xyfast.driver import Driver
+from xyfast.events import Dial
+from xyfast.intake import Intake
+from xyfast.lanes import Lanes
+from xyfast.ledger import Ledger
+from xyfast.session import Session
+from xyfast.store import MemoryStore, Row
+from xyfast.sync import Sync
+from xyfast.window import Window
+
+FEW = 40
+
+Patch = pytest.MonkeyPatch
+
+
+def forgets_a_row(patch: Patch) -> None:
+    commit = MemoryStore.commit
+    numbers = itertools.count(1)
+
+    async def forgetful(
+        self: MemoryStore, rows: Sequence[Row] = (), *rest: Any, **named: Any
+    ) -> Any:
+        kept = [row for row in rows if row.taken or next(numbers) % 3]
+        await commit(self, kept, *rest, **named)
+        return {(row.account_id, row.key) for row in rows}
+
+    patch.setattr(MemoryStore, "commit", forgetful)
+
+
+def forgets_the_flag(patch: Patch) -> None:
+    reopen = MemoryStore.open
+
+    async def forgetful(self: MemoryStore) -> None:
+        await reopen(self)
+        for slot in self._open.values():
+            slot.row = replace(slot.row, redelivered=0)
+
+    patch.setattr(MemoryStore, "open", forgetful)
+
+
+def takes_known_for_new(patch: Patch) -> None:
+    commit = MemoryStore.commit
+
+    async def naive(
+        self: MemoryStore, rows: Sequence[Row] = (), *rest: Any, **named: Any
+    ) -> Collection[tuple[str, str]]:
+        await commit(self, rows, *rest, **named)
+        return {(row.account_id, row.key) for row in rows}
+
+    patch.setattr(MemoryStore, "commit", naive)
+
+
+def acks_at_once(patch: Patch) -> None:
+    arrived = Intake.arrived
+
+    def hasty(self: Intake, driver: Driver, frame: Any) -> None:
+        if frame.ack is not None:
+            self._transport.ack([frame])
+        arrived(self, driver, frame)
+
+    patch.setattr(Intake, "arrived", hasty)
+
+
+def has_no_limit(patch: Patch) -> None:
+    def take(self: Lanes[Any]) -> list[Any]:
+        self._limit = 1000
+        return usual(self)
+
+    usual = Lanes.take
+    patch.setattr(Lanes, "take", take)
+
+
+def has_no_lanes(patch: Patch) -> None:
+    lane = property(lambda self: (self.account_id, self.key))
+    patch.setattr(Delivery, "lane", lane)
+
+
+def lets_the_cursor_run(patch: Patch) -> None:
+    def advance(self: Ledger) -> None:
+        self.cursor = self.received
+
+    patch.setattr(Ledger, "_advance", advance)
+
+
+def admits_everything(patch: Patch) -> None:
+    def admit(self: Window, account_id: str, conversation_id: str | None, size: int) -> bool:
+        self._enter(self._view(account_id), conversation_id, size)
+        return True
+
+    patch.setattr(Window, "admit", admit)
+
+
+def loses_outcomes(patch: Patch) -> None:
+    finished = Intake.finished
+    numbers = itertools.count(1)
+
+    def lossy(self: Intake, delivery: Delivery, letter: Any) -> None:
+        if next(numbers) % 5:
+            finished(self, delivery, letter)
+
+    patch.setattr(Intake, "finished", lossy)
+
+
+def does_not_look_back(patch: Patch) -> None:
+    async def nothing(self: Sync, received: int, position: int | None = None) -> None:
+        return None
+
+    patch.setattr(Sync, "_reconcile", nothing)
+
+
+def does_not_wait(patch: Patch) -> None:
+    def impatient(self: Session, now: float, most: float, reason: str) -> None:
+        reconnect(self, now, most, reason)
+        self._wake = now
+
+    reconnect = Session._reconnect
+    patch.setattr(Session, "_reconnect", impatient)
+
+
+def waits_too_long(patch: Patch) -> None:
+    def lazy(self: Session, now: float, most: float, reason: str) -> None:
+        reconnect(self, now, most, reason)
+        assert self._wake is not None
+        self._wake += 5.0
+
+    reconnect = Session._reconnect
+    patch.setattr(Session, "_reconnect", lazy)
+
+
+def beats_seldom(patch: Patch) -> None:
+    dial = SimTransport.dial
+
+    def seldom(self: SimTransport, policy: Dial, headers: Any, register: str) -> None:
+        dial(self, replace(policy, heartbeat=policy.heartbeat * 2), headers, register)
+
+    patch.setattr(SimTransport, "dial", seldom)
+
+
+def keeps_the_old_link(patch: Patch) -> None:
+    patch.setattr(SimTransport, "close", lambda self, link: None)
+
+
+def leaves_tasks(patch: Patch) -> None:
+    async def careless(self: Driver) -> None:
+        self._spawn(_wait_for_ever())
+
+    async def _wait_for_ever() -> None:
+        await asyncio.sleep(1e6)
+
+    patch.setattr(Driver, "close", careless)
+
+
+def tells_cookies(patch: Patch) -> None:
+    def talkative(self: Driver, account: Account) -> None:
+        logging.getLogger("xyfast.driver").debug("kept %s", dict(account.cookies))
+        keep(self, account)
+
+    keep = Driver._keep
+    patch.setattr(Driver, "_keep", talkative)
+
+
+MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
+    (forgets_a_row, "in sequence"),
+    (forgets_the_flag, "unflagged at most once"),
+    (takes_known_for_new, "stored and taken, once"),
+    (acks_at_once, "acked <= durable"),
+    (has_no_limit, "at most N running"),
+    (has_no_lanes, "one at a time in a conversation"),
+    (lets_the_cursor_run, "cursor <= lowest unhandled"),
+    (admits_everything, "rows in memory <= bound"),
+    (loses_outcomes, "clean stop records what was handled"),
+    (does_not_look_back, "in sequence"),
+    (does_not_wait, "next dial >= last + delay"),
+    (waits_too_long, "the wait ends in time"),
+    (beats_seldom, "heartbeat policy"),
+    (keeps_the_old_link, "one registered link"),
+    (leaves_tasks, "nothing is left at close"),
+    (tells_cookies, "no secret is said"),
+]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "invariant"), MISTAKES, ids=[mistake.__name__ for mistake, _ in MISTAKES]
+)
+def test_a_mistake_is_found(
+    mistake: Callable[[Patch], None], invariant: str, monkeypatch: Patch
+) -> None:
+    mistake(monkeypatch)
+    for seed in range(FEW):
+        try:
+            run(seed)
+        except Failed as failed:
+            if invariant in str(failed).partition("\n")[0]:
+                return
+    pytest.fail(f"{FEW} seeds did not break {invariant!r}")

@@ -1,0 +1,425 @@
+"""The invariants, and what must be remembered to check them.
+
+Whatever the client does passes through a seam: its store, its links, its handlers, its hooks
+and its log. `Watch` is told there and compares with what the server knows. A broken invariant
+is kept, since the client might swallow an exception, and raised after the step.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from simulation.network import SimTransport, Wire
+from simulation.server import Pushed, SimServer
+from simulation.told import SimFrame
+from xyfast.config import Settings
+from xyfast.events import State
+from xyfast.instrumentation import StateChanged
+from xyfast.messages import Expired, Gap, Message, Undecodable
+from xyfast.session import TRANSITIONS
+
+__all__ = ["Broken", "Watch"]
+
+_MOVES = {
+    (old, new)
+    for old, events in TRANSITIONS.items()
+    for targets in events.values()
+    for new in targets
+}
+_OVER = (State.CLOSED, State.DRAINING)
+_WORRYING = ("link event failed", "a task failed", "hook raised", "token provider raised")
+_SLACK = 1e-3
+
+Identity = tuple[str, str]
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+class Watch:
+    """What one simulation has seen; see the module for how it works.
+
+    ``note`` writes a line of the trace. ``seam`` is called at every effect of the client, and
+    may end its process there.
+    """
+
+    def __init__(
+        self,
+        server: SimServer,
+        settings: Settings,
+        now: Callable[[], float],
+        note: Callable[..., None],
+        seam: Callable[[], None],
+    ) -> None:
+        self.rows: dict[Identity, str] = {}
+        """Every committed message: ``"open"``, ``"handled"`` or ``"dead"``."""
+        self.gaps: list[Gap] = []
+        """Gaps that a handler was told of."""
+        self.secrets: set[str] = set()
+        self.words: list[str] = []
+        """Log records and facts, as text."""
+        self._server = server
+        self._settings = settings
+        self._now = now
+        self._note = note
+        self._seam = seam
+        self._broken: list[str] = []
+        self._looked = -1.0
+        self._payloads: set[tuple[str, str]] = set()
+        self._open: dict[Identity, int] = {}  # positions of what is not handled
+        self._held: set[Identity] = set()  # what the process has taken
+        self._sizes: dict[Identity, int] = {}  # of what waits in its memory, or runs
+        self._tries: Counter[Identity] = Counter()
+        self._in_hand: defaultdict[str, dict[str, int]] = defaultdict(dict)  # not durable yet
+        self._begun: dict[str, int] = {}  # where an account that is new has begun
+        self._kept: set[str] = set()  # accounts whose positions are stored
+        self._unflagged: Counter[Identity] = Counter()
+        self._states: dict[str, State] = {}
+        self._earliest: dict[str, tuple[float, float]] = {}
+        self._started: dict[Identity, int] = {}
+        self._done: set[Identity] = set()
+        self._running: dict[Identity, str | None] = {}
+        self.transport: SimTransport | None = None
+
+    # --- what is broken -------------------------------------------------------------------
+
+    def must(self, holds: object, invariant: str, *facts: object) -> None:
+        """Keep a broken invariant, to be raised after the step."""
+        if not holds:
+            self._broken.append(f"{invariant}: {' '.join(map(str, facts))}")
+            self._note("BROKEN", invariant, *facts)
+
+    def step(self) -> None:
+        """Raise what was broken since the last step, and look at what must hold at any time."""
+        now = self._now()
+        if self.transport is not None and now != self._looked:
+            self._looked = now
+            self._links(now)
+        if self._broken:
+            raise Broken("; ".join(self._broken))
+
+    # --- the process ----------------------------------------------------------------------
+
+    def born(self, transport: SimTransport) -> None:
+        """A client starts: what only memory knew is forgotten."""
+        self.transport = transport
+        self._states.clear()
+        self._earliest.clear()
+        self._started.clear()
+        self._in_hand.clear()
+        self._held.clear()
+        self._sizes.clear()
+        self._tries.clear()
+        self._done.clear()
+        self._running.clear()
+
+    def closed(self) -> None:
+        """The client was closed, and its store worked: what was done is recorded."""
+        for identity in sorted(self._done):
+            recorded = self.rows[identity] != "open"
+            self.must(recorded, "a clean stop records what was handled", *identity)
+
+    def died(self) -> None:
+        """The client's process is gone."""
+        self.transport = None
+
+    # --- the store ------------------------------------------------------------------------
+
+    def stored(self, verb: str, args: Any, options: dict[str, Any], result: Any) -> None:
+        """A call of the store has happened."""
+        match verb:
+            case "commit":
+                given = dict(zip(("rows", "outcomes"), args, strict=False)) | options
+                self._committed(given.get("rows", ()), set(result))
+                for outcome in given.get("outcomes", ()):
+                    self._ended(outcome)
+                for account, position in (given.get("received") or {}).items():
+                    self._begun.setdefault(account, position)
+                    self._kept.add(account)
+                for account, cursor in (given.get("cursors") or {}).items():
+                    self._cursor(account, cursor)
+                self._bounded()
+            case "take":
+                for row in result.rows:
+                    self._taken(row)
+                self._bounded()
+        self._seam()
+
+    def _committed(self, rows: Iterable[Any], new: set[Identity]) -> None:
+        for row in rows:
+            identity = (row.account_id, row.key)
+            if row.taken and identity in new:
+                self._taken(row)
+            self._payloads.add((row.account_id, row.payload))
+            self._in_hand[row.account_id].pop(row.payload, None)
+            if identity not in self.rows:
+                self.rows[identity] = "open" if row.dead is None else "dead"
+                self._note("stored", *identity)
+                if row.dead is None:
+                    self._open[identity] = self._pts(row)
+
+    def _pts(self, row: Any) -> int:
+        """The true position of a message; a mark may honestly come again under another one."""
+        pushed = self._server.by_id.get((row.account_id, row.key))
+        return 1 << 62 if pushed is None else pushed.pts
+
+    def _ended(self, outcome: Any) -> None:
+        identity = (outcome.account_id, outcome.key)
+        how = "handled" if outcome.letter is None else "dead"
+        self._note(how, *identity)
+        self.must(self.rows.get(identity) == "open", "an outcome of an open message", *identity)
+        self.rows[identity] = how
+        del self._open[identity]
+        self._held.discard(identity)
+        self._sizes.pop(identity, None)
+
+    def _taken(self, row: Any) -> None:
+        self._held.add((row.account_id, row.key))
+        self._sizes[row.account_id, row.key] = len(row.payload)
+
+    def _bounded(self) -> None:
+        rows, size = len(self._sizes), sum(self._sizes.values())
+        self.must(rows <= self._settings.backlog, "rows in memory <= bound", rows)
+        most = self._settings.backlog_bytes + max(self._sizes.values(), default=0)
+        self.must(size <= most, "bytes in memory <= bound", size)
+
+    def _cursor(self, account: str, cursor: int) -> None:
+        begun = self._begun.get(account, 0)
+        for (owner, key), pts in self._open.items():
+            if owner == account and pts > begun:
+                self.must(pts > cursor, "cursor <= lowest unhandled", account, key, pts, cursor)
+
+    # --- links ----------------------------------------------------------------------------
+
+    def dialled(self, wire: Wire, register: str) -> None:
+        """A link is dialled: not before its time, and with the policy of the settings."""
+        token = json.loads(register)["headers"]["token"]
+        grant = self._server.platform.grant(token)
+        assert grant is not None
+        wire.account = account = grant.account.id
+        self.secrets.add(token)
+        policy, settings, now = wire.policy, self._settings, self._now()
+        self._note("dial", account, wire.number)
+        earliest, latest = self._earliest.pop(account, (0.0, float("inf")))
+        self.must(now >= earliest - _SLACK, "next dial >= last + delay", account, now, earliest)
+        self.must(now <= latest + _SLACK, "next dial <= bound", account, now, latest)
+        beats = (policy.heartbeat, policy.timeout, policy.misses)
+        wanted = (settings.heartbeat, settings.heartbeat_timeout, settings.heartbeat_misses)
+        self.must(beats == wanted, "heartbeat policy", beats, wanted)
+        assert self.transport is not None
+        sockets = [w for w in self.transport.wires.values() if w.account == account and _kept(w)]
+        self.must(len(sockets) <= 2, "at most two sockets", account, len(sockets))
+        self._seam()
+
+    def told(self, events: Sequence[Any]) -> None:
+        """The client is about to hear of events."""
+        self._note("told", *[f"{type(event).__name__}@{event.link}" for event in events])
+        for event in events:
+            if isinstance(event, SimFrame):
+                for payload in event.payloads:
+                    pushed = self._server.by_payload.get(payload.text or "")
+                    if pushed is not None and pushed.message is not None:
+                        self._in_hand[pushed.account][pushed.payload] = pushed.pts
+
+    def acked(self, wire: Wire, frame: Any) -> None:
+        """A push is acknowledged: all that it carries must be durable."""
+        assert wire.account is not None
+        for payload in frame.payloads:
+            self.must(self._durable(wire.account, payload.text), "acked <= durable", frame.mid)
+        self._note("ack", wire.account, frame.mid)
+        self._seam()
+
+    def asked(self, wire: Wire, text: str) -> None:
+        """A request goes out."""
+        request = json.loads(text)
+        assert wire.account is not None
+        self._note("ask", wire.account, request["lwp"])
+        if request["lwp"].endswith("/ackDiff"):
+            position = request["body"][0]["pts"]
+            if wire.account not in self._kept:  # else a restart goes on from there
+                self._begun[wire.account] = position
+            for payload, pts in self._in_hand[wire.account].items():
+                ahead = pts > position
+                self.must(ahead or self._durable(wire.account, payload), "acked <= durable", pts)
+        self._seam()
+
+    def _durable(self, account: str, payload: str | None) -> bool:
+        if (account, payload or "") in self._payloads:
+            return True
+        pushed = self._server.by_payload.get(payload or "")
+        return pushed is not None and (account, pushed.id) in self.rows
+
+    def _links(self, now: float) -> None:
+        assert self.transport is not None
+        settings = self._settings
+        linked = set()
+        for wire in self.transport.wires.values():
+            linked.add(wire.account)
+            if not wire.registered or not _kept(wire):
+                continue
+            beating = now - wire.last_beat <= settings.heartbeat + _SLACK
+            self.must(beating, "a heartbeat within its interval", wire.account, wire.number)
+            hears = now - wire.heard <= settings.heartbeat_timeout + _SLACK
+            self.must(hears or wire.unread, "an answer within its timeout", wire.number)
+        for account, state in self._states.items():
+            if state is State.CONNECTED:
+                self.must(account in linked, "connected means a link", account)
+
+    def took(self) -> None:
+        """Events were taken: of an account's registered links all but one are closing."""
+        if self.transport is None:
+            return
+        up = Counter(
+            wire.account for wire in self.transport.wires.values() if wire.heard_of and _kept(wire)
+        )
+        for account, links in up.items():
+            self.must(links <= 1, "one registered link", account, links)
+
+    # --- facts and log --------------------------------------------------------------------
+
+    def fact(self, fact: Any) -> None:
+        """A hook was told."""
+        self.words.append(repr(fact))
+        if not isinstance(fact, StateChanged):
+            return
+        account, now = fact.account_id, self._now()
+        self._note("state", account, fact.new.name, fact.reason)
+        before = self._states.get(account, State.DISCONNECTED)
+        self.must(before is fact.old, "a state follows from the last", account, before, fact.old)
+        self.must((fact.old, fact.new) in _MOVES, "transitions <= TRANSITIONS", fact.old, fact.new)
+        self._states[account] = fact.new
+        if fact.wait is not None:
+            most = max(60.0 * self._settings.backoff_scale, self._settings.token_retry)
+            if fact.new is State.FAILED:
+                most = self._settings.failed_wait
+            self.must(0.0 <= fact.wait <= most, "delay <= bound", account, fact.wait)
+            # A token may have to be fetched first.
+            patience = 5 * self._settings.token_timeout
+            self._earliest[account] = now + fact.wait, now + fact.wait + patience
+        elif fact.new is not State.CONNECTING or fact.old is not State.RECONNECTING:
+            self._earliest.pop(account, None)
+        if fact.new is State.FAILED:
+            self._earliest.pop(account, None)
+        elif fact.new is State.CONNECTING and account in self._earliest:
+            earliest, _ = self._earliest[account]
+            late = now - earliest
+            self.must(late <= _SLACK or fact.reason != "waited", "the wait ends in time", account)
+            if fact.reason != "waited":
+                del self._earliest[account]
+
+    def logged(self, record: logging.LogRecord) -> None:
+        """The client has logged something."""
+        text = record.getMessage()
+        self.words.append(text)
+        self._note("log", text.partition("\n")[0])
+        self.must(not text.startswith(_WORRYING), "no exception is unexpected", text)
+
+    def silent(self) -> None:
+        """No secret is in anything that was said."""
+        said = "\n".join(self.words)
+        for secret in self.secrets:
+            self.must(secret not in said, "no secret is said", secret)
+
+    # --- handlers -------------------------------------------------------------------------
+
+    def starts(self, message: Any) -> Identity | None:
+        """A handler is called."""
+        if isinstance(message, Gap):
+            self._note("gap", message.account_id, message.start, message.end, message.reason)
+            self.gaps.append(message)
+            return None
+        inner = message.message if isinstance(message, Expired) else message
+        assert isinstance(inner, Message)
+        if isinstance(inner, Undecodable):
+            return None  # it is a dead letter already
+        account, key = identity = inner.account_id, inner.key
+        conversation = inner.conversation_id
+        self._note("start", account, key, conversation, inner.redelivered)
+        if inner.redelivered == 0:
+            self._unflagged[identity] += 1
+        self.must(self._unflagged[identity] <= 1, "unflagged at most once", *identity)
+        stored = self.rows.get(identity) == "open" and identity in self._held
+        self.must(stored, "handled after it is stored and taken, once", *identity)
+        self.must(identity not in self._done, "handled again in the same run", *identity)
+        lane = [i for i, other in self._running.items() if (i[0], other) == (account, conversation)]
+        self.must(not lane, "one at a time in a conversation", *identity, lane)
+        self._in_sequence(identity)
+        self._running[identity] = conversation
+        running, most = len(self._running), self._settings.max_handlers
+        self.must(running <= most, "at most N running", running, most)
+        return identity
+
+    def ends(self, identity: Identity, done: bool) -> None:
+        """A handler has returned (``done``) or raised."""
+        del self._running[identity]
+        self._tries[identity] += 1
+        if done:
+            self._done.add(identity)
+        if done or self._tries[identity] > self._settings.handler_retries:
+            self._sizes.pop(identity, None)
+        self._note("end", *identity, done)
+        self._seam()
+
+    def _in_sequence(self, identity: Identity) -> None:
+        account = identity[0]
+        pushed = self._server.by_id.get(identity)
+        if pushed is None or pushed.message is None:
+            return
+        self._started[identity] = pushed.pts
+        begin = self._begun.get(account, 0)  # what is from before comes in any order
+        if pushed.pts <= begin:
+            return
+        for other in self._conversation(account, pushed.message.conversation):
+            begun = (account, other.id) in self._started
+            if begin < other.pts < pushed.pts:
+                settled = begun or self.rows.get((account, other.id)) in ("handled", "dead")
+                self.must(
+                    settled or self._excused(other), "in sequence", *identity, "before", other.id
+                )
+            elif other.pts > pushed.pts:
+                self.must(not begun, "in sequence", *identity, "after", other.id)
+
+    def _conversation(self, account: str, conversation: str) -> list[Pushed]:
+        return [
+            other
+            for other in self._server.pushed[account]
+            if other.message is not None and other.message.conversation == conversation
+        ]
+
+    # --- the end --------------------------------------------------------------------------
+
+    def missing(self) -> list[Pushed]:
+        """Chat messages that are neither handled, nor dead, nor covered by a told gap."""
+        return [
+            pushed
+            for pushed in itertools.chain.from_iterable(self._server.pushed.values())
+            if pushed.message is not None
+            and self.rows.get((pushed.account, pushed.id)) not in ("handled", "dead")
+            and not self._excused(pushed)
+        ]
+
+    def unhandled(self) -> list[Identity]:
+        """Stored messages whose handlers have not ended."""
+        return sorted(self._open)
+
+    def _excused(self, pushed: Pushed) -> bool:
+        """Whether a message is missed with notice, or is from before the account's beginning."""
+        assert pushed.message is not None
+        if pushed.pts <= self._begun.get(pushed.account, 1 << 62):
+            return (pushed.account, pushed.id) not in self.rows
+        return any(
+            gap.account_id == pushed.account
+            and gap.start <= pushed.message.time <= gap.end
+            and gap.conversation_id in (None, pushed.message.conversation)
+            for gap in self.gaps
+        )
+
+
+def _kept(wire: Wire) -> bool:
+    return not wire.closing and not wire.over

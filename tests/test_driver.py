@@ -1,0 +1,150 @@
+"""What a driver keeps of its account, on a wire in memory and a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from simulation.loop import simulate
+from wire import ME, Desk, working
+from xyfast import Account, Gap
+from xyfast.errors import StoreError
+from xyfast.store import MemoryStore
+
+
+class Forgetful(MemoryStore):
+    """Keeps session material only while it works."""
+
+    works = True
+    tries = 0
+
+    async def save_session(self, account_id: str, blob: str) -> None:
+        self.tries += 1
+        if not self.works:
+            raise StoreError("no")
+        await super().save_session(account_id, blob)
+
+
+def account(name: str) -> Account:
+    return Account.from_cookies(f"unb={ME}; _m_h5_tk={name}_1; cookie2=b")
+
+
+def test_new_cookies_are_saved_once_the_store_works_the_last_ones_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        store = Forgetful()
+        async with working(store) as desk:
+            await desk.client.add(account("first"))
+            store.works, before = False, store.tries
+            for name in ("second", "third"):
+                desk.client.replace_credentials(account(name))
+                await asyncio.sleep(5.0)
+            assert before < store.tries <= before + 11  # one at a time, each second
+            store.works = True
+            await asyncio.sleep(2.0)
+            kept = json.loads((await store.load(ME)).session or "")
+            assert kept["cookies"]["_m_h5_tk"] == "third_1"
+            done = store.tries
+            await asyncio.sleep(5.0)
+            assert store.tries == done
+
+    simulate(main())
+    told = [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert [r.getMessage().partition(" (")[0] for r in told] == ["session material not saved yet"]
+
+
+def test_what_was_not_saved_is_saved_at_the_end_and_nothing_is_tried_after_it() -> None:
+    async def main() -> None:
+        store = Forgetful()
+        async with working(store, store_retry=60.0) as desk:
+            await desk.client.add(account("first"))
+            store.works = False
+            desk.client.replace_credentials(account("second"))
+            await asyncio.sleep(5.5)
+            store.works = True
+        done = store.tries
+        desk.client.replace_credentials(account("third"))
+        await asyncio.sleep(100.0)
+        assert not asyncio.all_tasks() - {asyncio.current_task()}
+        assert store.tries == done
+        await store.open()
+        kept = json.loads((await store.load(ME)).session or "")
+        assert kept["cookies"]["_m_h5_tk"] == "second_1"
+
+    simulate(main())
+
+
+def test_a_gap_that_widens_while_its_handlers_work_is_told_once_more() -> None:
+    async def main() -> None:
+        async with working() as desk:
+            told, gate = gaps_of(desk)
+            await desk.connect()
+            for _ in range(3):
+                desk.driver().unread()
+                await asyncio.sleep(1.0)
+            assert len(told) == 1
+            kept = json.loads((await desk.store.load(ME)).session or "")["gaps"]
+            gate.set()
+            await desk.until(lambda: len(told) == 2)
+            await asyncio.sleep(1.0)
+            first, second = told
+            assert (second.start, second.end) == (first.start, first.end + 2000)
+            assert [Gap(**gap) for gap in kept] == [second]
+            assert json.loads((await desk.store.load(ME)).session or "")["gaps"] == []
+
+    simulate(main())
+
+
+def test_gaps_that_are_kept_and_wait_are_bounded() -> None:
+    async def main() -> None:
+        async with working() as desk:
+            told, gate = gaps_of(desk)
+            await desk.connect()
+            gaps = [
+                Gap(account_id=ME, start=n, end=n + 1, reason=f"no {n}", conversation_id=str(n))
+                for n in range(3000)
+            ]
+            for gap in gaps:
+                desk.driver()._tell_gaps([gap])
+            dispatcher = desk.client._dispatcher
+            await asyncio.sleep(1.0)
+            assert dispatcher.waiting + dispatcher.running <= 1001
+            kept = json.loads((await desk.store.load(ME)).session or "")["gaps"]
+            assert len(kept) <= 1001
+            gate.set()
+            await desk.until(lambda: not (dispatcher.waiting + dispatcher.running))
+            assert set(gaps[:1000]) <= set(told)
+            assert any((gap.conversation_id, gap.end) == (None, 3000) for gap in told)
+            assert min(gap.start for gap in told if gap.conversation_id is None) == 1000
+
+    simulate(main())
+
+
+def gaps_of(desk: Desk) -> tuple[list[Gap], asyncio.Event]:
+    """What the handler of gaps was given; it ends when the event is set."""
+    told: list[Gap] = []
+    gate = asyncio.Event()
+
+    @desk.client.on(Gap)
+    async def note(gap: Gap) -> None:
+        told.append(gap)
+        await gate.wait()
+
+    return told, gate
+
+
+def test_a_client_whose_store_fails_can_be_closed() -> None:
+    async def main() -> None:
+        store = Forgetful()
+        async with working(store) as desk:
+            await desk.client.add(account("first"))
+            store.works = False
+            desk.client.replace_credentials(account("second"))
+            await asyncio.sleep(5.0)
+        assert not asyncio.all_tasks() - {asyncio.current_task()}
+
+    simulate(main())

@@ -1,0 +1,373 @@
+"""Finding what was missed in the server's lists, with the fake server's own answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Collection, Iterable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from simulation.loop import simulate
+from world import ME
+from xyfast._core import read_payload
+from xyfast.envelope import read
+from xyfast.errors import NotSent, RequestError, SendRefused, SendUnknown
+from xyfast.reconcile import Reconciler, Recovery
+from xyfast.testing import ServerSettings, samples
+from xyfast.testing.platform import Platform
+from xyfast.testing.routes import ROUTES, Context
+
+LIST = "/r/Conversation/listNewestPagination"
+HISTORY = "/r/MessageManager/listUserMessages"
+START = 1_767_225_600_000
+END = START + 10_000_000
+THROTTLED = SendRefused("", code=400, reason="slow down", error="throttled")
+REJECTED = SendRefused("", code=400, reason="not yours", error="rejected")
+BUSY = SendRefused("", code=500, reason="system is error", error="server")
+
+
+class Shelf:
+    """An account's lists on a server that answers at once, and an inbox beside them."""
+
+    def __init__(self, **assumed: Any) -> None:
+        platform = Platform([ME], ServerSettings(**assumed), lambda: END)
+        self.account = platform.accounts[ME]
+        self.context = Context(platform, {}, cast("Any", SimpleNamespace(account=self.account)), "")
+        self.inbox: list[str] = []
+        self.asked: list[tuple[str, Any]] = []
+        self.before: Callable[[str, Any], None] = lambda lwp, body: None
+
+    def message(self, conversation: str, time: int) -> str:
+        """Let the server have a message; ``time`` is counted from the start."""
+        name = self.context.platform.new_message_id()
+        message = samples.Message(
+            id=name,
+            conversation=conversation,
+            sender="9000000000102",
+            peer="9000000000102",
+            time=START + time,
+            content=samples.text_content("在吗"),
+        )
+        self.account.remember(message)
+        return name
+
+    async def ask(self, build: Callable[..., str]) -> Any:
+        frame = json.loads(build(mid="1 0"))
+        self.asked.append((frame["lwp"], frame["body"]))
+        self.before(frame["lwp"], frame["body"])
+        return ROUTES[frame["lwp"]](self.context, frame["body"]).body
+
+    async def known(self, keys: Collection[str]) -> Collection[str]:
+        return set(keys) & set(self.inbox)
+
+    async def take_in(self, payloads: Iterable[str]) -> Collection[str]:
+        ids = [read(read_payload(text).tree, ME).message_id or "" for text in payloads]
+        new = [name for name in ids if name not in self.inbox]
+        self.inbox = [name for name in self.inbox if name not in ids] + ids
+        return new
+
+    def reconciler(
+        self,
+        pages: int = 20,
+        conversations: int = 500,
+        pauses: tuple[float, ...] = (0.0, 0.0, 0.0),
+    ) -> Reconciler:
+        return Reconciler(
+            ME,
+            ask=self.ask,
+            known=self.known,
+            take_in=self.take_in,
+            pages=pages,
+            conversations=conversations,
+            pauses=pauses,
+        )
+
+    async def run(self, *, slack: int = 0, pages: int = 20, conversations: int = 500) -> Recovery:
+        reconciler = self.reconciler(pages, conversations)
+        return await reconciler.account(START, END, start=START - slack)
+
+    @property
+    def histories(self) -> list[str]:
+        """The conversations whose history was asked for, in order."""
+        return [body[0].partition("@")[0] for lwp, body in self.asked if lwp == HISTORY]
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("count", [1, 20, 21, 40, 370])
+async def test_all_pages_are_taken_in_oldest_first(count: int, inclusive: bool) -> None:
+    shelf = Shelf(history_inclusive=inclusive)
+    shelf.message("1", -1)
+    names = [shelf.message("1", n) for n in range(count)]
+    found = await shelf.run(pages=25)
+    assert shelf.inbox == names
+    assert (found.messages, found.conversations, found.gaps) == (count, 1, [])
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+async def test_a_page_that_ends_between_two_messages_of_a_millisecond_loses_neither(
+    inclusive: bool,
+) -> None:
+    shelf = Shelf(history_inclusive=inclusive, page_splits=True)
+    names = [shelf.message("1", n // 3) for n in range(100)]
+    found = await shelf.run()
+    assert shelf.inbox == names
+    assert found.gaps == []
+
+
+async def test_a_page_that_ends_between_two_conversations_of_a_millisecond_loses_neither() -> None:
+    shelf = Shelf(page_splits=True)
+    names = [shelf.message(str(n), n // 3) for n in range(140)]
+    found = await shelf.run()
+    assert set(shelf.inbox) == set(names)
+    assert found.gaps == []
+
+
+@pytest.mark.parametrize(("path", "most"), [(LIST, 50), (HISTORY, 20)])
+async def test_a_millisecond_that_fills_a_page_is_a_gap(path: str, most: int) -> None:
+    shelf = Shelf(page_splits=True)
+    for n in range(most + 1):
+        shelf.message(str(n) if path == LIST else "1", 5)
+    found = await shelf.run()
+    assert len(shelf.inbox) == most
+    [gap] = found.gaps
+    assert "does not go on" in gap.reason
+    assert gap.start <= START + 5 <= gap.end
+
+
+async def test_what_waits_behind_a_missed_message_takes_its_place_anew() -> None:
+    shelf = Shelf()
+    names = [shelf.message("1", n) for n in range(4)]
+    shelf.inbox = [names[0], names[2], names[3]]
+    found = await shelf.run()
+    assert shelf.inbox == names
+    assert found.messages == 1
+
+
+@pytest.mark.parametrize("first", [1, 5, 59])
+async def test_known_messages_hide_nothing_before_them(first: int) -> None:
+    """A replay may begin too late, and a live push comes before what was missed."""
+    shelf = Shelf()
+    names = [shelf.message("1", n) for n in range(60)]
+    shelf.inbox = names[first:]
+    await shelf.run()
+    assert shelf.inbox == names
+
+
+async def test_what_is_known_costs_a_page_and_is_not_taken_in_again() -> None:
+    shelf = Shelf()
+    shelf.message("1", -5)
+    shelf.inbox = [shelf.message("1", n) for n in range(10)]
+    names = list(shelf.inbox)
+    assert await shelf.run() == Recovery()
+    assert shelf.histories == ["1"]
+    assert shelf.inbox == names
+
+
+async def test_a_long_conversation_is_read_to_the_bound_and_the_rest_is_told() -> None:
+    shelf = Shelf()
+    names = [shelf.message("1", n) for n in range(100)]
+    found = await shelf.run(pages=2)
+    assert shelf.inbox == names[61:]  # the page behind begins with the last of the one before
+    [gap] = found.gaps
+    assert (gap.start, gap.end, gap.conversation_id) == (START, START + 61, "1")
+
+
+async def test_what_lies_before_the_time_in_question_is_no_gap() -> None:
+    shelf = Shelf()
+    for n in range(-50, 3):
+        shelf.message("1", n)
+    found = await shelf.run(pages=1, slack=2000)
+    assert found.gaps == []
+    assert len(shelf.inbox) == 20
+
+
+async def test_conversations_are_read_to_the_bound_and_the_rest_is_told() -> None:
+    shelf = Shelf()
+    for n in range(200):
+        shelf.message(str(n), n)
+    found = await shelf.run(conversations=99)
+    assert sorted(map(int, shelf.histories)) == list(range(101, 200))
+    [gap] = found.gaps
+    assert (gap.start, gap.end, gap.conversation_id) == (START, START + 102, None)
+
+
+async def test_a_conversation_that_moves_up_between_two_pages_is_not_missed() -> None:
+    shelf = Shelf()
+    for n in range(80):
+        shelf.message(str(n), n)
+    lists = 0
+
+    def move(lwp: str, body: Any) -> None:
+        nonlocal lists
+        lists += lwp == LIST
+        if lists == 2:
+            shelf.message("0", 100)
+
+    shelf.before = move
+    await shelf.run()
+    assert sorted(map(int, shelf.histories)) == list(range(80))
+    assert len(shelf.inbox) >= 81
+
+
+async def test_old_conversations_cost_one_page() -> None:
+    shelf = Shelf()
+    for n in range(200):
+        shelf.message(str(n), n - 200)
+    found = await shelf.run()
+    assert [lwp for lwp, _ in shelf.asked] == [LIST]
+    assert found == Recovery()
+
+
+@pytest.mark.parametrize(
+    ("errors", "fetched"),
+    [
+        ([THROTTLED] * 9, True),
+        ([NotSent("")] * 9, True),
+        ([BUSY] * 3, True),
+        ([SendUnknown("")] * 3, True),
+        ([BUSY] * 4, False),
+        ([SendUnknown("")] * 4, False),
+        ([REJECTED], False),
+    ],
+)
+@pytest.mark.parametrize("path", [LIST, HISTORY])
+async def test_requests_are_tried_again_as_far_as_that_is_of_use(
+    path: str, errors: list[RequestError], fetched: bool
+) -> None:
+    shelf = Shelf()
+    name = shelf.message("1", 5)
+    left = list(errors)
+
+    def fail(lwp: str, body: Any) -> None:
+        if lwp == path and left:
+            raise left.pop()
+
+    shelf.before = fail
+    found = await shelf.run()
+    assert left == []
+    if fetched:
+        assert (shelf.inbox, found.gaps) == ([name], [])
+        return
+    [gap] = found.gaps
+    conversation = "1" if path == HISTORY else None
+    assert (shelf.inbox, gap.conversation_id, gap.start) == ([], conversation, START)
+    assert gap.end == (START + 5 if path == HISTORY else END)
+
+
+async def test_a_refused_conversation_costs_the_others_nothing() -> None:
+    shelf = Shelf()
+    names = [shelf.message(str(n), n) for n in range(3)]
+
+    def refuse(lwp: str, body: Any) -> None:
+        if lwp == HISTORY and body[0].startswith("1@"):
+            raise REJECTED
+
+    shelf.before = refuse
+    found = await shelf.run()
+    assert set(shelf.inbox) == {names[0], names[2]}
+    assert [gap.conversation_id for gap in found.gaps] == ["1"]
+
+
+@pytest.mark.parametrize("path", [LIST, HISTORY])
+async def test_a_list_that_goes_round_in_circles_ends_in_a_gap(path: str) -> None:
+    shelf = Shelf()
+    for n in range(60):
+        shelf.message(str(n) if path == LIST else "1", n)
+    asked = 0
+
+    async def ask(build: Callable[..., str]) -> Any:
+        nonlocal asked
+        frame = json.loads(build(mid="1 0"))
+        if frame["lwp"] != path:
+            return await Shelf.ask(shelf, build)
+        asked += 1
+        body = await Shelf.ask(shelf, lambda mid: json.dumps(frame))
+        return {**body, "nextCursor": START + 1_000, "hasMore": 1}
+
+    shelf.ask = ask  # type: ignore[method-assign]
+    found = await shelf.run()
+    assert asked == 2
+    assert len(found.gaps) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        {"userConvs": "?", "userMessageModels": 1, "hasMore": 1},
+        {"hasMore": 1, "nextCursor": -1},
+        {"hasMore": 1, "nextCursor": "x"},
+        {"userMessageModels": [None, {"message": {"messageId": ["?"]}}]},
+    ],
+)
+async def test_no_answer_is_too_odd(body: Any) -> None:
+    shelf = Shelf()
+
+    async def ask(build: Callable[..., str]) -> Any:
+        return body
+
+    shelf.ask = ask  # type: ignore[method-assign]
+    found = await shelf.run()
+    single = await shelf.reconciler().conversation("1", START, END)
+    more = isinstance(body, dict) and body.get("hasMore") == 1
+    assert len(found.gaps) == len(single.gaps) == int(more)
+    assert shelf.inbox == []
+
+
+async def test_one_conversation_can_be_asked_for() -> None:
+    shelf = Shelf()
+    shelf.message("1", -5)
+    name = shelf.message("1", 5)
+    shelf.message("2", 5)
+    found = await shelf.reconciler().conversation("1", START, START + 5)
+    assert (shelf.inbox, found) == ([name], Recovery(messages=1, conversations=1))
+
+
+def test_flow_control_is_waited_for_ever_longer() -> None:
+    async def main() -> list[float]:
+        shelf = Shelf()
+        loop = asyncio.get_running_loop()
+        times: list[float] = []
+
+        def refuse(lwp: str, body: Any) -> None:
+            times.append(loop.time())
+            if len(times) < 6:
+                raise THROTTLED
+
+        shelf.before = refuse
+        began = loop.time()
+        await shelf.reconciler(pauses=(2.0, 4.0, 6.0)).account(START, END, start=START)
+        return [round(time - began, 3) for time in times]
+
+    assert simulate(main()) == [0.0, 2.0, 6.0, 12.0, 18.0, 24.0]
+
+
+def test_one_request_is_asked_at_a_time() -> None:
+    async def main() -> None:
+        shelf = Shelf()
+        for n in range(3):
+            shelf.message(str(n), n)
+        asking = 0
+
+        async def ask(build: Callable[..., str]) -> Any:
+            nonlocal asking
+            asking += 1
+            assert asking == 1
+            await asyncio.sleep(1.0)
+            asking -= 1
+            return await Shelf.ask(shelf, build)
+
+        shelf.ask = ask  # type: ignore[method-assign]
+        reconciler = shelf.reconciler()
+        await asyncio.gather(
+            reconciler.account(START, END, start=START),
+            *(reconciler.conversation(str(n), START, END) for n in range(3)),
+        )
+        assert len(shelf.inbox) == 3
+
+    simulate(main())

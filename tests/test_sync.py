@@ -1,0 +1,248 @@
+"""When the server is told of a position, and until when messages are held back for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from simulation.loop import simulate
+from test_intake import Ward
+from wire import BASE, ME, Desk, push, sample, working
+from xyfast import Account
+from xyfast._core import parse_frame
+from xyfast.errors import StoreError
+from xyfast.events import LinkOpened
+from xyfast.messages import Gap
+from xyfast.store import Row
+from xyfast.testing import samples
+
+
+class Picky(Ward):
+    """A store that takes positions and no messages while it is ``picky``."""
+
+    picky = True
+
+    async def commit(self, rows: Sequence[Row] = (), *rest: Any, **named: Any) -> Any:
+        if rows and self.picky:
+            raise StoreError("no")
+        return await super().commit(rows, *rest, **named)
+
+
+class Forgetful(Ward):
+    """A store that raises ``error`` instead of keeping a position."""
+
+    error: Exception | None = None
+
+    async def commit(self, rows: Sequence[Row] = (), *rest: Any, **named: Any) -> Any:
+        if named.get("received") and self.error is not None:
+            raise self.error
+        return await super().commit(rows, *rest, **named)
+
+
+ACK_DIFF, GET_STATE = "/r/SyncStatus/ackDiff", "/r/SyncStatus/getState"
+CONVERSATIONS = "/r/Conversation/listNewestPagination"
+HISTORY = "/r/MessageManager/listUserMessages"
+
+
+def asked(desk: Desk, lwp: str) -> list[Any]:
+    return [frame for frame in desk.wire.told("send") if frame["lwp"] == lwp]
+
+
+def bodies(desk: Desk, lwp: str) -> list[Any]:
+    return [frame["body"] for frame in asked(desk, lwp)]
+
+
+async def answer(desk: Desk, lwp: str, body: Any, code: int = 200) -> None:
+    """Answer the last request of a kind, once there is one."""
+    await desk.until(lambda: asked(desk, lwp))
+    mid = asked(desk, lwp)[-1]["headers"]["mid"]
+    frame = json.dumps({"code": code, "headers": {"mid": mid}, "body": body})
+    desk.driver().calls.answered(parse_frame(frame))
+
+
+async def connect(desk: Desk, *, server_time: int | None) -> None:
+    """Add the account and open a link; the server tells its time or not."""
+    await desk.client.add(Account.from_cookies(f"unb={ME}; _m_h5_tk=a_1; cookie2=b"))
+    await asyncio.sleep(0.01)
+    driver = desk.driver()
+    driver.sync.registered(server_time)
+    driver.feed(LinkOpened(driver.session.dialling))
+
+
+@pytest.mark.parametrize("server_time", [None, BASE + 5000])
+def test_no_position_is_told_before_what_came_earlier_is_stored(server_time: int | None) -> None:
+    """The server counts what it has pushed below that position as received."""
+
+    async def main() -> None:
+        store = Picky()
+        async with working(store) as desk:
+            await connect(desk, server_time=server_time)
+            desk.give(push(1, sample(1)))
+            if server_time is None:
+                await answer(desk, GET_STATE, {"pts": (BASE + 5000) * 1000})
+            await asyncio.sleep(10.0)
+            assert not asked(desk, ACK_DIFF)
+            store.picky = False
+            await desk.until(lambda: asked(desk, ACK_DIFF))
+            assert store.stored == {sample(1).id}
+
+    simulate(main())
+
+
+def test_a_gap_that_is_announced_while_the_last_of_it_is_stored_is_filled() -> None:
+    """Nothing else would say so again: the server may have announced it once for all."""
+
+    async def main() -> None:
+        store = Picky()
+        store.picky = False
+        async with working(store) as desk:
+            await connect(desk, server_time=BASE)
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: asked(desk, CONVERSATIONS))
+            store.picky = True
+            desk.give(push(1, sample(1)))  # what must be stored before positions count
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await asyncio.sleep(1.0)
+            sync = desk.driver().sync
+            sync.skip(sync._link)
+            store.picky = False
+            await desk.until(lambda: asked(desk, GET_STATE))
+            assert desk.handled == []
+            await answer(desk, GET_STATE, {"pts": (BASE + 5000) * 1000})
+            await desk.until(lambda: len(asked(desk, CONVERSATIONS)) == 2)
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: len(asked(desk, ACK_DIFF)) == 2)
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: desk.handled)
+
+    simulate(main())
+
+
+def test_where_an_account_begins_is_kept_before_the_server_is_told() -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store) as desk:
+            await connect(desk, server_time=None)
+            await answer(desk, GET_STATE, {"pts": (BASE + 5000) * 1000})
+            await desk.until(lambda: asked(desk, ACK_DIFF))
+            assert (await store.load(ME)).received == (BASE + 5000) * 1000
+
+    simulate(main())
+
+
+def test_a_marker_from_long_before_our_position_has_nothing_fetched() -> None:
+    async def main() -> None:
+        hour = 3_600_000
+        async with working() as desk:
+            await connect(desk, server_time=BASE - 3 * hour)
+            await answer(desk, ACK_DIFF, {})
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await asyncio.sleep(1.0)
+            sync = desk.driver().sync
+            sync._follows = sync.confirmed = 0  # frames made by hand are of link 0
+            desk.give(push(1, sample(1)))
+            await desk.until(lambda: desk.handled)
+            old = samples.marker("1", "5000000000098.PNM", BASE - 2 * hour)
+            new = samples.marker("2", "5000000000099.PNM", BASE - 1000)
+            desk.give(push(2, old, new))
+            await asyncio.sleep(30.0)
+            assert {body[0] for body in bodies(desk, HISTORY)} == {"2@goofish"}
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("error", [StoreError("no"), RuntimeError("words"), OSError(5, "words")])
+@pytest.mark.parametrize("told", [False, True])
+def test_whatever_the_store_raises_the_account_is_caught_up_in_the_end(
+    error: Exception, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A position is kept before the server is told of it, and when all is in order."""
+
+    async def main() -> None:
+        store = Forgetful()
+        async with working(store) as desk:
+            store.error = None if told else error
+            await connect(desk, server_time=BASE)
+            await asyncio.sleep(10.0)
+            assert bool(asked(desk, ACK_DIFF)) == told
+            if not told:
+                store.error = None
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: asked(desk, CONVERSATIONS))
+            store.error = error if told else None
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: desk.driver().sync.confirmed is not None)
+            store.error = None
+
+    simulate(main())
+    assert ("position not kept" if told else "not caught up yet") in caplog.text
+    assert "words" not in caplog.text
+
+
+def test_what_is_stored_waits_after_a_restart_for_what_precedes_it() -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store) as desk:
+            await connect(desk, server_time=BASE)
+            desk.give(push(5, sample(5)))  # before the server has answered our position
+            await desk.until(lambda: desk.wire.acked)
+        async with working(store) as desk:
+            await connect(desk, server_time=BASE + 9)
+            await asyncio.sleep(5.0)
+            assert desk.handled == []
+            await answer(desk, ACK_DIFF, {})
+            desk.give(push(5, sample(4), sample(5)))
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: len(desk.handled) == 2)
+            assert desk.numbers == [4, 5]
+
+    simulate(main())
+
+
+def test_what_is_stored_does_not_wait_for_ever_for_a_link() -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store) as desk:
+            await connect(desk, server_time=BASE)
+            desk.give(push(5, sample(5)))
+            await desk.until(lambda: desk.wire.acked)
+        async with working(store, hold_most=20.0) as desk:
+            await desk.client.add(Account.from_cookies(f"unb={ME}; _m_h5_tk=a_1; cookie2=b"))
+            await asyncio.sleep(19.0)
+            assert desk.handled == []
+            await asyncio.sleep(2.0)
+            assert desk.numbers == [5]
+
+    simulate(main())
+
+
+def test_a_gap_is_told_again_after_a_restart_until_its_handlers_have_ended() -> None:
+    async def main() -> None:
+        store = Ward()
+        told: list[Gap] = []
+        kept: list[str] = []
+        for run in range(3):
+            async with working(store, grace=0.1) as desk:
+
+                @desk.client.on(Gap)
+                async def note(gap: Gap, run: int = run) -> None:
+                    kept.append((await store.load(ME)).session or "")
+                    told.append(gap)
+                    if run == 0:
+                        await asyncio.Event().wait()
+
+                await connect(desk, server_time=BASE)
+                if run == 0:
+                    await answer(desk, ACK_DIFF, {})
+                    await answer(desk, CONVERSATIONS, {"reason": "no"}, code=403)
+                    await desk.until(lambda: told)
+                await asyncio.sleep(1.0)
+            assert len(told) == min(run + 1, 2)
+        assert told[0] == told[1]
+        assert told[0].reason in kept[1]
+
+    simulate(main())

@@ -1,0 +1,199 @@
+"""A client on a wire in memory: frames go in by hand, and what it does is written down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from xyfast import Account, ChatMessage, Client, Settings, Token
+from xyfast._core import Frame, parse_frame
+from xyfast.events import Dial, LinkOpened
+from xyfast.instrumentation import Fact
+from xyfast.store import MemoryStore, Store
+from xyfast.testing.samples import Message, Sample, chat, text_content
+from xyfast.transport import LinkEvent
+
+ME, OTHER = "9000000000001", "9000000000002"
+BASE = 1_767_225_600_000
+"""The time of message 0 (milliseconds); each message is a millisecond later than the last."""
+
+
+class Wire:
+    """A transport that opens no links."""
+
+    def __init__(self) -> None:
+        self.sink: Callable[[Sequence[LinkEvent]], None] = lambda events: None
+        self.log: list[tuple[str, Any]] = []
+        self.acked: list[str] = []
+        self.paused = False
+
+    def start(self, sink: Callable[[Sequence[LinkEvent]], None]) -> None:
+        self.sink = sink
+
+    def dial(self, policy: Dial, headers: Sequence[tuple[str, str]], register: str) -> None:
+        self.log.append(("dial", policy.link))
+
+    def ack(self, frames: Sequence[Frame]) -> int:
+        self.acked += [frame.mid or "" for frame in frames]
+        self.log.append(("ack", len(frames)))
+        return len(frames)
+
+    def send(self, link: int, text: str) -> bool:
+        self.log.append(("send", json.loads(text)))
+        return True
+
+    def close(self, link: int) -> None:
+        self.log.append(("close", link))
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+    def stop(self) -> None:
+        pass
+
+    def told(self, what: str) -> list[Any]:
+        return [detail for name, detail in self.log if name == what]
+
+
+class Tokens:
+    """Gives every account a token at once."""
+
+    async def token(self, account: Account, keep: Callable[[Account], None], /) -> Token:
+        return Token("synthetic", None)
+
+
+def sample(
+    number: int, conversation: str = "70000000011", words: str = "", time: int | None = None
+) -> Sample:
+    """Chat message ``number``, whose text says so; ``time`` counts from `BASE` as it does."""
+    return chat(
+        Message(
+            id=f"{5_000_000_000_000 + number}.PNM",
+            conversation=conversation,
+            sender="9000000000102",
+            peer="9000000000102",
+            content=text_content(f"{number} {words}".strip()),
+            time=BASE + (number if time is None else time),
+        )
+    )
+
+
+def push(number: int, *samples: Sample) -> Frame:
+    """Push ``number``, whose package ends at the position of message ``number``."""
+    package = {
+        "maxPts": (BASE + number) * 1000,
+        "hasMore": 0,
+        "timestamp": BASE + number,
+        "data": [{"data": one.payload, "objectType": one.object_type} for one in samples],
+    }
+    headers = {"mid": f"{number} 0", "sid": "synthetic"}
+    body = {"syncPushPackage": package}
+    return parse_frame(json.dumps({"lwp": "/s/sync", "headers": headers, "body": body}))
+
+
+class Desk:
+    """A client with accounts on a `Wire`, and what its handlers were given."""
+
+    def __init__(self, store: Store | None = None, **settings: Any) -> None:
+        self.wire = Wire()
+        self.store = MemoryStore() if store is None else store
+        self.facts: list[Fact] = []
+        self.handled: list[ChatMessage] = []
+        self.started: list[ChatMessage] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.client = Client(
+            store=self.store,
+            settings=Settings(**settings),
+            tokens=Tokens(),
+            hooks=[self.facts.append],
+            transport=self.wire,
+            clock=lambda: BASE / 1000 + asyncio.get_running_loop().time(),
+        )
+        self.client.on(ChatMessage)(self._handle)
+        self._links: dict[str, int] = {}
+
+    async def _handle(self, message: ChatMessage) -> None:
+        self.started.append(message)
+        await self.gate.wait()
+        self.handled.append(message)
+
+    @property
+    def intake(self) -> Any:
+        return self.client._intake
+
+    def driver(self, account: str = ME) -> Any:
+        return self.client._drivers[account]
+
+    async def connect(self, *accounts: str) -> None:
+        """Add accounts; their links are open and what they push counts."""
+        for account in accounts or (ME,):
+            await self.add(account)
+            await asyncio.sleep(0.01)
+            self.open(account)
+            await asyncio.sleep(0.01)
+
+    async def add(self, account: str) -> None:
+        await self.client.add(Account.from_cookies(f"unb={account}; _m_h5_tk=a_1; cookie2=b"))
+
+    def open(self, account: str = ME) -> None:
+        """Open the link that was dialled last; frames made by hand are numbered 0."""
+        driver = self.driver(account)
+        driver.feed(LinkOpened(driver.session.dialling))
+        driver.cut = -1
+        sync = driver.sync
+        sync.suspend()
+        sync._end_work()
+        sync.confirmed = sync._follows = 0
+        sync._set_free()
+
+    def give(self, *frames: Frame, account: str = ME) -> None:
+        for frame in frames:
+            self.client._on_frame(self.driver(account), frame)
+
+    def flood(self, numbers: range, conversations: int, account: str = ME, words: str = "") -> None:
+        for number in numbers:
+            name = str(70_000_000_000 + number % conversations)
+            self.give(push(number, sample(number, name, words)), account=account)
+
+    @property
+    def numbers(self) -> list[int]:
+        return [number(message) for message in self.handled]
+
+    def in_order(self) -> bool:
+        """Whether every conversation was handled in order, each message once."""
+        last: dict[tuple[str, str | None], int] = {}
+        for message in self.handled:
+            lane = (message.account_id, message.conversation_id)
+            if last.get(lane, -1) >= number(message):
+                return False
+            last[lane] = number(message)
+        keys = Counter((message.account_id, message.key) for message in self.handled)
+        return max(keys.values(), default=1) == 1
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait on the virtual clock."""
+        for _ in range(100_000):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("it never came to that")
+
+
+def number(message: ChatMessage) -> int:
+    return int(message.text.split()[0])
+
+
+@asynccontextmanager
+async def working(store: Store | None = None, **settings: Any) -> AsyncIterator[Desk]:
+    """A desk whose client is closed at the end."""
+    desk = Desk(store, **settings)
+    async with desk.client:
+        yield desk
