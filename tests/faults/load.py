@@ -130,13 +130,13 @@ class Flooded:
 async def flood(count: int, size: int, folder: Path, **settings: Any) -> Flooded:
     """Fill the inbox of a bot in a process of its own, whose handlers wait; then let them go."""
     begun = time.monotonic()
-    settings = PATIENT | settings
+    settings = PATIENT | {"handler_timeout": 3600.0} | settings
     async with FakeServer([ME], settings=KEPT) as server, Bot(server, folder, **settings) as bot:
         process = await bot.connected("gated")
         await bot.until(lambda: bot.notes("ready"))
         before = memory(process.pid)
         beats = asyncio.ensure_future(longest_beat(server))
-        words = "x" * (size * 3 // 4 - 600)  # as base64, with what stands around it
+        words = "x" * ((size - 900) * 3 // 16)  # a payload says a text four times, in base64
         pushed = await pour(server, count, 100, words)
         await bot.until(lambda: not server.ledger(ME).unacked)
         stuck = not bot.keys()
