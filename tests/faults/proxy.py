@@ -13,7 +13,7 @@ from xyfast.testing.link import reset_transport
 
 __all__ = ["Cut", "Proxy"]
 
-CHUNK = 1024
+CHUNK = 4096
 """Bytes read at a time: cuts fall between frames and into them."""
 
 Direction = Literal["up", "down"]
