@@ -59,7 +59,7 @@ class Durable:
         return sent
 
     async def mark_out(self, letter: Letter, now: int) -> None:
-        """Record that a message is about to be written; ``now`` is the server's time (milliseconds)."""
+        """Record that a message is about to be written, at the server's time ``now`` (ms)."""
         await self._mark(letter, replace(letter.post, state="out", time=now))
 
     async def _mark(
