@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from inboxes import Run, Shown
 from scripted import User
+from stores import Maker
 from world import ME, OTHER, ThreadedServer
+from xyfast.store import Store
 from xyfast.testing import FakeServer
 
 
@@ -44,3 +47,23 @@ async def user() -> AsyncIterator[User]:
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs commands in this process."""
     return lambda *arguments: Shown(capsys, *arguments)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file of a store."""
+    return tmp_path / "x.db"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def make(request: pytest.FixtureRequest, path: Path) -> Maker:
+    return Maker(request.param, path)
+
+
+@pytest.fixture
+async def store(make: Maker) -> AsyncIterator[Store]:
+    """A store of each kind."""
+    store = make()
+    await store.open()
+    yield store
+    await store.close()

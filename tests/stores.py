@@ -72,6 +72,12 @@ def keys(rows: Sequence[Row]) -> list[str]:
     return [each.key for each in rows]
 
 
+async def opened(path: Path, **options: object) -> SqliteStore:
+    store = SqliteStore(path, **options)  # type: ignore[arg-type]
+    await store.open()
+    return store
+
+
 class Maker:
     """Makes stores of one kind that share what they keep."""
 

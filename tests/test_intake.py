@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
@@ -12,46 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulation.loop import simulate
-from wire import BASE, ME, OTHER, Desk, number, push, sample, working
-from xyfast import envelope
+from wire import BASE, ME, OTHER, Desk, Ward, number, push, reopened, sample, working
 from xyfast._core import Frame
-from xyfast.errors import StoreError
-from xyfast.events import LinkLost
 from xyfast.instrumentation import Committed, Finished
-from xyfast.messages import ChatMessage, Expired, Undecodable
-from xyfast.retry import Trouble
-from xyfast.store import DeadLetter, MemoryStore, Outcome, Page, Retention, Row
-from xyfast.testing import samples
-
-
-class Ward(MemoryStore):
-    """A store that fails on demand, and writes down what was committed."""
-
-    def __init__(self, *options: Any) -> None:
-        super().__init__(*options)
-        self.failing: Exception | None = None
-        self.tries = 0
-        self.stored: set[str] = set()
-        self.by_other: list[str] = []
-
-    async def commit(
-        self, rows: Sequence[Row] = (), outcomes: Sequence[Outcome] = (), **positions: Any
-    ) -> Collection[tuple[str, str]]:
-        self.tries += 1
-        if self.failing is not None:
-            raise self.failing
-        new = await super().commit(rows, outcomes, **positions)
-        self.stored |= {row.key for row in rows}
-        return new
-
-    async def take(self, *args: Any, **options: Any) -> Page:
-        if self.failing is not None:
-            raise self.failing
-        return await super().take(*args, **options)
-
-    async def revived(self) -> Collection[str]:
-        found, self.by_other = self.by_other, []
-        return found
+from xyfast.messages import ChatMessage, Expired
 
 
 def test_messages_are_stored_acknowledged_and_handled_in_order() -> None:
@@ -68,11 +30,6 @@ def test_messages_are_stored_acknowledged_and_handled_in_order() -> None:
         assert kept.cursor == kept.received == (BASE + 199) * 1000
 
     simulate(main())
-
-
-async def reopened(store: MemoryStore) -> Any:
-    await store.open()
-    return await store.load(ME)
 
 
 def test_a_flood_at_stuck_handlers_stays_on_disk_and_loses_nothing() -> None:
@@ -127,209 +84,6 @@ def test_a_stuck_conversation_keeps_out_neither_others_nor_other_accounts() -> N
             stuck.set()
             await desk.until(lambda: len(desk.handled) == 502)
             assert desk.in_order()
-
-    simulate(main())
-
-
-def test_nothing_is_acknowledged_while_the_store_fails_and_all_is_handled_once_it_works(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def main() -> None:
-        store = Ward()
-        async with working(store) as desk:
-            await desk.connect()
-            desk.flood(range(10), 2)
-            await desk.until(lambda: len(desk.handled) == 10)
-            store.failing = StoreError("the disk is full")
-            desk.flood(range(10, 100), 2)
-            await asyncio.sleep(150.5)
-            assert len(desk.wire.acked) == len(desk.handled) == 10
-            store.failing = None
-            await desk.until(lambda: len(desk.handled) == 100)
-            assert len(desk.wire.acked) == 100
-            assert desk.in_order()
-            assert (desk.driver().state.value, desk.wire.told("close")) == ("connected", [])
-
-    with caplog.at_level(logging.INFO, "xyfast.intake"):
-        simulate(main())
-    records = [record for record in caplog.records if record.name == "xyfast.intake"]
-    said = [record.getMessage().partition(" (")[0] for record in records]
-    assert said == ["store failed, nothing new is acknowledged"] * 3 + ["store works again"]
-
-
-@pytest.mark.parametrize("fails", [1, 3, 100])
-def test_what_was_handled_is_recorded_at_the_end_though_the_store_fails_for_a_moment(
-    fails: int,
-) -> None:
-    async def main() -> None:
-        class Moody(Ward):
-            left = 0
-
-            async def commit(self, *args: Any, **options: Any) -> Collection[tuple[str, str]]:
-                if self.left:
-                    self.left -= 1
-                    raise StoreError("no")
-                return await super().commit(*args, **options)
-
-        store = Moody()
-        async with working(store) as desk:
-            await desk.connect()
-            desk.gate.clear()
-            desk.flood(range(20), 20)
-            await desk.until(lambda: len(desk.started) == 20)
-            store.left = fails
-            asyncio.get_running_loop().call_later(1.0, desk.gate.set)
-        await store.open()
-        assert len((await store.take(ME, 100)).rows) == (20 if fails == 100 else 0)
-
-    simulate(main())
-
-
-def test_the_words_of_a_foreign_exception_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        store = Ward()
-        async with working(store) as desk:
-            await desk.connect()
-            words = "a peer's words"
-            store.failing = RuntimeError(words)
-            desk.flood(range(1), 1)
-            await desk.until(lambda: "store failed" in caplog.text)
-            store.failing = None
-            await desk.until(lambda: desk.handled)
-
-    simulate(main())
-    assert "RuntimeError" in caplog.text
-    assert "a peer's words" not in caplog.text
-
-
-def test_outcomes_that_could_not_be_recorded_are_recorded_later() -> None:
-    async def main() -> None:
-        store = Ward()
-        async with working(store) as desk:
-            await desk.connect()
-            desk.gate.clear()
-            desk.flood(range(20), 20)
-            await desk.until(lambda: len(desk.started) == 20)
-            store.failing = StoreError("no")
-            desk.gate.set()
-            await desk.until(lambda: len(desk.handled) == 20)
-            await asyncio.sleep(5.0)
-            assert not [fact for fact in desk.facts if isinstance(fact, Finished)]
-            store.failing = None
-            await desk.until(lambda: sum(isinstance(f, Finished) for f in desk.facts) == 20)
-        kept = await reopened(store)
-        assert kept.cursor == (BASE + 19) * 1000
-        assert await store.take(ME, 100) == ([], None)
-
-    simulate(main())
-
-
-def test_a_full_store_still_records_outcomes_and_takes_more_as_they_make_room() -> None:
-    async def main() -> None:
-        store = Ward(Retention(max_rows=50))
-        async with working(store) as desk:
-            await desk.connect()
-            desk.gate.clear()
-            desk.flood(range(200), 40)
-            await asyncio.sleep(10.0)
-            assert len(desk.wire.acked) == 50
-            desk.gate.set()
-            await desk.until(lambda: len(desk.handled) == 200)
-            assert len(desk.wire.acked) == 200
-            assert desk.in_order()
-
-    simulate(main())
-
-
-def test_past_the_bound_of_a_failing_store_links_are_closed_until_it_works() -> None:
-    async def main() -> None:
-        store = Ward()
-        async with working(store, intake_bytes=20_000) as desk:
-            await desk.connect()
-            link = desk.driver().session.link
-            store.failing = StoreError("no")
-            desk.flood(range(100), 5)
-            await desk.until(lambda: desk.wire.told("close"))
-            assert desk.wire.told("close") == [link]
-            assert not desk.wire.paused  # or the end of the link would not be heard
-            waiting = desk.intake.waiting
-            desk.flood(range(100, 200), 5)  # what was under way: the server brings it again
-            assert desk.intake.waiting == waiting
-            lost(desk, link)
-            dials = len(desk.wire.told("dial"))
-            await asyncio.sleep(100.0)
-            assert len(desk.wire.told("dial")) == dials
-            store.failing = None
-            await desk.until(lambda: len(desk.wire.told("dial")) > dials)
-            desk.open()
-            desk.flood(range(200), 5)
-            await desk.until(lambda: len(desk.handled) == 200)
-            assert desk.in_order()
-            assert desk.driver().sync.ledger.received == (BASE + 199) * 1000
-
-    simulate(main())
-
-
-def test_tiny_frames_count_for_more_than_their_text() -> None:
-    async def main() -> None:
-        store = Ward()
-        async with working(store, intake_bytes=100_000) as desk:
-            await desk.connect()
-            store.failing = StoreError("no")
-            frames = [push(number) for number in range(100)]
-            assert sum(frame.size for frame in frames) < 50_000
-            desk.give(*frames)
-            await desk.until(lambda: desk.intake.stalled)
-            store.failing = None
-
-    simulate(main())
-
-
-def test_nothing_of_a_link_is_taken_behind_what_was_dropped_of_it() -> None:
-    async def main() -> None:
-        store = Ward()
-        async with working(store, intake_bytes=20_000) as desk:
-            await desk.connect()
-            link = desk.driver().session.link
-            store.failing = StoreError("no")
-            desk.flood(range(100), 1)
-            await desk.until(lambda: desk.intake.stalled)
-            taken = desk.intake.waiting
-            desk.flood(range(100, 110), 1)
-            store.failing = None
-            await desk.until(lambda: not desk.intake.stalled)
-            desk.flood(range(110, 120), 1)  # the end of the link is not heard yet
-            await desk.until(lambda: len(desk.handled) >= taken)
-            await asyncio.sleep(1.0)
-            assert desk.numbers == list(range(taken))
-            lost(desk, link)
-            await desk.until(lambda: desk.driver().session.dialling not in (None, link))
-            desk.open()
-            desk.flood(range(100, 120), 1)
-            await desk.until(lambda: desk.numbers == list(range(120)))
-
-    simulate(main())
-
-
-def lost(desk: Desk, link: int) -> None:
-    desk.driver().calls.lost(link)
-    desk.driver().feed(LinkLost(link, Trouble.OTHER, "closed"))
-
-
-def test_an_account_that_is_stopped_while_its_dial_waits_never_dials() -> None:
-    async def main() -> None:
-        store = Ward()
-        async with working(store, intake_bytes=1000) as desk:
-            await desk.connect()
-            link = desk.driver().session.link
-            store.failing = StoreError("no")
-            desk.flood(range(10), 5)
-            await desk.until(lambda: desk.wire.told("close"))
-            lost(desk, link)
-            await asyncio.sleep(30.0)
-            assert desk.driver().state.value == "connecting"
-            await desk.client.close()
-            assert len(desk.wire.told("dial")) == 1
 
     simulate(main())
 
@@ -457,21 +211,6 @@ def test_fetched_messages_tell_the_order_of_those_that_wait() -> None:
     simulate(main())
 
 
-def test_fetched_messages_wait_for_a_store_that_fails() -> None:
-    async def main() -> None:
-        store = Ward()
-        async with working(store) as desk:
-            await desk.connect()
-            store.failing = StoreError("no")
-            taking = asyncio.ensure_future(desk.intake.take_in(desk.driver(), [sample(3).payload]))
-            await asyncio.sleep(10.0)
-            assert not taking.done()
-            store.failing = None
-            assert await taking == [sample(3).id]
-
-    simulate(main())
-
-
 def test_a_message_that_comes_twice_is_handled_once_and_counted_as_known() -> None:
     async def main() -> None:
         async with working() as desk:
@@ -522,124 +261,6 @@ def test_what_another_process_lets_wait_again_is_handed_out() -> None:
             store.by_other = [ME, "an account of another client"]
             await desk.until(lambda: len(desk.handled) == 2)
             assert [m.redelivered for m in desk.handled] == [0, 1]
-
-    simulate(main())
-
-
-def test_a_payload_that_cannot_be_read_is_a_dead_letter_and_told_once() -> None:
-    async def main() -> None:
-        seen: list[Undecodable] = []
-        store = Ward()
-        async with working(store) as desk:
-
-            @desk.client.on(Undecodable)
-            async def note(message: Undecodable) -> None:
-                seen.append(message)
-
-            await desk.connect()
-            desk.give(push(1, sample(1), samples.bad_msgpack(), sample(2)))
-            await desk.until(lambda: len(desk.handled) == 2 and seen)
-            [(_, row)] = await store.dead_letters(ME)
-            assert isinstance(row.dead, DeadLetter)
-            assert row.dead.reason.startswith("msgpack: ")
-            await desk.until(lambda: desk.driver().sync.ledger.cursor == (BASE + 1) * 1000)
-
-    simulate(main())
-
-
-@pytest.mark.parametrize("reader", ["read", "to_message"])
-@pytest.mark.parametrize("backlog", [1000, 2])
-def test_what_raises_on_reading_is_a_dead_letter_and_keeps_nothing_else_back(
-    reader: str, backlog: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    real = getattr(envelope, reader)
-
-    def read(what: Any, *args: Any, **options: Any) -> Any:
-        if "synthetic secret" in str(what):
-            raise LookupError(str(what))
-        return real(what, *args, **options)
-
-    async def main() -> None:
-        store, seen = Ward(), []
-        async with working(store, backlog=backlog) as desk:
-
-            @desk.client.on(Undecodable)
-            async def note(message: Undecodable) -> None:
-                seen.append((message.stage, message.reason))
-                raise ValueError
-
-            await desk.connect(ME, OTHER)
-            monkeypatch.setattr(envelope, reader, read)
-            bad = sample(2, words="synthetic secret")
-            desk.give(push(3, sample(1), bad, sample(3)))
-            desk.give(push(4, sample(4)), account=OTHER)
-            await desk.until(lambda: len(desk.handled) == 3 and len(desk.wire.acked) == 2 and seen)
-            await desk.until(lambda: desk.driver().sync.ledger.cursor == (BASE + 3) * 1000)
-            assert desk.in_order()
-            assert set(seen) == {("read", "LookupError")}
-        await store.open()
-        assert [row.dead.reason for _, row in await store.dead_letters() if row.dead] == [
-            "read: LookupError"
-        ]
-        assert not (await store.take(ME, 10)).rows
-
-    simulate(main())
-    assert "synthetic secret" not in caplog.text
-    assert "payload not read" in caplog.text
-
-
-@pytest.mark.parametrize("handler", ["none", "fails", "takes it"])
-def test_a_dead_letter_that_still_cannot_be_read_stays_one_unless_a_handler_takes_it(
-    handler: str,
-) -> None:
-    async def main() -> None:
-        store = Ward()
-        async with working(store, handler_retries=0) as desk:
-            await desk.connect()
-            desk.give(push(1, samples.bad_msgpack()))
-            await desk.until(lambda: desk.wire.acked)
-            [(_, before)] = await store.dead_letters(ME)
-            if handler != "none":
-
-                @desk.client.on(Undecodable)
-                async def look(message: Undecodable) -> None:
-                    if handler == "fails":
-                        raise ValueError
-
-            await store.revive(ME, [before.key])
-            store.by_other = [ME]
-            await desk.until(lambda: any(isinstance(fact, Finished) for fact in desk.facts))
-            after = [row.dead for _, row in await store.dead_letters(ME)]
-            assert after == ([] if handler == "takes it" else [before.dead])
-
-    simulate(main())
-
-
-@pytest.mark.parametrize("k", range(1, 25))
-def test_whichever_call_of_the_store_fails_nothing_is_lost_doubled_or_out_of_order(k: int) -> None:
-    async def main() -> None:
-        calls = 0
-
-        class Once(Ward):
-            def _check(self) -> None:
-                nonlocal calls
-                calls += 1
-                if calls == k + 4:  # after those of a start
-                    raise StoreError("as planned")
-                super()._check()
-
-        store = Once()
-        async with working(store, backlog=10, commit_batch=4) as desk:
-            await desk.connect()
-            for first in range(0, 60, 6):
-                desk.flood(range(first, first + 6), 3)
-                await asyncio.sleep(0.01)
-            await desk.until(lambda: len(desk.handled) == 60)
-            assert desk.in_order()
-            assert len(desk.wire.acked) == 60
-        assert calls > k + 4
-        kept = await reopened(store)
-        assert kept.cursor == (BASE + 59) * 1000
 
     simulate(main())
 

@@ -1,4 +1,4 @@
-"""What `SqliteStore` promises beyond other stores: one owner, crashes, versions, files."""
+"""What `SqliteStore` promises beyond other stores: one owner, crashes, damage, files."""
 
 # ruff: noqa: ASYNC240 - files are looked at between calls of the store
 
@@ -8,7 +8,6 @@ import asyncio
 import os
 import shutil
 import signal
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -18,10 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from stores import DAY, ME, OTHER, Clock, died, handled, keys, letter, row, waiting
+from stores import DAY, ME, Clock, handled, keys, opened, row, waiting
 from xyfast.errors import StoreError, StoreFull
 from xyfast.store import DeadLetter, Kept, Outcome, Retention, Row, SqliteStore
-from xyfast.store.sqlite import _Open
 
 PRELUDE = """
 import asyncio, os, signal, sys
@@ -36,17 +34,6 @@ async def run(script: str, path: Path) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(
         subprocess.run, command, check=False, capture_output=True, text=True, timeout=60
     )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "x.db"
-
-
-async def opened(path: Path, **options: object) -> SqliteStore:
-    store = SqliteStore(path, **options)  # type: ignore[arg-type]
-    await store.open()
-    return store
 
 
 # --- crashes --------------------------------------------------------------------------
@@ -97,6 +84,7 @@ async def test_a_torn_log_holds_whole_commits(path: Path, tmp_path: Path) -> Non
 
 
 # --- one owner ------------------------------------------------------------------------
+
 
 TRY = """
 async def main():
@@ -178,209 +166,6 @@ signal.pause()
         await asyncio.to_thread(owner.wait)
         store = await opened(path)
         await store.close()
-
-
-# --- guests ---------------------------------------------------------------------------
-
-
-async def test_a_guest_looks_at_dead_letters_and_revives_them(path: Path) -> None:
-    store = await opened(path)
-    await store.commit([row("a"), row("b"), row("x", OTHER), row("t", taken=True)])
-    await store.commit([], [*died("a"), Outcome(OTHER, "x", DeadLetter(reason="r"))])
-    await store.revived()
-    assert not await store.revived()
-    guest = await opened(path, shared=True)
-    assert keys([each for _, each in await guest.dead_letters()]) == ["a", "x"]
-    assert not await store.revived()
-    assert await guest.revive(ME, ["a"]) == 1
-    assert await guest.revive(ME, ["a"]) == 0
-    assert list(await store.revived()) == [ME]
-    assert not await store.revived()
-    page = await store.take(ME, 9)
-    assert [(each.key, each.redelivered) for each in page.rows] == [("a", 1), ("b", 0)]
-    assert await guest.revive(OTHER, ["x"]) == 1
-    assert list(await store.revived()) == [OTHER]
-    await guest.close()
-    await store.commit([row("c")])
-    await store.close()
-
-
-async def test_handled_messages_are_listed_by_the_time_of_their_handling(path: Path) -> None:
-    clock = Clock()
-    store = await opened(path, clock=clock)
-    await store.commit([row(key) for key in "abcde"] + [row("x", OTHER)])
-    start = int(clock.now * 1000)
-    await store.commit([], handled("d", "b", "c"))
-    clock.now += 1
-    await store.commit([], [*handled("a"), *handled("x", account=OTHER), *died("e")])
-    guest = await opened(path, shared=True)
-    ever = 2**62
-    found = await guest.handled(ME, after=(0, 0), until=ever)
-    assert [(time, each.key) for (time, _), each in found] == [
-        (start, "b"),
-        (start, "c"),
-        (start, "d"),
-        (start + 1000, "a"),
-    ]
-    first = await guest.handled(ME, after=(0, 0), until=ever, limit=2)
-    assert first == found[:2]
-    assert await guest.handled(ME, after=first[-1][0], until=ever) == found[2:]
-    assert await guest.handled(ME, after=(start, 0), until=start + 1000) == found[:3]
-    assert await guest.handled(ME, after=(start + 1, 0), until=ever) == found[3:]
-    assert await guest.handled("123", after=(0, 0), until=ever) == []
-    assert await guest.revive(ME, ["b", "a"]) == 2
-    assert await guest.handled(ME, after=(0, 0), until=ever) == found[1:3]
-    await guest.close()
-    await store.close()
-
-
-async def test_a_guest_changes_nothing_else(path: Path) -> None:
-    with pytest.raises(StoreError, match=r"(?i)no such file"):
-        await opened(path, shared=True)
-    assert not path.exists()
-    store = await opened(path)
-    await store.commit([row("a", taken=True)])
-    guest = await opened(path, shared=True)
-    for call in (
-        guest.commit([row("b")]),
-        guest.take(ME, 1),
-        guest.sweep(),
-        guest.save_session(ME, "s"),
-        guest.load(ME),
-        guest.post(letter("a")),
-        guest.revived(),
-    ):
-        with pytest.raises(StoreError, match="not for guests"):
-            await call
-    await guest.close()
-    assert await waiting(store) == []
-    assert set(await store.known(ME, ["a", "b"])) == {"a"}
-    await store.close()
-
-
-async def test_a_page_of_dead_letters_is_read_from_an_index_in_order(path: Path) -> None:
-    store = await opened(path)
-
-    def plan(file: _Open) -> list[str]:
-        statements: list[str] = []
-        file.db.set_trace_callback(statements.append)
-        file.inbox.dead_letters(ME, 0, 10)
-        file.inbox.dead_letters(None, 0, 10)
-        file.db.set_trace_callback(None)
-        wanted = [text for text in statements if "JOIN" in text]
-        assert len(wanted) == 2
-        return [
-            str(step[3])
-            for text in wanted
-            for step in file.db.execute(f"EXPLAIN QUERY PLAN {text}").fetchall()
-        ]
-
-    await store.commit([row("a")], died("a"))
-    steps = await store._use(plan)
-    assert sum("COVERING INDEX inbox_dead (place>?" in step for step in steps) == 2, steps
-    assert not any("SCAN" in step for step in steps if "inbox" in step), steps
-    await store.close()
-
-
-# --- versions -------------------------------------------------------------------------
-
-VERSION_1 = f"""
-CREATE TABLE inbox (
-    seq         INTEGER PRIMARY KEY,
-    account     TEXT NOT NULL,
-    key         TEXT NOT NULL,
-    payload     TEXT NOT NULL,
-    conversation TEXT,
-    arrived     INTEGER,
-    state       INTEGER NOT NULL,
-    redelivered INTEGER NOT NULL DEFAULT 0,
-    changed     INTEGER NOT NULL,
-    reason      TEXT,
-    offset      INTEGER,
-    UNIQUE (account, key)
-);
-CREATE INDEX inbox_pending ON inbox (account, seq) WHERE state = 0;
-CREATE TABLE account (
-    account TEXT PRIMARY KEY,
-    cursor  INTEGER,
-    session TEXT
-);
-INSERT INTO account VALUES ('{ME}', 1767225601000000, 'blob');
-INSERT INTO inbox VALUES
-    (1, '{ME}', 'h', 'payload of h', NULL, 1767225601000, 1, 0, 1767225601500, NULL, NULL),
-    (2, '{OTHER}', 'x', 'payload of x', NULL, NULL, 0, 1, 1767225602000, NULL, NULL),
-    (3, '{ME}', 'p', 'payload of p', '70000000011', 1767225603000, 0, 0, 1767225603000, NULL, NULL),
-    (4, '{ME}', 'd', 'payload of d', NULL, 1767225604000, 2, 0, 1767225604000, 'utf8', 7);
-PRAGMA user_version = 1;
-"""
-
-
-def write(path: Path, script: str) -> None:
-    db = sqlite3.connect(path)
-    db.executescript(script)
-    db.close()
-
-
-def read(path: Path, query: str) -> list[tuple[object, ...]]:
-    db = sqlite3.connect(path)
-    found = db.execute(query).fetchall()
-    db.close()
-    return found
-
-
-async def test_a_file_of_version_1_is_brought_up_to_date(path: Path) -> None:
-    write(path, VERSION_1)
-    with pytest.raises(StoreError, match="start the bot once"):
-        await opened(path, shared=True)
-    store = await opened(path)
-    assert await store.load(ME) == Kept(1767225601000000, 1767225601000000, "blob")
-    assert await store.load(OTHER) == Kept(None, None, None)
-    pending = row(
-        "p", conversation_id="70000000011", arrived=1767225603000, position=1767225603000000
-    )
-    assert list((await store.take(ME, 9)).rows) == [replace(pending, taken=True, redelivered=1)]
-    assert list((await store.take(OTHER, 9)).rows) == [row("x", OTHER, taken=True, redelivered=2)]
-    [(_, dead)] = await store.dead_letters()
-    assert (dead.key, dead.payload) == ("d", "payload of d")
-    assert dead.dead == DeadLetter(reason="utf8", offset=7)
-    assert not await store.commit([row("h"), row("p"), row("d"), row("x", OTHER)])
-    assert await store.commit([row("new")])
-    await store.close()
-    store = await opened(path)
-    assert keys((await store.take(ME, 9)).rows) == ["new", "p"]
-    await store.close()
-    fresh = path.with_name("fresh.db")
-    await (await opened(fresh)).close()
-    schema = "SELECT name, sql FROM sqlite_master ORDER BY name"
-    assert read(path, schema) == read(fresh, schema)
-
-
-async def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
-    write(path, VERSION_1 + "CREATE TABLE outbox (x);")
-    everything = "SELECT type, name, sql FROM sqlite_master"
-    before = read(path, everything)
-    for _ in range(2):
-        with pytest.raises(StoreError, match="outbox already exists"):
-            await opened(path)
-    assert read(path, everything) == before
-    assert read(path, "PRAGMA user_version") == [(1,)]
-    write(path, "DROP TABLE outbox")
-    store = await opened(path)
-    assert await waiting(store) == ["p"]
-    await store.close()
-
-
-async def test_a_newer_or_foreign_file_is_refused_and_left_as_it_is(path: Path) -> None:
-    write(path, "CREATE TABLE other (x)")
-    before = path.read_bytes()
-    with pytest.raises(StoreError, match="is not an inbox"):
-        await opened(path)
-    assert path.read_bytes() == before
-    write(path, "PRAGMA user_version = 99")
-    before = path.read_bytes()
-    with pytest.raises(StoreError, match="version 99, made by a newer xyfast"):
-        await opened(path)
-    assert path.read_bytes() == before
 
 
 # --- damage ---------------------------------------------------------------------------

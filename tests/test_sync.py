@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from simulation.loop import simulate
-from test_intake import Ward
-from wire import BASE, ME, Desk, push, sample, working
+from wire import BASE, ME, Desk, Ward, push, sample, working
 from xyfast import Account
 from xyfast._core import parse_frame
 from xyfast.errors import StoreError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from xyfast import Account, ChatMessage, Client, Settings, Token
 from xyfast._core import Frame, parse_frame
 from xyfast.events import Dial, LinkOpened
 from xyfast.instrumentation import Fact
-from xyfast.store import MemoryStore, Store
+from xyfast.store import MemoryStore, Outcome, Page, Row, Store
 from xyfast.testing.samples import Message, Sample, chat, text_content
 from xyfast.transport import LinkEvent
 
@@ -197,3 +197,38 @@ async def working(store: Store | None = None, **settings: Any) -> AsyncIterator[
     desk = Desk(store, **settings)
     async with desk.client:
         yield desk
+
+
+class Ward(MemoryStore):
+    """A store that fails on demand, and writes down what was committed."""
+
+    def __init__(self, *options: Any) -> None:
+        super().__init__(*options)
+        self.failing: Exception | None = None
+        self.tries = 0
+        self.stored: set[str] = set()
+        self.by_other: list[str] = []
+
+    async def commit(
+        self, rows: Sequence[Row] = (), outcomes: Sequence[Outcome] = (), **positions: Any
+    ) -> Collection[tuple[str, str]]:
+        self.tries += 1
+        if self.failing is not None:
+            raise self.failing
+        new = await super().commit(rows, outcomes, **positions)
+        self.stored |= {row.key for row in rows}
+        return new
+
+    async def take(self, *args: Any, **options: Any) -> Page:
+        if self.failing is not None:
+            raise self.failing
+        return await super().take(*args, **options)
+
+    async def revived(self) -> Collection[str]:
+        found, self.by_other = self.by_other, []
+        return found
+
+
+async def reopened(store: MemoryStore) -> Any:
+    await store.open()
+    return await store.load(ME)

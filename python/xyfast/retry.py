@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["PAUSES", "Trouble", "bound"]
+__all__ = ["LONGEST_PAUSE", "PAUSES", "Trouble", "bound"]
 
 PAUSES = (2.0, 4.0, 6.0)
 """Seconds between tries of a request, as the web page's clients wait on flow control."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds, where another link may help, or time."""
 
 
 class Trouble(enum.Enum):
