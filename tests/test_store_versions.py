@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,12 +103,22 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> N
 
 async def test_a_newer_or_foreign_file_is_refused_and_left_as_it_is(path: Path) -> None:
     write(path, "CREATE TABLE other (x)")
+    path.chmod(0o644)
     before = path.read_bytes()
     with pytest.raises(StoreError, match="is not an inbox"):
         await opened(path)
     assert path.read_bytes() == before
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
     write(path, "PRAGMA user_version = 99")
     before = path.read_bytes()
     with pytest.raises(StoreError, match="version 99, made by a newer xyfast"):
         await opened(path)
     assert path.read_bytes() == before
+
+
+async def test_a_folder_is_refused_and_left_as_it_is(path: Path) -> None:
+    path.mkdir(0o755)
+    with pytest.raises(StoreError, match="is not a file"):
+        await opened(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    assert list(path.parent.iterdir()) == [path]

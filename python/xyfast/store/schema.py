@@ -6,7 +6,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xyfast.errors import StoreError
@@ -96,10 +96,12 @@ def connect(path: Path, *, synchronous: str, shared: bool) -> sqlite3.Connection
     if shared:
         os.stat(path)  # SQLite would make it
     else:
-        _keep_from_others(path)
+        _make(path)
     db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
     try:
         version = _version(db, path, shared=shared)
+        if not shared and stat.S_IMODE(path.stat().st_mode) != 0o600:
+            path.chmod(0o600)
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(
@@ -118,13 +120,12 @@ def connect(path: Path, *, synchronous: str, shared: bool) -> sqlite3.Connection
     return db
 
 
-def _keep_from_others(path: Path) -> None:
-    try:
+def _make(path: Path) -> None:
+    """Make the file if there is none, for its owner alone."""
+    # One that is there is not opened: closing it would let go of the locks of SQLite in this
+    # process.
+    with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        # Not opened here: closing it would let go of the locks of SQLite in this process.
-        if stat.S_IMODE(path.stat().st_mode) != 0o600:
-            path.chmod(0o600)
 
 
 def _version(db: sqlite3.Connection, path: Path, *, shared: bool) -> int:

@@ -256,6 +256,8 @@ class SqliteStore:
         return f"the store {self._path} failed: {text}"
 
     def _open(self) -> None:
+        if self._path.exists() and not self._path.is_file():
+            raise StoreError(f"the store {self._path} is not a file; give the path of one")
         lock = None if self._shared else Lock(f"{os.path.realpath(self._path)}.lock")
         try:
             self._open_file = self._attach(lock)
