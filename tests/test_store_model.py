@@ -98,6 +98,10 @@ class Stores(RuleBasedStateMachine):
 
         self._both(take)
 
+    @rule(identities=st.lists(st.tuples(ACCOUNTS, KEYS), max_size=3))
+    def untake(self, identities: list[tuple[str, str]]) -> None:
+        self._both(lambda store: store.untake(identities))
+
     @rule(account=ACCOUNTS, keys=st.lists(KEYS, max_size=3))
     def revive(self, account: str, keys: list[str]) -> None:
         self._both(lambda store: store.revive(account, keys))

@@ -35,7 +35,6 @@ _PAGES = 8  # between two commits, at most
 _LAPS = 16  # of the event loop between two batches, at most
 _FRAME = 1024  # bytes that a frame takes beside its text
 _QUIET = 60.0  # seconds between two log lines about the same trouble
-_LAST_TRIES = 3  # more, of a store that fails when all else has stopped
 
 Identity = tuple[str, str]
 Ended = tuple[Delivery, DeadLetter | None]
@@ -103,6 +102,7 @@ class Intake:
         self._work = asyncio.Event()
         self._refusing = False
         self._stopping = asyncio.Event()
+        self._deadline = 0.0  # of the loop, for what is left to record when all else has stopped
         self._full: asyncio.TimerHandle | None = None  # until rows are tried again
         self._failing = self._stalled = self._told = False
         self._quiet_until = 0.0
@@ -186,31 +186,35 @@ class Intake:
     # --- the loop -------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until `stop`; then record what was handled and return."""
-        tries = 0
-        while True:
+        """Work until `stop`; then record what was handled, give back what was not begun, end."""
+        loop = asyncio.get_running_loop()
+        while not self._stopping.is_set() or self._left:
             await self._work.wait()
             await self._breathe()
             self._work.clear()
+            last = self._stopping.is_set()
             try:
                 await self._round()
             except Exception as error:
                 # Whatever it is, the intake goes on trying: without it the client is deaf.
                 self._fails(error)
-                tries += self._stopping.is_set()
-                if tries > _LAST_TRIES:
+                if last and loop.time() >= self._deadline:
+                    self._tell_left()
                     return
-                await self._wait(tries)
-            if self._stopping.is_set() and not self._outcomes and not self._moved:
-                return
+                await self._wait()
 
     def refuse(self) -> None:
         """Take nothing new; what is not acknowledged comes again another time."""
         self._refusing = True
+        self._work.set()
 
-    def stop(self) -> None:
-        """Let `run` return when what was handled is recorded."""
+    def stop(self, deadline: float) -> None:
+        """Let `run` end when all is recorded; the dispatcher has stopped.
+
+        A store that fails is tried until ``deadline`` (the loop's time), at least once.
+        """
         self._refusing = True
+        self._deadline = deadline
         if self._full is not None:
             self._full.cancel()
         self._stopping.set()
@@ -221,13 +225,14 @@ class Intake:
         outcomes = self._outcomes[:]
         if batch or outcomes or (self._moved and self._stopping.is_set()):
             await self._commit(batch, outcomes)
+        await self._give_back()  # before the grace time is over: who stops us may not wait for it
         more = not self._refusing
         for _ in range(_PAGES):  # and then the next commit: acks must not wait for long
             more = more and await self._page()
         if (
             more
             or self._outcomes
-            or (self._moved and self._stopping.is_set())
+            or (self._stopping.is_set() and self._left)
             or (self._arrivals and not self._refusing and self._full is None)
         ):
             self._work.set()
@@ -246,11 +251,12 @@ class Intake:
             if self._window.room >= self._most or idle > 1:
                 return
 
-    async def _wait(self, last_tries: int) -> None:
-        """Until the store may work again, or until `stop` for the first of the last tries."""
+    async def _wait(self) -> None:
+        """Until the store may work again, at most until `stop`, and then until its deadline."""
         wait = self._settings.store_retry
-        if last_tries:
-            await asyncio.sleep(wait)
+        if self._stopping.is_set():
+            left = self._deadline - asyncio.get_running_loop().time()
+            await asyncio.sleep(max(min(wait, left), 0.0))
         else:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait)
@@ -412,6 +418,17 @@ class Intake:
             reason = None if letter is None else letter.reason
             self._hooks(Finished(delivery.account_id, delivery.key or "", reason))
 
+    @property
+    def _left(self) -> bool:
+        """Whether something is not recorded yet that must be before the end."""
+        return bool(self._outcomes or self._moved or self._dispatcher.unbegun)
+
+    async def _give_back(self) -> None:
+        """What no handler has seen, comes after a restart as though for the first time."""
+        if unbegun := self._dispatcher.unbegun[:]:
+            await self._store.untake([(each.account_id, each.key) for each in unbegun if each.key])
+            del self._dispatcher.unbegun[: len(unbegun)]
+
     async def _page(self) -> bool:
         """Take what is first in line into memory; False if there is nothing, or no room."""
         ask = self._window.ask()
@@ -457,6 +474,14 @@ class Intake:
             self._stalled = True
             self._stall(True)
             self._transport.resume()  # or nobody would hear that the links are closed
+
+    def _tell_left(self) -> None:
+        """The store did not work again in time: what will come again, as redelivered."""
+        for delivery, _ in self._outcomes:
+            sentence = "handled and not recorded, will be redelivered"
+            say(log, logging.ERROR, sentence, account=delivery.account_id, key=delivery.key)
+        if unbegun := sum(each.key is not None for each in self._dispatcher.unbegun):
+            say(log, logging.ERROR, "not begun, will count as redelivered", count=unbegun)
 
     def _works(self) -> None:
         self._most = min(self._most * 2, self._settings.commit_batch)

@@ -14,7 +14,7 @@ import pytest
 from simulation.network import SimTransport
 from simulation.world import Failed, run
 from xyfast.account import Account
-from xyfast.dispatch import Delivery
+from xyfast.dispatch import Delivery, Dispatcher
 from xyfast.driver import Driver
 from xyfast.events import Dial
 from xyfast.intake import Intake
@@ -53,6 +53,22 @@ def forgets_the_flag(patch: Patch) -> None:
             slot.row = replace(slot.row, redelivered=0)
 
     patch.setattr(MemoryStore, "open", forgetful)
+
+
+def keeps_what_was_not_begun(patch: Patch) -> None:
+    async def nothing(self: MemoryStore, identities: Collection[Any]) -> None:
+        return None
+
+    patch.setattr(MemoryStore, "untake", nothing)
+
+
+def gives_back_what_was_begun(patch: Patch) -> None:
+    async def stop(self: Dispatcher, grace: float) -> int:
+        self.unbegun += [job.delivery for _, job in self._tasks.values()]
+        return await usual(self, grace)
+
+    usual = Dispatcher.stop
+    patch.setattr(Dispatcher, "stop", stop)
 
 
 def takes_known_for_new(patch: Patch) -> None:
@@ -179,6 +195,8 @@ def tells_cookies(patch: Patch) -> None:
 MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (forgets_a_row, "in sequence"),
     (forgets_the_flag, "unflagged at most once"),
+    (keeps_what_was_not_begun, "flagged for a reason"),
+    (gives_back_what_was_begun, "given back unbegun"),
     (takes_known_for_new, "stored and taken, once"),
     (acks_at_once, "acked <= durable"),
     (has_no_limit, "at most N running"),

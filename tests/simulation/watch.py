@@ -80,6 +80,8 @@ class Watch:
         self._begun: dict[str, int] = {}  # where an account that is new has begun
         self._kept: set[str] = set()  # accounts whose positions are stored
         self._unflagged: Counter[Identity] = Counter()
+        self._touched: set[Identity] = set()  # what handlers of this process were given
+        self._suspect: Counter[Identity] = Counter()  # processes whose handlers may have had it
         self._states: dict[str, State] = {}
         self._earliest: dict[str, tuple[float, float]] = {}
         self._started: dict[Identity, int] = {}
@@ -115,6 +117,7 @@ class Watch:
         self._in_hand.clear()
         self._held.clear()
         self._sizes.clear()
+        self._touched.clear()
         self._tries.clear()
         self._done.clear()
         self._running.clear()
@@ -124,10 +127,12 @@ class Watch:
         for identity in sorted(self._done):
             recorded = self.rows[identity] != "open"
             self.must(recorded, "a clean stop records what was handled", *identity)
+        self._held &= self._touched
 
     def died(self) -> None:
         """The client's process is gone."""
         self.transport = None
+        self._suspect.update(self._held)
 
     # --- the store ------------------------------------------------------------------------
 
@@ -149,6 +154,11 @@ class Watch:
                 for row in result.rows:
                     self._taken(row)
                 self._bounded()
+            case "untake":
+                for identity in args[0]:
+                    self.must(identity not in self._touched, "given back unbegun", *identity)
+                    self._held.discard(identity)
+                    self._sizes.pop(identity, None)
         self._seam()
 
     def _committed(self, rows: Iterable[Any], new: set[Identity]) -> None:
@@ -344,6 +354,9 @@ class Watch:
         if inner.redelivered == 0:
             self._unflagged[identity] += 1
         self.must(self._unflagged[identity] <= 1, "unflagged at most once", *identity)
+        most = self._suspect[identity] + self._tries[identity]
+        self.must(inner.redelivered <= most, "flagged for a reason", *identity, most)
+        self._touched.add(identity)
         stored = self.rows.get(identity) == "open" and identity in self._held
         self.must(stored, "handled after it is stored and taken, once", *identity)
         self.must(identity not in self._done, "handled again in the same run", *identity)

@@ -105,6 +105,15 @@ class Inbox:
             ).fetchone()
         return Page(rows, None if first is None else first[0])
 
+    def untake(self, identities: Collection[tuple[str, str]]) -> None:
+        """See `Store.untake`."""
+        with self._accounts.transaction():
+            self._db.executemany(
+                f"UPDATE inbox SET state = {WAITING}"
+                f" WHERE account = ? AND key = ? AND state = {TAKEN}",
+                [(self._accounts.find(account_id), to_text(key)) for account_id, key in identities],
+            )
+
     def known(self, account_id: str, keys: Collection[str]) -> Collection[str]:
         """See `Store.known`."""
         account, db = self._accounts.find(account_id), self._db

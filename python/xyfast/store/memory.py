@@ -138,6 +138,14 @@ class MemoryStore:
         first = self._first(account_id)
         return Page(rows, None if first is None else first.position)
 
+    async def untake(self, identities: Collection[Identity]) -> None:
+        """See `Store.untake`."""
+        self._check()
+        for identity in identities:
+            slot = self._open.get(identity)
+            if slot is not None and not slot.waits:
+                self._wait(slot)
+
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
         self._check()

@@ -41,8 +41,8 @@ class Row:
     decoded. ``taken`` says that this process holds the message and may give it to a handler
     at any time; one that is not taken waits. ``follows`` says that it came in one package with
     the row before it, behind it. ``redelivered`` counts how often the message
-    was taken before without a record that its handler ended; the store does not know whether
-    one had begun, so that this counts what was still in memory at a graceful stop too.
+    was taken before, and neither given back nor recorded as ended: whether a handler had begun
+    then, the store does not know.
     """
 
     account_id: str
@@ -123,7 +123,7 @@ class Store(Protocol):
     async def open(self) -> None:
         """Make ready; what an earlier run had taken waits again, counted as redelivered.
 
-        That holds for all of it, whether a handler had begun or not.
+        That holds for all that it had not given back, whether a handler had begun or not.
         """
 
     async def commit(
@@ -160,6 +160,12 @@ class Store(Protocol):
         larger than that by less than its last row. The line is ordered by position, then by
         the order of coming. Rows of the conversations in ``skip`` stay where they are;
         ``waiting`` of the page counts them.
+        """
+
+    async def untake(self, identities: Collection[tuple[str, str]]) -> None:
+        """Let taken rows wait again as though they had not been taken: no handler has begun.
+
+        ``identities`` are ``(account_id, key)``; rows that are not taken stay as they are.
         """
 
     async def load(self, account_id: str) -> Kept:

@@ -114,6 +114,11 @@ class SqliteStore:
         passed = frozenset(skip)
         return await self._own(lambda file: file.inbox.take(account_id, limit, size, passed))
 
+    async def untake(self, identities: Collection[tuple[str, str]]) -> None:
+        """See `Store.untake`."""
+        rows = tuple(identities)
+        await self._own(lambda file: file.inbox.untake(rows))
+
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
         return await self._own(lambda file: file.accounts.load(account_id))
