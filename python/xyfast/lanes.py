@@ -99,7 +99,7 @@ class Lanes(Generic[T]):
         self._make_ready(lane)
 
     def clear(self) -> list[T]:
-        """Forget what does not run (it stays in the inbox); returns what waited, not what rested."""
+        """Forget what does not run (it stays in the inbox); returns those of it that waited."""
         waited = [item for queue in self._waiting.values() for item in queue]
         self._size = 0
         for kept in (self._waiting, self._ready, self._turns, self._resting):
