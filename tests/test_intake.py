@@ -65,7 +65,8 @@ def test_messages_are_stored_acknowledged_and_handled_in_order() -> None:
             assert len(desk.wire.acked) == 200
             assert len(store.stored) == 200
         kept = await reopened(store)
-        assert kept.cursor == kept.received == (BASE + 199) * 1000
+        assert kept.received == (BASE + 199) * 1000
+        assert await store.take(ME, 1) == ([], None)
 
     simulate(main())
 
@@ -217,8 +218,7 @@ def test_outcomes_that_could_not_be_recorded_are_recorded_later() -> None:
             assert not [fact for fact in desk.facts if isinstance(fact, Finished)]
             store.failing = None
             await desk.until(lambda: sum(isinstance(f, Finished) for f in desk.facts) == 20)
-        kept = await reopened(store)
-        assert kept.cursor == (BASE + 19) * 1000
+        await store.open()
         assert await store.take(ME, 100) == ([], None)
 
     simulate(main())
@@ -497,7 +497,7 @@ def test_what_an_earlier_run_left_is_handed_out_in_order_and_says_so() -> None:
             desk.flood(range(700), 3)
             await desk.until(lambda: len(desk.wire.acked) == 700)
         kept = await reopened(store)
-        assert (kept.cursor or 0) < BASE * 1000 < kept.received == (BASE + 699) * 1000
+        assert kept.received == (BASE + 699) * 1000
         async with working(store) as desk:
             await desk.connect()
             desk.flood(range(700, 750), 3)
@@ -542,7 +542,7 @@ def test_a_payload_that_cannot_be_read_is_a_dead_letter_and_told_once() -> None:
             [(_, row)] = await store.dead_letters(ME)
             assert isinstance(row.dead, DeadLetter)
             assert row.dead.reason.startswith("msgpack: ")
-            await desk.until(lambda: desk.driver().sync.ledger.cursor == (BASE + 1) * 1000)
+            await desk.until(lambda: not store._open)
 
     simulate(main())
 
@@ -574,7 +574,7 @@ def test_what_raises_on_reading_is_a_dead_letter_and_keeps_nothing_else_back(
             desk.give(push(3, sample(1), bad, sample(3)))
             desk.give(push(4, sample(4)), account=OTHER)
             await desk.until(lambda: len(desk.handled) == 3 and len(desk.wire.acked) == 2 and seen)
-            await desk.until(lambda: desk.driver().sync.ledger.cursor == (BASE + 3) * 1000)
+            await desk.until(lambda: not store._open)
             assert desk.in_order()
             assert set(seen) == {("read", "LookupError")}
         await store.open()
@@ -639,7 +639,8 @@ def test_whichever_call_of_the_store_fails_nothing_is_lost_doubled_or_out_of_ord
             assert len(desk.wire.acked) == 60
         assert calls > k + 4
         kept = await reopened(store)
-        assert kept.cursor == (BASE + 59) * 1000
+        assert kept.received == (BASE + 59) * 1000
+        assert await store.take(ME, 1) == ([], None)
 
     simulate(main())
 

@@ -68,14 +68,12 @@ class Stores(RuleBasedStateMachine):
         rows=st.lists(ROWS, max_size=6),
         ended=st.lists(st.tuples(ACCOUNTS, KEYS, LETTERS), max_size=3),
         received=POSITIONS,
-        cursors=POSITIONS,
     )
     def commit(
         self,
         rows: list[Row],
         ended: list[tuple[str, str, DeadLetter | None]],
         received: dict[str, int],
-        cursors: dict[str, int],
     ) -> None:
         # Which of two messages that were handled in one call is forgotten first, is open.
         handled = [each for each in ended if each[2] is None][:1]
@@ -84,7 +82,7 @@ class Stores(RuleBasedStateMachine):
 
         async def commit(store: Store) -> object:
             try:
-                return set(await store.commit(rows, outcomes, received=received, cursors=cursors))
+                return set(await store.commit(rows, outcomes, received=received))
             except StoreFull as error:
                 return str(error)
 

@@ -2,7 +2,7 @@
 
 A client owns a store, a transport and, per account, a `Driver`. Pushes go
 transport → `Intake` (commit, acknowledge) → `Dispatcher` (lanes, handlers) → `Intake`
-(record, cursor).
+(record).
 """
 
 from __future__ import annotations

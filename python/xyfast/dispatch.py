@@ -96,15 +96,14 @@ class Router:
 class Delivery(NamedTuple):
     """A message on its way to its handlers.
 
-    ``key`` names its row in the inbox, which is at ``position`` and takes ``size`` characters
-    of memory. It is None for what has no row: a `Gap`, a payload that is a dead letter
-    already. That is tried again like the rest; such a payload is told once at most. ``dead``
-    is what it is, and stays unless a handler takes it: a payload that cannot be decoded.
+    ``key`` names its row in the inbox, which takes ``size`` characters of memory. It is None
+    for what has no row: a `Gap`, a payload that is a dead letter already. That is tried again
+    like the rest; such a payload is told once at most. ``dead`` is what it is, and stays
+    unless a handler takes it: a payload that cannot be decoded.
     """
 
     message: Handled
     key: str | None = None
-    position: int = 0
     size: int = 0
     dead: DeadLetter | None = None
 

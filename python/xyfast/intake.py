@@ -97,7 +97,6 @@ class Intake:
         self._arrivals: deque[_Arrival] = deque()
         self._bytes = 0
         self._outcomes: list[Ended] = []
-        self._moved: set[Driver] = set()
         self._most = settings.commit_batch
         self._work = asyncio.Event()
         self._refusing = False
@@ -157,7 +156,6 @@ class Intake:
     def recover(self, driver: Driver) -> None:
         """Hand on what an earlier run stored and did not handle, as there is room for it."""
         self._drivers[driver.account.id] = driver
-        driver.sync.ledger.waits(0)  # until the store has said where the first one is
         self.behind((driver.account.id,))
 
     def behind(self, account_ids: Iterable[str]) -> None:
@@ -223,7 +221,7 @@ class Intake:
     async def _round(self) -> None:
         batch = [] if self._refusing or self._full is not None else self._next_batch()
         outcomes = self._outcomes[:]
-        if batch or outcomes or (self._moved and self._stopping.is_set()):
+        if batch or outcomes:
             await self._commit(batch, outcomes)
         await self._give_back()  # before the grace time is over: who stops us may not wait for it
         more = not self._refusing
@@ -305,20 +303,17 @@ class Intake:
             if arrival.pts is not None and frame is not None and frame.link == sync.confirmed:
                 account_id = arrival.driver.account.id
                 received[account_id] = max(received.get(account_id, 0), arrival.pts)
-        moved = [(driver.account.id, driver.sync.ledger.cursor) for driver in self._moved]
         try:
             new = await self._store.commit(
                 rows,
                 [Outcome(each.account_id, each.key or "", letter) for each, letter in outcomes],
                 received=received,
-                cursors={account_id: cursor for account_id, cursor in moved if cursor is not None},
             )
         except BaseException:
             for arrival in batch:
                 for entry in arrival.entries:
                     self._put_back(entry)
             raise
-        self._moved.clear()
         return set(new)
 
     def _decide(self, batch: list[_Arrival]) -> list[Row]:
@@ -362,7 +357,7 @@ class Intake:
                 self._stall(False)
 
     def _hand_on(self, arrival: _Arrival, new: set[Identity]) -> None:
-        driver, ledger = arrival.driver, arrival.driver.sync.ledger
+        driver = arrival.driver
         stored: list[str] = []
         dead = 0
         for entry in arrival.entries:
@@ -380,13 +375,9 @@ class Intake:
             if entry.facts.kind == "marker":
                 driver.sync.marked(entry.facts)
             if entry.taken:
-                ledger.taken(entry.position)
                 self._dispatcher.put(self._reader.delivery(entry))
-            else:
-                ledger.waits(entry.position)
         if arrival.pts is not None and arrival.frame is not None:
             driver.sync.stored(arrival.frame, arrival.pts)
-            self._moved.add(driver)
         if arrival.entries:
             known = len(arrival.entries) - len(stored)
             self._hooks(Committed(driver.account.id, len(stored), known, dead))
@@ -409,19 +400,16 @@ class Intake:
         )
 
     def _record(self, outcomes: list[Ended]) -> None:
-        """The outcomes are durable: the cursor may pass them."""
+        """The outcomes are durable."""
         del self._outcomes[: len(outcomes)]
         for delivery, letter in outcomes:
-            driver = self._drivers[delivery.account_id]
-            driver.sync.ledger.handled(delivery.position)
-            self._moved.add(driver)
             reason = None if letter is None else letter.reason
             self._hooks(Finished(delivery.account_id, delivery.key or "", reason))
 
     @property
     def _left(self) -> bool:
         """Whether something is not recorded yet that must be before the end."""
-        return bool(self._outcomes or self._moved or self._dispatcher.unbegun)
+        return bool(self._outcomes or self._dispatcher.unbegun)
 
     async def _give_back(self) -> None:
         """What no handler has seen, comes after a restart as though for the first time."""
@@ -439,12 +427,8 @@ class Intake:
         deliveries = [self._reader.delivery(Entry.kept(row)) for row in rows]
         sizes = [(delivery.lane[1], delivery.size) for delivery in deliveries]
         self._window.paged(ask, sizes, more=waiting is not None)
-        ledger = self._drivers[account_id].sync.ledger
         for delivery in deliveries:
-            ledger.taken(delivery.position)
             self._dispatcher.put(delivery)
-        ledger.paged(waiting)
-        self._moved.add(self._drivers[account_id])
         self._dispatcher.start()
         return True
 

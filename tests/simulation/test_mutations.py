@@ -19,7 +19,6 @@ from xyfast.driver import Driver
 from xyfast.events import Dial
 from xyfast.intake import Intake
 from xyfast.lanes import Lanes
-from xyfast.ledger import Ledger
 from xyfast.session import Session
 from xyfast.store import MemoryStore, Row
 from xyfast.sync import Sync
@@ -108,13 +107,6 @@ def has_no_lanes(patch: Patch) -> None:
     patch.setattr(Delivery, "lane", lane)
 
 
-def lets_the_cursor_run(patch: Patch) -> None:
-    def advance(self: Ledger) -> None:
-        self.cursor = self.received
-
-    patch.setattr(Ledger, "_advance", advance)
-
-
 def admits_everything(patch: Patch) -> None:
     def admit(self: Window, account_id: str, conversation_id: str | None, size: int) -> bool:
         self._enter(self._view(account_id), conversation_id, size)
@@ -201,7 +193,6 @@ MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (acks_at_once, "acked <= durable"),
     (has_no_limit, "at most N running"),
     (has_no_lanes, "one at a time in a conversation"),
-    (lets_the_cursor_run, "cursor <= lowest unhandled"),
     (admits_everything, "rows in memory <= bound"),
     (loses_outcomes, "clean stop records what was handled"),
     (does_not_look_back, "in sequence"),

@@ -72,7 +72,7 @@ class Watch:
         self._broken: list[str] = []
         self._looked = -1.0
         self._payloads: set[tuple[str, str]] = set()
-        self._open: dict[Identity, int] = {}  # positions of what is not handled
+        self._open: set[Identity] = set()  # what is not handled
         self._held: set[Identity] = set()  # what the process has taken
         self._sizes: dict[Identity, int] = {}  # of what waits in its memory, or runs
         self._tries: Counter[Identity] = Counter()
@@ -147,8 +147,6 @@ class Watch:
                 for account, position in (given.get("received") or {}).items():
                     self._begun.setdefault(account, position)
                     self._kept.add(account)
-                for account, cursor in (given.get("cursors") or {}).items():
-                    self._cursor(account, cursor)
                 self._bounded()
             case "take":
                 for row in result.rows:
@@ -172,12 +170,7 @@ class Watch:
                 self.rows[identity] = "open" if row.dead is None else "dead"
                 self._note("stored", *identity)
                 if row.dead is None:
-                    self._open[identity] = self._pts(row)
-
-    def _pts(self, row: Any) -> int:
-        """The true position of a message; a mark may honestly come again under another one."""
-        pushed = self._server.by_id.get((row.account_id, row.key))
-        return 1 << 62 if pushed is None else pushed.pts
+                    self._open.add(identity)
 
     def _ended(self, outcome: Any) -> None:
         identity = (outcome.account_id, outcome.key)
@@ -185,7 +178,7 @@ class Watch:
         self._note(how, *identity)
         self.must(self.rows.get(identity) == "open", "an outcome of an open message", *identity)
         self.rows[identity] = how
-        del self._open[identity]
+        self._open.remove(identity)
         self._held.discard(identity)
         self._sizes.pop(identity, None)
 
@@ -198,12 +191,6 @@ class Watch:
         self.must(rows <= self._settings.backlog, "rows in memory <= bound", rows)
         most = self._settings.backlog_bytes + max(self._sizes.values(), default=0)
         self.must(size <= most, "bytes in memory <= bound", size)
-
-    def _cursor(self, account: str, cursor: int) -> None:
-        begun = self._begun.get(account, 0)
-        for (owner, key), pts in self._open.items():
-            if owner == account and pts > begun:
-                self.must(pts > cursor, "cursor <= lowest unhandled", account, key, pts, cursor)
 
     # --- links ----------------------------------------------------------------------------
 

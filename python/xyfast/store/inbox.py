@@ -58,7 +58,6 @@ class Inbox:
         rows: Sequence[Row],
         outcomes: Sequence[Outcome],
         received: Mapping[str, int],
-        cursors: Mapping[str, int],
     ) -> Collection[tuple[str, str]]:
         """See `Store.commit`."""
         with self._accounts.transaction():
@@ -66,9 +65,7 @@ class Inbox:
             if outcomes:
                 self._end(outcomes)
             if received:
-                self._accounts.advance("received", received)
-            if cursors:
-                self._accounts.advance("cursor", cursors)
+                self._accounts.advance(received)
             forgotten, letters = self._make_room(self.total + len(new)) if new else (0, 0)
         self._place += len(rows)
         self.total += len(new) - forgotten - letters

@@ -26,7 +26,6 @@ Identity = tuple[str, str]
 class _Shelf:
     """What is kept of one account. ``queue`` may name rows that no longer wait there."""
 
-    cursor: int | None = None
     received: int | None = None
     session: str | None = None
     queue: Queue = field(default_factory=Queue)
@@ -85,7 +84,6 @@ class MemoryStore:
         outcomes: Sequence[Outcome] = (),
         *,
         received: Mapping[str, int] | None = None,
-        cursors: Mapping[str, int] | None = None,
     ) -> Collection[Identity]:
         """See `Store.commit`."""
         self._check()
@@ -101,10 +99,8 @@ class MemoryStore:
             self._end((account_id, key), letter)
         for account_id, position in (received or {}).items():
             shelf = self._shelves[account_id]
-            shelf.received = _later(shelf.received, position)
-        for account_id, position in (cursors or {}).items():
-            shelf = self._shelves[account_id]
-            shelf.cursor = _later(shelf.cursor, position)
+            before = shelf.received
+            shelf.received = position if before is None else max(before, position)
         for _, identity in self._numbers[:letters]:
             self._remove(self._dead, identity)
         self._lost.add(letters)
@@ -150,7 +146,7 @@ class MemoryStore:
         """See `Store.load`."""
         self._check()
         shelf = self._shelves[account_id]
-        return Kept(shelf.cursor, shelf.received, shelf.session)
+        return Kept(shelf.received, shelf.session)
 
     async def save_session(self, account_id: str, blob: str) -> None:
         """See `Store.save_session`."""
@@ -388,10 +384,6 @@ class MemoryStore:
 
 def _identity(row: Row) -> Identity:
     return (row.account_id, row.key)
-
-
-def _later(kept: int | None, position: int) -> int:
-    return position if kept is None else max(kept, position)
 
 
 def _older(dated: Iterable[tuple[Identity, float]], than: float) -> Iterator[Identity]:

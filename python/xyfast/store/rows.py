@@ -74,13 +74,12 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What an account left behind: how far all is handled, and how far all is stored.
+    """What an account left behind.
 
-    Both are positions of the server in microseconds, None before the first. ``session`` is
-    what `Store.save_session` got last: a secret.
+    ``received`` is the position of the server (microseconds) up to which all is stored, None
+    before the first. ``session`` is what `Store.save_session` got last: a secret.
     """
 
-    cursor: int | None
     received: int | None
     session: str | None = field(repr=False)
 
@@ -132,7 +131,6 @@ class Store(Protocol):
         outcomes: Sequence[Outcome] = (),
         *,
         received: Mapping[str, int] | None = None,
-        cursors: Mapping[str, int] | None = None,
     ) -> Collection[tuple[str, str]]:
         """Commit all of it at once; returns the ``(account_id, key)`` of rows that are new.
 
@@ -140,8 +138,7 @@ class Store(Protocol):
         comes behind a new one of its package and of its position takes its place in line anew,
         or what was missing would stand behind it. ``outcomes`` make
         messages handled or dead that wait or are taken, those of ``rows`` included; others
-        stay as they are. ``received`` and ``cursors`` are positions by account; they never
-        go back.
+        stay as they are. ``received`` are positions by account; they never go back.
         When this returns, everything survives whatever the store promises to survive.
         Raises `StoreFull` when new rows would exceed the store's bounds.
         """
