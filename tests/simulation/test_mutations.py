@@ -70,6 +70,10 @@ def gives_back_what_was_begun(patch: Patch) -> None:
     patch.setattr(Dispatcher, "stop", stop)
 
 
+def forgets_what_it_will_look_at(patch: Patch) -> None:
+    patch.setattr(MemoryStore, "_near", lambda self, row: False)
+
+
 def takes_known_for_new(patch: Patch) -> None:
     commit = MemoryStore.commit
 
@@ -189,6 +193,7 @@ MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (forgets_the_flag, "unflagged at most once"),
     (keeps_what_was_not_begun, "flagged for a reason"),
     (gives_back_what_was_begun, "given back unbegun"),
+    (forgets_what_it_will_look_at, "unflagged at most once"),
     (takes_known_for_new, "stored and taken, once"),
     (acks_at_once, "acked <= durable"),
     (has_no_limit, "at most N running"),

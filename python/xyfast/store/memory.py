@@ -12,7 +12,7 @@ from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
 from xyfast.store.queue import Head, Queue
-from xyfast.store.retention import Lost, Patient, Retention
+from xyfast.store.retention import NEAR, Lost, Patient, Retention
 from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
 
 __all__ = ["MemoryStore"]
@@ -195,7 +195,7 @@ class MemoryStore:
         now, keeps = self._patient.now(), self._retention
         gone = 0
         for shelf, keep in ((self._handled, keeps.keep), (self._dead, keeps.keep_dead)):
-            ended = ((i, slot.changed) for i, slot in shelf.items())
+            ended = ((i, slot.changed) for i, slot in shelf.items() if not self._near(slot.row))
             for identity in list(islice(_older(ended, now - keep), _SWEEP - gone)):
                 self._remove(shelf, identity)
                 gone += 1
@@ -379,7 +379,13 @@ class MemoryStore:
             len(self._open) + len(self._dead) + len(self._handled) > self._retention.max_rows
             or sum(self._bytes.values()) > self._retention.max_bytes
         ):
-            self._remove(self._handled, next(iter(self._handled)))
+            far = (i for i, slot in self._handled.items() if not self._near(slot.row))
+            self._remove(self._handled, next(far, None) or next(iter(self._handled)))
+
+    def _near(self, row: Row) -> bool:
+        """Whether the next look into the server's lists may bring it again; see `NEAR`."""
+        received = self._shelves[row.account_id].received
+        return received is not None and row.position >= received - NEAR
 
 
 def _identity(row: Row) -> Identity:
