@@ -134,7 +134,7 @@ pub(super) fn ended(error: &Error) -> Closed {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => hung_up(),
         Error::Protocol(error) => Closed::new(Trouble::Protocol, error.to_string()),
         Error::Capacity(error) => Closed::new(Trouble::Protocol, error.to_string()),
-        Error::Utf8(_) => Closed::new(Trouble::Protocol, "a text frame is not UTF-8"),
+        Error::Utf8(_) => Closed::new(Trouble::Protocol, "a text is not UTF-8"),
         Error::WriteBufferFull(_) => {
             let mib = MAX_UNSENT >> 20;
             Closed::new(
