@@ -119,10 +119,12 @@ class Peer:
         mid = found[1].decode()
         await self.write(text('{"code":200,"headers":{"mid":"' + mid + '"}}'))
 
-    async def write(self, data: bytes) -> None:
-        """Write bytes, as far as the link takes them."""
+    async def write(self, data: bytes) -> bool:
+        """Write bytes; False if the link is gone."""
         with contextlib.suppress(ConnectionError):
             await self._loop.sock_sendall(self._connection, data)
+            return True
+        return False
 
     async def trickle(self, data: bytes) -> None:
         """Write bytes one by one, each in a segment of its own."""
@@ -164,8 +166,9 @@ class Peer:
         self._connection.close()
 
     def hang_up(self) -> None:
-        """Say that nothing more will be written."""
-        self._connection.shutdown(socket.SHUT_WR)
+        """Say that nothing more will be written, if the link is still there."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_WR)
 
     async def _need(self, size: int) -> bytes:
         found = await self._take(size)
