@@ -243,7 +243,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_until_the_timeout(
         await peer.write(answer)
         assert await peer.rest() == []
 
-    closed = await closing(user, script, open_timeout=0.05)
+    closed = await closing(user, script, open_timeout=0.2)
     assert closed.trouble == "network"
     assert closed.reason == "the server did not answer the handshake in time"
 
