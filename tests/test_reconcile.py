@@ -325,7 +325,7 @@ async def test_one_conversation_can_be_asked_for() -> None:
     name = shelf.message("1", 5)
     shelf.message("2", 5)
     found = await shelf.reconciler().conversation("1", START, START + 5)
-    assert (shelf.inbox, found) == ([name], Recovery(messages=1, conversations=1))
+    assert (shelf.inbox, found) == ([name], Recovery(messages=1, others=1, conversations=1))
 
 
 def test_flow_control_is_waited_for_ever_longer() -> None:

@@ -31,6 +31,7 @@ from xyfast.events import (
     Event,
     FetchToken,
     Kicked,
+    LinkDeaf,
     LinkLost,
     LinkOpened,
     LinkRefused,
@@ -134,8 +135,10 @@ class Driver:
             hold=env.hold,
             release=env.release,
             begun=self._keep_session,
+            deaf=lambda link: self.feed(LinkDeaf(link)),
             spawn=self._spawn,
             clock=env.clock,
+            dice=env.dice.random,
         )
         self.outbox = Outbox(
             account.id,

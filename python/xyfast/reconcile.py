@@ -28,9 +28,13 @@ _PAGE = 20  # messages in a page
 
 @dataclass(slots=True)
 class Recovery:
-    """What came of it: new messages, the conversations they are of, and what may be missing."""
+    """What came of it: new messages, the conversations they are of, and what may be missing.
+
+    ``others`` of the messages are not the account's own.
+    """
 
     messages: int = 0
+    others: int = 0
     conversations: int = 0
     gaps: list[Gap] = field(default_factory=list)
 
@@ -46,6 +50,7 @@ class _Span(NamedTuple):
 class _Entry(NamedTuple):
     key: str
     time: int | None
+    sender: str | None
     payload: str
 
 
@@ -188,6 +193,9 @@ class Reconciler:
         if entries:
             new = await self._take_in([each.payload for each in reversed(entries)])
             recovery.messages += len(new)
+            senders = {each.key: each.sender for each in entries}
+            own = self._account_id
+            recovery.others += sum(senders.get(key, own) != own for key in new)
             recovery.conversations += bool(new)
 
     # --- requests -------------------------------------------------------------------
@@ -235,7 +243,9 @@ class Reconciler:
 
 def _entry(model: object) -> _Entry | None:
     key = history.message_id(model)
-    return None if key is None else _Entry(key, history.time_ms(model), history.payload(model))
+    if key is None:
+        return None
+    return _Entry(key, history.time_ms(model), history.sender_id(model), history.payload(model))
 
 
 def _before(entry: _Entry, time: int) -> bool:

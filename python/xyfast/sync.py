@@ -27,6 +27,7 @@ from xyfast.ledger import Ledger
 from xyfast.logs import say
 from xyfast.markers import SLACK, Markers
 from xyfast.messages import Gap
+from xyfast.probe import Probe
 from xyfast.reading import at, number
 from xyfast.reconcile import Reconciler, Recovery
 from xyfast.retry import PAUSES
@@ -57,8 +58,9 @@ class Sync:
     ``ledger`` says what is stored and handled. ``hold`` and ``release`` are told whether what
     comes may be handed on, ``take_in`` commits what was fetched and gives the keys of what is
     new, ``seen`` is the dedup window, ``missing`` keeps and tells what cannot be fetched,
-    ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set. ``clock``
-    gives seconds since the epoch, ``spawn`` starts a task that its owner awaits or cancels.
+    ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set, ``deaf`` asks
+    for another link in the place of one that hears nothing. ``clock`` gives seconds since the
+    epoch, ``dice`` floats in [0, 1), ``spawn`` starts a task that its owner awaits or cancels.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class Sync:
         hold: Callable[[str], None],
         release: Callable[[str], None],
         begun: Callable[[], None],
+        deaf: Callable[[int], None],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Callable[[], float],
+        dice: Callable[[], float],
     ) -> None:
         self.ledger = Ledger()
         self.began: int | None = None
@@ -118,6 +122,19 @@ class Sync:
             tell=self._tell,
             spawn=spawn,
         )
+        self._probe = Probe(
+            account_id,
+            after=settings.probe_after,
+            again=settings.second_look,
+            ask=self._ask,
+            known=self._known,
+            compare=self._look_again,
+            deaf=deaf,
+            hooks=hooks,
+            spawn=spawn,
+            dice=dice,
+        )
+        self._compared: int | None = None  # when the lists were last read (server's ms)
         self._link: int | None = None
         self._slack = SLACK
         self._follows: int | None = None  # the link that brings what follows our position
@@ -138,8 +155,10 @@ class Sync:
         self.ledger = Ledger(kept.cursor, kept.received)
         self.began = began
         if self.ledger.received is not None:
-            # A marker's message may have been awaited when the last run ended.
-            self._slack = SLACK + int(self._settings.marker_wait * 1000)
+            # When the last run ended, a marker's message may have been awaited, and the second
+            # look been due, which takes its time where lists are throttled.
+            seconds = self._settings.marker_wait + 2 * self._settings.second_look
+            self._slack = SLACK + int(seconds * 1000)
         self._hold_on()
 
     def registered(self, server_time: int | None) -> None:
@@ -171,10 +190,15 @@ class Sync:
             self._link = None
             self.suspend()
             self._end_work()
+        elif self.ledger.received is not None:
+            # It may have been registered without our knowing.
+            dialled = self._server_now() - int(self._settings.open_timeout * 1000)
+            self._probe.other_ended(dialled)
 
     def suspend(self) -> None:
         """Some of what the link brings is dropped: its positions say nothing any more."""
         self.confirmed = self._follows = None
+        self._probe.end()
 
     def stop(self) -> None:
         """Wait for nothing any more."""
@@ -183,6 +207,11 @@ class Sync:
                 timer.cancel()
 
     # --- what links bring -----------------------------------------------------------
+
+    def heard(self, link: int) -> None:
+        """A link brought something that people or the platform said."""
+        if link == self.confirmed:
+            self._probe.heard()
 
     def position(self, frame: Frame) -> int | None:
         """The position up to which all is here once a frame is stored; None if it says nothing.
@@ -298,9 +327,32 @@ class Sync:
     async def _reconcile(self, received: int, *, end: int | None = None) -> Recovery:
         """Fetch what is missing from one position to another, or to now."""
         since = received // 1000
-        start = max(since - self._slack, self.began or 0)
+        start = since - self._slack
+        if self._probe.doubt is not None:
+            start = min(start, self._probe.doubt - SLACK)
         until = self._now() if end is None else end // 1000
-        return await self._reconciler.account(since, until, start=start)
+        return await self._compare(since, until, start=start)
+
+    async def _look_again(self, since: int | None) -> Recovery:
+        """Fetch and tell what is missing, beside what the link brings: what is found comes late.
+
+        From a time of the server (milliseconds) on, or from the last that came or was listed.
+        """
+        if since is None:
+            since = max((self.ledger.received or 0) // 1000, self._compared or 0)
+        if not since:
+            return Recovery()  # no position was ever told: nothing is known to be ours
+        recovery = await self._compare(since, self._now(), start=since - SLACK)
+        if recovery.messages or recovery.gaps:
+            self._tell(recovery)
+        return recovery
+
+    async def _compare(self, since: int, until: int, *, start: int) -> Recovery:
+        begun = self._server_now()
+        start = max(start, self.began or 0)
+        recovery = await self._reconciler.account(since, until, start=start)
+        self._compared = begun
+        return recovery
 
     def _begin_at(self, position: int, time: int) -> None:
         """The account is new: the server will bring nothing from before."""
@@ -315,6 +367,8 @@ class Sync:
         self.confirmed = link
         self._in_step.set()
         self._slack = SLACK
+        if link is not None:
+            self._probe.begin(link, self._compared)
         try:
             await self._keep_position()
         except Exception as error:  # the next one that is kept does as well
@@ -433,3 +487,8 @@ class Sync:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+    def _server_now(self) -> int:
+        """The server's time (milliseconds), or an earlier one that it has told."""
+        told = self._calls.server_ms()
+        return (self.ledger.received or 0) // 1000 if told is None else told

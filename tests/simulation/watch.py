@@ -192,7 +192,8 @@ class Watch:
     def _cursor(self, account: str, cursor: int) -> None:
         begun = self._begun.get(account, 0)
         for (owner, key), pts in self._open.items():
-            if owner == account and pts > begun:
+            late = self._server.by_id.get((owner, key))
+            if owner == account and pts > begun and not (late and late.mislaid):
                 self.must(pts > cursor, "cursor <= lowest unhandled", account, key, pts, cursor)
 
     # --- links ----------------------------------------------------------------------------
@@ -373,9 +374,11 @@ class Watch:
             return
         self._started[identity] = pushed.pts
         begin = self._begun.get(account, 0)  # what is from before comes in any order
-        if pushed.pts <= begin:
+        if pushed.pts <= begin or pushed.mislaid:
             return
         for other in self._conversation(account, pushed.message.conversation):
+            if other.mislaid:
+                continue
             begun = (account, other.id) in self._started
             if begin < other.pts < pushed.pts:
                 settled = begun or self.rows.get((account, other.id)) in ("handled", "dead")

@@ -295,15 +295,10 @@ class World:
         self.watch.step()
 
     async def _settle(self) -> None:
-        now = self._loop.time()
-        deadline, next_link = now + _PATIENCE, now + _PATIENCE / 2
-        while (now := self._loop.time()) < deadline:
+        deadline = self._loop.time() + _PATIENCE
+        while self._loop.time() < deadline:
             await asyncio.sleep(_GLANCE)
             self.console()
-            if now >= next_link:
-                # What a server that shares gave to a link that was dead, the next one finds.
-                next_link = deadline
-                faults.cut(self)
             if self.process is not None and not self.watch.missing() and not self.watch.unhandled():
                 return
         lost = [f"{each.account}/{each.id}" for each in self.watch.missing()]
