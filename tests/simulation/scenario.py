@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xyfast.config import Settings
 from xyfast.testing import OldToken, Redelivery, RepeatedUuid, Replay, SecondLink, ServerSettings
 
-__all__ = ["TROUBLES", "Moment", "Scenario"]
+__all__ = ["FINALES", "TROUBLES", "Moment", "Scenario"]
 
 ACCOUNTS = ("9000000000001", "9000000000002")
 CONVERSATIONS = ("70000000011", "70000000012", "70000000013")
@@ -46,6 +46,9 @@ TROUBLES = {
 }
 """What can go wrong, and how often beside the others."""
 
+FINALES = ("zombies", "swallowed", "deaf for good")
+"""Tests of the client's hearing in good weather, when all else is over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -69,6 +72,8 @@ class Scenario:
     clock_shift: float
     encore: bool
     """Whether the client is started once more when all is over."""
+    finale: str | None
+    """One of `FINALES`."""
     moments: tuple[Moment, ...]
     canary: str
 
@@ -84,13 +89,17 @@ class Scenario:
         names, weights = zip(*TROUBLES.items(), strict=True)
         for what in dice.choices(names, weights, k=dice.randint(0, 6)):
             moments.append(_moment(dice, what, length, accounts))
+        hearing = random.Random(f"{seed}:hearing")
+        for _ in range(hearing.choice((0, 0, 0, 1, 2))):
+            moments.append(_moment(hearing, "zombie", length, accounts))
         return Scenario(
             seed=seed,
             accounts=accounts,
-            settings=_settings(dice),
+            settings=replace(_settings(dice), probe_after=hearing.choice((20.0, 60.0))),
             server=_server(dice),
             clock_shift=dice.choice((0.0, 0.0, 400.0, -400.0)),
             encore=dice.random() < 0.25,
+            finale=hearing.choice((None, None, *FINALES)),
             moments=tuple(sorted(moments, key=lambda moment: moment.time)),
             canary="秘密",
         )

@@ -19,7 +19,7 @@ from simulation.server import Pushed, SimServer
 from simulation.told import SimFrame
 from xyfast.config import Settings
 from xyfast.events import State
-from xyfast.instrumentation import StateChanged
+from xyfast.instrumentation import FoundDeaf, StateChanged
 from xyfast.messages import Expired, Gap, Message, Undecodable
 from xyfast.session import TRANSITIONS
 
@@ -82,6 +82,8 @@ class Watch:
         self._unflagged: Counter[Identity] = Counter()
         self._states: dict[str, State] = {}
         self._earliest: dict[str, tuple[float, float]] = {}
+        self._replaced: dict[str, float] = {}  # when deaf links were, by account
+        self._silent: set[str] = set()  # accounts that were told of nothing since
         self._started: dict[Identity, int] = {}
         self._done: set[Identity] = set()
         self._running: dict[Identity, str | None] = {}
@@ -111,6 +113,8 @@ class Watch:
         self.transport = transport
         self._states.clear()
         self._earliest.clear()
+        self._replaced.clear()
+        self._silent.clear()
         self._started.clear()
         self._in_hand.clear()
         self._held.clear()
@@ -128,6 +132,11 @@ class Watch:
     def died(self) -> None:
         """The client's process is gone."""
         self.transport = None
+
+    def spares(self, account: str) -> float:
+        """Seconds for which the client may leave a deaf link, since one was just replaced."""
+        since = self._replaced.get(account, float("-inf"))
+        return max(since + 10 * self._settings.probe_after - self._now(), 0.0)
 
     # --- the store ------------------------------------------------------------------------
 
@@ -225,6 +234,8 @@ class Watch:
             if isinstance(event, SimFrame):
                 for payload in event.payloads:
                     pushed = self._server.by_payload.get(payload.text or "")
+                    if pushed is not None:
+                        self._silent.discard(pushed.account)
                     if pushed is not None and pushed.message is not None:
                         self._in_hand[pushed.account][pushed.payload] = pushed.pts
 
@@ -287,6 +298,8 @@ class Watch:
     def fact(self, fact: Any) -> None:
         """A hook was told."""
         self.words.append(repr(fact))
+        if isinstance(fact, FoundDeaf):
+            self._found_deaf(fact)
         if not isinstance(fact, StateChanged):
             return
         account, now = fact.account_id, self._now()
@@ -313,6 +326,15 @@ class Watch:
             self.must(late <= _SLACK or fact.reason != "waited", "the wait ends in time", account)
             if fact.reason != "waited":
                 del self._earliest[account]
+
+    def _found_deaf(self, fact: FoundDeaf) -> None:
+        account, now = fact.account_id, self._now()
+        self._note("deaf", account, fact.replaced)
+        if fact.replaced:
+            enough = account not in self._silent or self.spares(account) <= _SLACK
+            self.must(enough, "deaf links are replaced sparingly", account)
+            self._silent.add(account)
+            self._replaced[account] = now
 
     def logged(self, record: logging.LogRecord) -> None:
         """The client has logged something."""

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from simulation import faults
+from simulation import faults, finales
 from simulation.loop import VirtualLoop, simulate
 from simulation.network import Network, SimTransport
 from simulation.scenario import Scenario
@@ -286,6 +286,10 @@ class World:
         faults.heal(self)
         self.note("calm")
         await self._settle()
+        if self.scenario.finale is not None:
+            self.note("finale", self.scenario.finale)
+            await finales.perform(self)
+            await self._settle()
         await self.close()
         if self.scenario.encore:  # nothing that was handled comes again
             self.start()
