@@ -9,13 +9,15 @@ from simulation import faults
 from xyfast.testing.faults import Fault
 
 if TYPE_CHECKING:
+    from simulation.network import Wire
     from simulation.world import World
 
 __all__ = ["perform"]
 
 _CALM = 30.0
 """Seconds within which every account is caught up."""
-_DELAY = 0.5
+_DELAY = 3.5
+"""More than times of a server are taken to differ by."""
 _COUNT = 4
 
 
@@ -34,7 +36,7 @@ async def perform(world: World) -> None:
 async def _zombies(world: World) -> None:
     """Links that are pushed nothing are replaced in time."""
     accounts = [each for each in world.scenario.accounts if not world.watch.spares(each)]
-    zombies = faults.wires(world, *accounts)
+    zombies = [wire for wire in faults.wires(world, *accounts) if _caught_up(world, wire)]
     for wire in zombies:
         wire.zombie = True
     _push(world, 0)
@@ -64,6 +66,13 @@ async def _deaf_for_good(world: World) -> None:
         world.watch.must(not late, "what no link hears is fetched in time", *sorted(late))
     for account in world.scenario.accounts:
         world.server.fault(account, Fault.DEAF, on=False)
+
+
+def _caught_up(world: World, wire: Wire) -> bool:
+    """Whether the client relies on a link: one that catches up asks for all that was said."""
+    assert world.process is not None
+    assert wire.account is not None
+    return world.process.client._drivers[wire.account].sync.confirmed == wire.number
 
 
 def _push(world: World, number: int) -> set[str]:

@@ -257,7 +257,7 @@ class Wire:
         self.transport.tell(
             SimClosed(self.number, "closed" if self.closing else trouble, reason, answer)
         )
-        if not answer:
+        if not answer and not self.frozen:  # else the server finds out by itself
             self.later(0.0, self.drop_server)
 
     # --- the heartbeat, as the Rust module's keep-alive does it -------------------------

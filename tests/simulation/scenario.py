@@ -92,14 +92,19 @@ class Scenario:
         hearing = random.Random(f"{seed}:hearing")
         for _ in range(hearing.choice((0, 0, 0, 1, 2))):
             moments.append(_moment(hearing, "zombie", length, accounts))
+        settings, server = _settings(dice), _server(dice)
+        settings = replace(settings, probe_after=hearing.choice((20.0, 60.0)))
+        finale = hearing.choice((None, None, *FINALES))
+        if finale == "swallowed":
+            server = replace(server, same_device=SecondLink.SHARE)
         return Scenario(
             seed=seed,
             accounts=accounts,
-            settings=replace(_settings(dice), probe_after=hearing.choice((20.0, 60.0))),
-            server=_server(dice),
+            settings=settings,
+            server=server,
             clock_shift=dice.choice((0.0, 0.0, 400.0, -400.0)),
             encore=dice.random() < 0.25,
-            finale=hearing.choice((None, None, *FINALES)),
+            finale=finale,
             moments=tuple(sorted(moments, key=lambda moment: moment.time)),
             canary="秘密",
         )

@@ -236,7 +236,8 @@ class Watch:
                     pushed = self._server.by_payload.get(payload.text or "")
                     if pushed is not None:
                         self._silent.discard(pushed.account)
-                    if pushed is not None and pushed.message is not None:
+                    # What was mislaid is looked for in the lists, whatever the position says.
+                    if pushed is not None and pushed.message is not None and not pushed.mislaid:
                         self._in_hand[pushed.account][pushed.payload] = pushed.pts
 
     def acked(self, wire: Wire, frame: Any) -> None:
