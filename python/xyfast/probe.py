@@ -78,6 +78,7 @@ class Probe:
         self._dice = dice
         self._task: asyncio.Task[None] | None = None
         self._quiet_since = 0.0  # the last push or answer, by the loop's clock as all here
+        self._patience = after
         self._pushes = 0
         self._second: float | None = None
         self._judged: Conversation | None = None  # the newest, of which nothing is missing
@@ -87,7 +88,7 @@ class Probe:
     def begin(self, link: int, since: int | None) -> None:
         """A link is caught up: compared with the lists of ``since``, or new to the server."""
         self.end()
-        self._quiet_since = self._now()
+        self._be_patient()
         self._told = False
         self.doubt = since
         self._second = None if since is None else self._now() + self._again
@@ -112,19 +113,22 @@ class Probe:
 
     async def _run(self, link: int) -> None:
         while True:
-            wait = self._after * (_LEAST + (1.0 - _LEAST) * self._dice())
-            while (left := self._due(wait) - self._now()) > 0.0:
-                await asyncio.sleep(min(left, self._again))  # it may move to an earlier time
-            if self._second is not None and self._second <= self._now():
+            now, second = self._now(), self._second
+            silent = self._quiet_since + self._patience
+            due = silent if second is None else min(silent, second)
+            if now < due:
+                await asyncio.sleep(min(due - now, self._again))  # it may move to an earlier time
+            elif second is not None and second <= now:
                 await self._look_back()
             else:
                 if await self._hears_nothing():
                     self._replace(link)
-                self._quiet_since = self._now()
+                self._be_patient()
 
-    def _due(self, wait: float) -> float:
-        silent = self._quiet_since + wait
-        return silent if self._second is None else min(silent, self._second)
+    def _be_patient(self) -> None:
+        """Count the silence from now."""
+        self._quiet_since = self._now()
+        self._patience = self._after * (_LEAST + (1.0 - _LEAST) * self._dice())
 
     async def _look_back(self) -> None:
         doubt, self._second = self.doubt, None
@@ -134,7 +138,7 @@ class Probe:
 
     async def _hears_nothing(self) -> bool:
         """Whether the server has what this link should have brought."""
-        pushes = self._pushes
+        pushes, others = self._pushes, 0
         try:
             body = await self._ask(partial(requests.list_conversations, limit=1))
         except SendRefused as error:
@@ -146,13 +150,13 @@ class Probe:
             return False
         if not await self._has(newest):
             await asyncio.sleep(self._after * _ON_ITS_WAY)
-            if self._pushes == pushes and not await self._has(newest):
-                # What is new may be the account's own, or no message at all.
-                recovery = await self._compare(None)
-                if recovery.others and self._pushes == pushes:
-                    return True
+            if self._pushes > pushes:
+                return False
+            # What has changed may be no message at all, or one of the account's own.
+            if not await self._has(newest):
+                others = (await self._compare(None)).others
         self._judged = newest
-        return False
+        return others > 0 and self._pushes == pushes
 
     async def _has(self, newest: Conversation) -> bool:
         key = newest.last_message_id

@@ -489,6 +489,8 @@ class Sync:
         return int(self._clock() * 1000)
 
     def _server_now(self) -> int:
-        """The server's time (milliseconds), or an earlier one that it has told."""
+        """The server's time (milliseconds), as early as any of its clocks may show it."""
         told = self._calls.server_ms()
-        return (self.ledger.received or 0) // 1000 if told is None else told
+        if told is None:
+            return (self.ledger.received or 0) // 1000
+        return told - int(self._settings.clock_skew * 1000)
