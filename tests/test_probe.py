@@ -25,7 +25,7 @@ UNANSWERED = SendUnknown("no answer")
 class Ear:
     """A probe, what the server lists and the inbox has, and what the probe did."""
 
-    def __init__(self, roll: float = 1.0) -> None:
+    def __init__(self, roll: float) -> None:
         self.newest: str | None = None
         self.modified = SINCE
         self.trouble: RequestError | None = None
@@ -99,7 +99,7 @@ class Ear:
         return task
 
 
-def hearing(script: Callable[[Ear], Any], *, roll: float = 1.0) -> Ear:
+def hearing(script: Callable[[Ear], Any], *, roll: float = 0.0) -> Ear:
     """Run ``script`` with a link that is caught up at 0 s, compared with all before it."""
     ear: Ear | None = None
 
@@ -116,7 +116,7 @@ def hearing(script: Callable[[Ear], Any], *, roll: float = 1.0) -> Ear:
     return ear
 
 
-@pytest.mark.parametrize(("roll", "times"), [(0.0, [45, 90, 135]), (1.0, [60, 120, 180])])
+@pytest.mark.parametrize(("roll", "times"), [(1.0, [45, 90, 135]), (0.0, [60, 120, 180])])
 def test_a_silent_link_is_asked_at_its_own_time_again_and_again(
     roll: float, times: list[float]
 ) -> None:
@@ -280,8 +280,25 @@ def test_a_link_that_was_caught_up_is_compared_once_more_though_it_hears() -> No
         assert ear.probe.doubt is None
 
     ear = hearing(script)
-    assert ear.compared == [(90.0, SINCE)]
-    assert (ear.asked, ear.deaf) == ([], [])  # the link hears, whoever got the message
+    assert ear.compared == [(95.0, SINCE)]
+    assert ear.deaf == []  # the link hears, whoever got the message
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_what_the_second_look_finds_in_a_silence_counts_when_that_ends(heard: bool) -> None:
+    async def script(ear: Ear) -> None:
+        ear.probe.begin(2, SINCE)
+        await ear.until(80.0)
+        ear.say("a")
+        await ear.until(100.0)
+        assert ear.deaf == []
+        if heard:
+            ear.probe.heard()
+        await ear.until(200.0)
+
+    ear = hearing(script)
+    assert ear.compared == [(95.0, None), (95.0, SINCE)]
+    assert ear.deaf == ([] if heard else [(120.0, 2)])
 
 
 def test_the_end_of_another_link_puts_the_second_look_off() -> None:

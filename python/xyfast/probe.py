@@ -24,7 +24,7 @@ __all__ = ["Probe"]
 
 log = logging.getLogger(__name__)
 
-_LEAST = 0.75  # of the time without a push, so that a crowd of accounts spreads out
+_SPREAD = 0.25  # of each time: a crowd of accounts does not ask at once
 _ON_ITS_WAY = 1 / 12  # of it: what the list shows may take so long to be pushed
 _SPARING = 10.0  # of it, before another link is replaced when the last one never heard
 
@@ -41,8 +41,8 @@ class Probe:
     of them is replaced in ten times ``after``.
 
     ``again`` seconds after the account was caught up, or after the end of another of its
-    links, the lists are compared once more, from `doubt` on: by then the server has given up
-    what was dead.
+    links, the lists are compared once more, from `doubt` on, silent or not: by then the server
+    has given up what was dead. The first time may be a quarter shorter, the second one longer.
 
     ``ask(build)`` sends a request and gives the body of its answer, ``known(keys)`` says which
     messages the inbox has, ``compare(since)`` fetches and tells what is missing since a time
@@ -79,6 +79,7 @@ class Probe:
         self._task: asyncio.Task[None] | None = None
         self._quiet_since = 0.0  # the last push or answer, by the loop's clock as all here
         self._patience = after
+        self._suspect = False  # something was missed in this silence, which may end yet
         self._pushes = 0
         self._second: float | None = None
         self._judged: Conversation | None = None  # the newest, of which nothing is missing
@@ -91,19 +92,20 @@ class Probe:
         self._be_patient()
         self._told = False
         self.doubt = since
-        self._second = None if since is None else self._now() + self._again
+        self._second = None if since is None else self._give_time()
         self._task = self._spawn(self._run(link))
 
     def heard(self) -> None:
         """The link brought a message."""
         self._quiet_since = self._now()
+        self._suspect = False
         self._pushes += 1
         self._spare_until = 0.0
 
     def other_ended(self, since: int) -> None:
         """Another link of the account is over; the server may have used it from ``since`` on."""
         self.doubt = since if self.doubt is None else min(self.doubt, since)
-        self._second = self._now() + self._again
+        self._second = self._give_time()
 
     def end(self) -> None:
         """The link is over, or must be caught up anew."""
@@ -118,17 +120,24 @@ class Probe:
             due = silent if second is None else min(silent, second)
             if now < due:
                 await asyncio.sleep(min(due - now, self._again))  # it may move to an earlier time
-            elif second is not None and second <= now:
-                await self._look_back()
-            else:
-                if await self._hears_nothing():
+                continue
+            self._suspect = await self._hears_nothing() or self._suspect
+            if silent <= now:
+                if self._suspect:
                     self._replace(link)
                 self._be_patient()
+            if second is not None and second <= now:
+                await self._look_back()
 
     def _be_patient(self) -> None:
         """Count the silence from now."""
+        self._suspect = False
         self._quiet_since = self._now()
-        self._patience = self._after * (_LEAST + (1.0 - _LEAST) * self._dice())
+        self._patience = self._after * (1.0 - _SPREAD * self._dice())
+
+    def _give_time(self) -> float:
+        """When the server will have given up a link that is dead by now."""
+        return self._now() + self._again * (1.0 + _SPREAD * self._dice())
 
     async def _look_back(self) -> None:
         doubt, self._second = self.doubt, None
