@@ -72,10 +72,10 @@ class Scenario:
     clock_shift: float
     encore: bool
     """Whether the client is started once more when all is over."""
-    finale: str | None
-    """One of `FINALES`."""
     moments: tuple[Moment, ...]
     canary: str
+    finale: str | None = None
+    """One of `FINALES`."""
 
     @staticmethod
     def draw(seed: int) -> Scenario:
@@ -104,9 +104,9 @@ class Scenario:
             server=server,
             clock_shift=dice.choice((0.0, 0.0, 400.0, -400.0)),
             encore=dice.random() < 0.25,
-            finale=finale,
             moments=tuple(sorted(moments, key=lambda moment: moment.time)),
             canary="秘密",
+            finale=finale,
         )
 
 
