@@ -25,8 +25,8 @@ __all__ = ["Probe"]
 log = logging.getLogger(__name__)
 
 _SPREAD = 0.25  # of each time: a crowd of accounts does not ask at once
-_ON_ITS_WAY = 1 / 12  # of it: what the list shows may take so long to be pushed
-_SPARING = 10.0  # of it, before another link is replaced when the last one never heard
+_ON_ITS_WAY = 1 / 12  # of `after`: what the list shows may take so long to be pushed
+_SPARING = 10.0  # of `after`, before a link is replaced whose predecessor heard nothing
 
 
 class Probe:
