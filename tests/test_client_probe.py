@@ -108,7 +108,7 @@ async def test_a_link_on_which_nothing_happens_stays(server: FakeServer) -> None
 
 
 async def caught_up(world: World, facts: list[Fact], times: int) -> None:
-    await world.until(lambda: sum(isinstance(fact, Recovered) for fact in facts) == times)
+    await world.until(lambda: sum(isinstance(fact, Recovered) for fact in facts) >= times)
 
 
 @pytest.mark.parametrize("first", ["dead", "live"])

@@ -192,7 +192,7 @@ class Sync:
             self._end_work()
         elif self.ledger.received is not None:
             # It may have been registered without our knowing.
-            dialled = self._server_now() - int(self._settings.open_timeout * 1000)
+            dialled = self._early_now() - int(self._settings.open_timeout * 1000)
             self._probe.other_ended(dialled)
 
     def suspend(self) -> None:
@@ -343,12 +343,11 @@ class Sync:
         if not since:
             return Recovery()  # no position was ever told: nothing is known to be ours
         recovery = await self._compare(since, self._now(), start=since - SLACK)
-        if recovery.messages or recovery.gaps:
-            self._tell(recovery)
+        self._tell(recovery)
         return recovery
 
     async def _compare(self, since: int, until: int, *, start: int) -> Recovery:
-        begun = self._server_now()
+        begun = self._early_now()
         start = max(start, self.began or 0)
         recovery = await self._reconciler.account(since, until, start=start)
         self._compared = begun
@@ -488,7 +487,7 @@ class Sync:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _server_now(self) -> int:
+    def _early_now(self) -> int:
         """The server's time (milliseconds), as early as any of its clocks may show it."""
         told = self._calls.server_ms()
         if told is None:
