@@ -203,7 +203,7 @@ class Reconciler:
             try:
                 return await self._ask(build)
             except NotSent:
-                pass  # no link, as the log has told
+                continue  # it has waited for a link
             except SendRefused as error:
                 if error.error == "rejected":
                     raise
