@@ -228,29 +228,33 @@ def test_whatever_happens_order_and_bounds_hold_and_nothing_is_forgotten(
     window = Window(rows, size, lane=lane, page=page, names=names)
     disk = Disk(window)
     come: dict[tuple[str, str | None], list[int]] = {}
-    holding: set[str] = set()
+    held: dict[str, int] = {}
     for number, (what, which, name, length) in enumerate(steps):
         account = str(which)
         before = disk.count(account)
         if what == "come":
             disk.come(account, name, length, number)
             come.setdefault((account, name), []).append(number)
-            assert account not in holding or disk.count(account) == before
+            assert account not in held or disk.count(account) == before
         elif what == "handle" and before:
             disk.handle(account, length % before)
         elif what == "page":
             ask = disk.page()
-            assert ask is None or ask.account_id not in holding
+            assert ask is None or ask.until == held.get(ask.account_id)
         elif what == "hold":
-            window.hold(account, -1)
-            holding.add(account)
+            held[account] = number - length  # so that some of what waits is not held
+            window.hold(account, held[account])
         elif what == "release":
             window.release(account)
-            holding.discard(account)
+            held.pop(account, None)
         kept = [row for there in disk.memory.values() for row in there]
         assert len(kept) <= rows
         sizes = deque(length for _, length, _ in kept)
         assert not sizes or sum(sizes) < size + max(sizes)
+    disk.page_all()
+    for account, until in held.items():
+        low = [row for row in disk.waiting.get(account, ()) if row[2] <= until]
+        assert not low or any(map(disk.count, "012"))  # else nothing would bring them in
     for account in "012":
         window.release(account)
     for _ in range(1000):

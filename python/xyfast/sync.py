@@ -227,18 +227,26 @@ class Sync:
 
     async def _greet(self) -> None:
         """Tell the server over a new link how far we have come."""
-        if self.ledger.received is None:
-            self._too_long = True  # the server told no time: begin at its position
-            self._due.set()
+        received = self.ledger.received
+        if received is None:
+            state = await self._insist(self._begin)
+            build = partial(requests.ack_diff_state, state)
         else:
-            await self._insist(partial(self._send_position, self.ledger.received))
+            build = partial(requests.ack_diff, pts=received, now_ms=self._now())
+        await self._insist(partial(self._send_position, build))
 
-    async def _send_position(self, received: int) -> None:
+    async def _begin(self) -> str:
+        """The server told no time at the registration: begin at its position."""
+        state, position = await self._get_state()
+        if position is not None:
+            self._begin_at(position, position // 1000)
+        return state
+
+    async def _send_position(self, build: Callable[..., str]) -> None:
         # It is kept, or a crash of a new account would begin again at "now".
         await self._keep_position()
         await self._settled()  # a new account may be given what is from before its beginning
-        text = partial(requests.ack_diff, pts=received, now_ms=self._now())
-        await self._calls.ask(text, heard=self._replays)
+        await self._calls.ask(build, heard=self._replays)
 
     def _replays(self, answer: Frame) -> None:
         self._follow(answer)
@@ -295,9 +303,6 @@ class Sync:
             end = self._server_ms()
             self._tell(await self._reconciler.account(received // 1000, end, start=start))
             self._slack = SLACK
-        elif through is not None:
-            self._begin_at(through, through // 1000)
-            await self._insist(self._keep_position)
         await self._settled()  # the server counts what it has pushed before as confirmed
         await self._saved()  # gaps too, before a position passes them
         self._idle.set()
@@ -341,11 +346,11 @@ class Sync:
 
     async def _move(self, *positions: int | None) -> None:
         """All up to the highest of these positions is stored, but for what is announced."""
-        position = max((each for each in positions if each is not None), default=None)
-        if position is None:
-            return
+        position = max((each for each in positions if each is not None), default=0)
         if (announced := self._markers.oldest) is not None:
             position = min(position, announced * 1000)
+        if position <= (self.ledger.received or 0):
+            return
         self.ledger.stored(position)
         try:
             await self._keep_position()
