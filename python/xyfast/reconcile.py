@@ -152,8 +152,9 @@ class Reconciler:
     async def _fetch(self, recovery: Recovery, conversation_id: str, span: _Span) -> None:
         """Read pages back to the start, and commit what they hold.
 
-        A page of known messages alone is passed over, however many there are: a replay has
-        brought them, and where it began too late what is missing lies behind them.
+        Pages of known messages alone are passed over until one reaches back to ``since``,
+        however many there are: a replay has brought them, and where it began too late, what
+        is missing lies behind them.
         """
         entries: dict[str, _Entry] = {}  # the newest first
         known: set[str] = set()

@@ -41,7 +41,7 @@ ASSUMED = {
     ),
     "both links hear": ServerSettings(kept=KEPT, same_device=SecondLink.BOTH),
     "strict": ServerSettings(kept=KEPT, push_before_ack_diff=False, redelivery_after=0.3),
-    "short links": ServerSettings(kept=KEPT, link_life=2.0, old_token=OldToken.LIVES),
+    "short links": ServerSettings(kept=KEPT, link_life=0.2, old_token=OldToken.LIVES),
 }
 """What the server may do with what was not acknowledged, and around it."""
 
