@@ -14,6 +14,7 @@ comparison is short however short links live.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
@@ -125,6 +126,7 @@ class Sync:
         )
         self._slack = SLACK
         self._link: int | None = None
+        self._left = 0  # links that are over
         self._follows: int | None = None  # the link that brings what follows our position
         self._reached: int | None = None  # the highest position stored from it
         self._replay: asyncio.TimerHandle | None = None  # ends the wait for what it replays
@@ -188,6 +190,7 @@ class Sync:
         if self._greeting is not None:
             self._greeting.cancel()
         self._link = None
+        self._left += 1
         self._too_long = False  # the next one is told too, if it is so
         self.suspend()
 
@@ -226,7 +229,12 @@ class Sync:
     # --- what a link replays --------------------------------------------------------
 
     async def _greet(self) -> None:
-        """Tell the server over a new link how far we have come."""
+        """Tell the server over a new link how far we have come.
+
+        What it replays would crowd out a comparison that goes on: that comes first.
+        """
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), self._settings.hold_most)
         received = self.ledger.received
         if received is None:
             state = await self._insist(self._begin)
@@ -280,7 +288,11 @@ class Sync:
             self._due.clear()
             # Not before the next link's replay, which may bring what no list has.
             await self._move(through)
-            link, through = await self._compare()
+            self._idle.clear()
+            try:
+                link, through = await self._compare()
+            finally:
+                self._idle.set()
             if link is not None and link == self._follows and not self._due.is_set():
                 await self._caught_up(link, through)
             elif self._too_long:
@@ -294,7 +306,6 @@ class Sync:
         """
         link, received = self._follows, self.ledger.received
         state, through = "", self._safe_now()
-        self._idle.clear()
         if self._too_long:
             link, self._too_long = self._link, False
             state, through = await self._insist(self._get_state)
@@ -305,7 +316,6 @@ class Sync:
             self._slack = SLACK
         await self._settled()  # the server counts what it has pushed before as confirmed
         await self._saved()  # gaps too, before a position passes them
-        self._idle.set()
         if state:
             move_on = partial(requests.ack_diff_state, state)
             await self._insist(partial(self._calls.ask, move_on, heard=self._follow))
@@ -371,11 +381,11 @@ class Sync:
     async def _ask(self, build: Callable[..., str]) -> Any:
         """Ask for a list, over the next link if the answer is lost with one."""
         while True:
-            link = self._link
+            left = self._left
             try:
                 return (await self._calls.ask(build)).body
             except SendUnknown:
-                if link == self._link:
+                if left == self._left:
                     raise
 
     async def _known(self, keys: Collection[str]) -> Collection[str]:
