@@ -40,7 +40,7 @@ LAYERS = [
         "entries",
         "upkeep",
     ],
-    ["reconcile", "markers", "holding", "sync", "driver", "intake"],
+    ["reconcile", "markers", "holding", "lists", "sync", "driver", "intake"],
     ["client"],
     ["testing"],
     ["commands", "__main__"],

@@ -15,34 +15,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from xyfast import requests
 from xyfast._core import DedupCache, Frame
 from xyfast.calls import Calls
 from xyfast.config import Settings
-from xyfast.errors import NotSent, SendUnknown, XyfastError
 from xyfast.facts import Facts
 from xyfast.holding import Holding
-from xyfast.instrumentation import Hooks, Recovered
+from xyfast.instrumentation import Hooks
 from xyfast.ledger import Ledger
+from xyfast.lists import Lists, complain, insist
 from xyfast.logs import say
-from xyfast.markers import SLACK, Markers
+from xyfast.markers import SLACK
 from xyfast.messages import Gap
 from xyfast.reading import at, number
-from xyfast.reconcile import Reconciler, Recovery
 from xyfast.retry import PAUSES
 from xyfast.store import Kept, Store
 
 __all__ = ["Sync", "believable"]
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _AHEAD = 3_600_000  # milliseconds that a position may be ahead of its server's own clock
 _FAR_AHEAD = 86_400_000  # the same for our clock, which may be wrong
@@ -94,39 +90,28 @@ class Sync:
         self._calls = calls
         self._store = store
         self._settings = settings
-        self._hooks = hooks
-        self._seen = seen
         self._take_in = take_in
-        self._missing = missing
         self._saved = saved
         self._begun = begun
         self._spawn = spawn
         self._clock = clock
         self._pauses = [pause * settings.backoff_scale for pause in PAUSES]
+        self._insist = partial(insist, account_id, self._pauses)
         self._holding = Holding(account_id, settings.hold_most, hold, release)
-        self._idle = asyncio.Event()  # cleared while lists are compared
-        self._idle.set()
-        self._reconciler = Reconciler(
+        self._lists = Lists(
             account_id,
-            ask=self._ask,
-            known=self._known,
+            calls,
+            store,
+            settings,
+            hooks,
+            seen=seen,
             take_in=take_in,
-            pages=settings.history_pages,
-            conversations=settings.history_conversations,
+            missing=missing,
             pauses=self._pauses,
-        )
-        self._markers = Markers(
-            account_id,
-            self._reconciler,
-            wait=settings.marker_wait,
-            caught_up=self._idle,
-            known=self._known,
-            tell=self._tell,
             spawn=spawn,
         )
         self._slack = SLACK
         self._link: int | None = None
-        self._left = 0  # links that are over
         self._follows: int | None = None  # the link that brings what follows our position
         self._reached: int | None = None  # the highest position stored from it
         self._replay: asyncio.TimerHandle | None = None  # ends the wait for what it replays
@@ -190,7 +175,6 @@ class Sync:
         if self._greeting is not None:
             self._greeting.cancel()
         self._link = None
-        self._left += 1
         self._too_long = False  # the next one is told too, if it is so
         self.suspend()
 
@@ -224,7 +208,7 @@ class Sync:
     def marked(self, marker: Facts) -> None:
         """A marker is stored; its message is to come."""
         received = (self.ledger.received or 0) // 1000
-        self._markers.came(marker, self._server_ms(), self.began or 0, received)
+        self._lists.markers.came(marker, self._server_ms(), self.began or 0, received)
 
     # --- what a link replays --------------------------------------------------------
 
@@ -234,7 +218,7 @@ class Sync:
         What it replays would crowd out a comparison that goes on: that comes first.
         """
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), self._settings.hold_most)
+            await asyncio.wait_for(self._lists.idle.wait(), self._settings.hold_most)
         received = self.ledger.received
         if received is None:
             state = await self._insist(self._begin)
@@ -251,9 +235,11 @@ class Sync:
         return state
 
     async def _send_position(self, build: Callable[..., str]) -> None:
-        # It is kept, or a crash of a new account would begin again at "now".
-        await self._keep_position()
-        await self._settled()  # a new account may be given what is from before its beginning
+        if (self.ledger.received or 0) // 1000 <= (self.began or 0):
+            # It is kept, or a crash of a new account would begin again at "now". And it may
+            # be given what is from before its beginning.
+            await self._keep_position()
+            await self._settled()
         await self._calls.ask(build, heard=self._replays)
 
     def _replays(self, answer: Frame) -> None:
@@ -288,11 +274,7 @@ class Sync:
             self._due.clear()
             # Not before the next link's replay, which may bring what no list has.
             await self._move(through)
-            self._idle.clear()
-            try:
-                link, through = await self._compare()
-            finally:
-                self._idle.set()
+            link, through = await self._compare()
             if link is not None and link == self._follows and not self._due.is_set():
                 await self._caught_up(link, through)
             elif self._too_long:
@@ -312,7 +294,7 @@ class Sync:
         if received is not None:
             start = max(received // 1000 - self._slack, self.began or 0)
             end = self._server_ms()
-            self._tell(await self._reconciler.account(received // 1000, end, start=start))
+            await self._lists.compare(received // 1000, end, start=start)
             self._slack = SLACK
         await self._settled()  # the server counts what it has pushed before as confirmed
         await self._saved()  # gaps too, before a position passes them
@@ -357,7 +339,7 @@ class Sync:
     async def _move(self, *positions: int | None) -> None:
         """All up to the highest of these positions is stored, but for what is announced."""
         position = max((each for each in positions if each is not None), default=0)
-        if (announced := self._markers.oldest) is not None:
+        if (announced := self._lists.markers.oldest) is not None:
             position = min(position, announced * 1000)
         if position <= (self.ledger.received or 0):
             return
@@ -365,7 +347,7 @@ class Sync:
         try:
             await self._keep_position()
         except Exception as error:  # the next one that is kept does as well
-            self._say("position not kept", error)
+            complain(self._account_id, "position not kept", error)
         self._holding.moved(position)
 
     async def _settled(self) -> None:
@@ -376,75 +358,7 @@ class Sync:
         if self.ledger.received is not None:
             await self._store.commit(received={self._account_id: self.ledger.received})
 
-    # --- what all of it needs -------------------------------------------------------
-
-    async def _ask(self, build: Callable[..., str]) -> Any:
-        """Ask for a list, over the next link if the answer is lost with one."""
-        while True:
-            left = self._left
-            try:
-                return (await self._calls.ask(build)).body
-            except SendUnknown:
-                if left == self._left:
-                    raise
-
-    async def _known(self, keys: Collection[str]) -> Collection[str]:
-        """Which messages the inbox has; waits while it cannot be read."""
-        known = {key for key in keys if key in self._seen}
-        if rest := [key for key in keys if key not in known]:
-            known |= set(await self._insist(partial(self._store.known, self._account_id, rest)))
-        return known
-
-    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until it works: requests may be throttled, the store may fail for a while.
-
-        A store is the user's own code, so what it raises is not foreseen.
-        """
-        for pause in itertools.chain(self._pauses, itertools.repeat(self._pauses[-1])):
-            try:
-                return await attempt()
-            except NotSent:
-                pass  # it has waited for a link
-            except Exception as error:
-                self._say("not caught up yet", error)
-                await asyncio.sleep(pause)
-        raise AssertionError("there is always another pause")
-
-    def _say(self, sentence: str, error: Exception) -> None:
-        known = isinstance(error, XyfastError)
-        say(
-            log,
-            logging.WARNING,
-            sentence,
-            account=self._account_id,
-            reason=error if known else None,
-            error=None if known else error,
-        )
-
-    def _tell(self, recovery: Recovery) -> None:
-        """Say what was fetched and what is missing; the handlers are given each `Gap`."""
-        account_id = self._account_id
-        if not recovery.gaps:
-            self._hooks(Recovered(account_id, recovery.messages, recovery.conversations))
-        if recovery.messages:
-            say(
-                log,
-                logging.INFO,
-                "missed messages fetched",
-                account=account_id,
-                messages=recovery.messages,
-                conversations=recovery.conversations,
-            )
-        for gap in recovery.gaps:
-            say(
-                log,
-                logging.WARNING,
-                "messages may be missing",
-                account=account_id,
-                conversation=gap.conversation_id,
-                reason=gap.reason,
-            )
-        self._missing(recovery.gaps)
+    # --- the clocks -----------------------------------------------------------------
 
     def _believes(self, pts: int, told_ms: int | None) -> bool:
         if believable(pts, told_ms, self._now()):
