@@ -319,7 +319,7 @@ class Sync:
         It is by the server's clock: ours may be wrong by days.
         """
         told = self._calls.server_ms()
-        if told is None or not self._believes((told - SLACK) * 1000, None):
+        if told is None or not believable(told * 1000, None, self._now()):
             return None
         return (told - SLACK) * 1000
 
