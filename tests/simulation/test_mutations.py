@@ -21,9 +21,9 @@ from xyfast.intake import Intake
 from xyfast.lanes import Lanes
 from xyfast.ledger import Ledger
 from xyfast.probe import Probe
+from xyfast.reconcile import Reconciler, Recovery
 from xyfast.session import Session
 from xyfast.store import MemoryStore, Row
-from xyfast.sync import Sync
 from xyfast.window import Window
 
 FEW = 40
@@ -144,10 +144,10 @@ def looks_once(patch: Patch) -> None:
 
 
 def does_not_look_back(patch: Patch) -> None:
-    async def nothing(self: Sync, received: int, position: int | None = None) -> None:
-        return None
+    async def nothing(self: Reconciler, since: int, end: int, *, start: int) -> Recovery:
+        return Recovery()
 
-    patch.setattr(Sync, "_reconcile", nothing)
+    patch.setattr(Reconciler, "account", nothing)
 
 
 def does_not_wait(patch: Patch) -> None:

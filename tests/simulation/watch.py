@@ -61,6 +61,8 @@ class Watch:
         """Every committed message: ``"open"``, ``"handled"`` or ``"dead"``."""
         self.gaps: list[Gap] = []
         """Gaps that a handler was told of."""
+        self.positions: defaultdict[str, list[int]] = defaultdict(list)
+        """What the server was told by ackDiff, by account."""
         self.secrets: set[str] = set()
         self.words: list[str] = []
         """Log records and facts, as text."""
@@ -255,6 +257,7 @@ class Watch:
         self._note("ask", wire.account, request["lwp"])
         if request["lwp"].endswith("/ackDiff"):
             position = request["body"][0]["pts"]
+            self.positions[wire.account].append(position)
             if wire.account not in self._kept:  # else a restart goes on from there
                 self._begun[wire.account] = position
             for payload, pts in self._in_hand[wire.account].items():

@@ -23,7 +23,7 @@ from xyfast.errors import RequestError, StoreError
 from xyfast.messages import ChatMessage, Expired, Gap, Message
 from xyfast.store import MemoryStore
 
-__all__ = ["Failed", "World", "run"]
+__all__ = ["Failed", "World", "play", "run"]
 
 _RUN: contextvars.ContextVar[int] = contextvars.ContextVar("run", default=0)
 _LOG = logging.getLogger("xyfast")
@@ -350,11 +350,16 @@ def _listening(world: World) -> Iterator[None]:
 
 def run(seed: int) -> World:
     """Play a seed; raises `Failed` with the end of the trace."""
+    return play(Scenario.draw(seed))
+
+
+def play(scenario: Scenario) -> World:
+    """Play a scenario; raises `Failed` with the end of the trace."""
     world: World | None = None
 
     async def main() -> None:
         nonlocal world
-        world = World(Scenario.draw(seed))
+        world = World(scenario)
         asyncio.get_running_loop().set_exception_handler(
             lambda loop, context: world.watch.must(
                 False, "no exception is unexpected", context.get("exception") or context["message"]
@@ -371,8 +376,8 @@ def run(seed: int) -> World:
         simulate(main(), after_step=after_step)
     except Exception as error:
         lines = world.lines(60) if world is not None else []
-        text = "\n".join([f"seed {seed}: {type(error).__name__}: {error}", *lines])
-        text += f"\nagain: pytest tests/simulation --seed {seed}"
+        text = "\n".join([f"seed {scenario.seed}: {type(error).__name__}: {error}", *lines])
+        text += f"\nagain: pytest tests/simulation --seed {scenario.seed}"
         raise Failed(text) from (None if isinstance(error, Broken) else error)
     assert world is not None
     return world
