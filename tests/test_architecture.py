@@ -40,7 +40,7 @@ LAYERS = [
         "entries",
         "upkeep",
     ],
-    ["reconcile", "markers", "sync", "driver", "intake"],
+    ["reconcile", "markers", "probe", "holding", "lists", "sync", "driver", "intake"],
     ["client"],
     ["testing"],
     ["commands", "__main__"],

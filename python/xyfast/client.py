@@ -456,6 +456,8 @@ class Client:
             driver.calls.answered(frame)
         if frame.resync:
             driver.sync.skip(frame.link)
+        if frame.payloads:
+            driver.sync.heard(frame.link)
         if frame.kind == "push" or frame.payloads:
             self._intake.arrived(driver, frame)
 

@@ -105,6 +105,12 @@ class Settings:
     """Most time for which an account's messages wait while what was missed is fetched."""
     marker_wait: float = 10.0
     """Time within which a message that the server announces is to come by itself."""
+    probe_after: float = 60.0
+    """Time without a push, or a quarter less, after which the server is asked whether it has what
+    the link did not bring; a link that hears nothing is replaced."""
+    second_look: float = 90.0
+    """Time, or a quarter more, from catching up over a link or from the end of another one to
+    comparing with the server's lists again: by then it has given up links that died unnoticed."""
 
     max_handlers: int = 100
     """Handlers running at once, over all accounts."""

@@ -31,6 +31,7 @@ from xyfast.events import (
     Event,
     FetchToken,
     Kicked,
+    LinkDeaf,
     LinkLost,
     LinkOpened,
     LinkRefused,
@@ -104,8 +105,8 @@ class Environment:
     """Whose each link is, from its dial to its end."""
     deliver: Callable[[Sequence[Delivery]], None]
     """Hands to handlers what does not come from the store."""
-    hold: Callable[[str], None]
-    """From now on an account's messages are stored and not handed on."""
+    hold: Callable[[str, int], None]
+    """From now on an account's messages beyond a position are stored and not handed on."""
     release: Callable[[str], None]
     """An account's messages are handed on again, those that were held first."""
     take_in: Callable[[Driver, Iterable[str]], Awaitable[Collection[str]]]
@@ -134,8 +135,10 @@ class Driver:
             hold=env.hold,
             release=env.release,
             begun=self._keep_session,
+            deaf=lambda link: self.feed(LinkDeaf(link)),
             spawn=self._spawn,
             clock=env.clock,
+            dice=env.dice.random,
         )
         self.outbox = Outbox(
             account.id,

@@ -165,9 +165,10 @@ class Intake:
                 self._window.behind(account_id)
                 self._work.set()
 
-    def hold(self, account_id: str) -> None:
-        """Store what comes, and hand on nothing of it until `release`."""
-        self._window.hold(account_id)
+    def hold(self, account_id: str, until: int) -> None:
+        """Store what comes, and hand on nothing beyond a position until `release`."""
+        self._window.hold(account_id, until)
+        self._work.set()
 
     def release(self, account_id: str) -> None:
         """Hand on what was held, in its order."""
@@ -422,8 +423,8 @@ class Intake:
         ask = self._window.ask()
         if ask is None:
             return False
-        account_id, limit, size, skip = ask
-        rows, waiting = await self._store.take(account_id, limit, size=size, skip=skip)
+        account_id, limit, size, skip, until = ask
+        rows, waiting = await self._store.take(account_id, limit, size=size, skip=skip, until=until)
         deliveries = [self._reader.delivery(Entry.kept(row)) for row in rows]
         sizes = [(delivery.lane[1], delivery.size) for delivery in deliveries]
         self._window.paged(ask, sizes, more=waiting is not None)

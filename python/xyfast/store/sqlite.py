@@ -108,10 +108,11 @@ class SqliteStore:
         *,
         size: int | None = None,
         skip: Collection[str | None] = (),
+        until: int | None = None,
     ) -> Page:
         """See `Store.take`."""
         passed = frozenset(skip)
-        return await self._own(lambda file: file.inbox.take(account_id, limit, size, passed))
+        return await self._own(lambda file: file.inbox.take(account_id, limit, size, passed, until))
 
     async def untake(self, identities: Collection[tuple[str, str]]) -> None:
         """See `Store.untake`."""
