@@ -98,6 +98,7 @@ class Intake:
         self._arrivals: deque[_Arrival] = deque()
         self._bytes = 0
         self._outcomes: list[Ended] = []
+        self._due: asyncio.TimerHandle | None = None  # when outcomes wait no longer
         self._moved: set[Driver] = set()
         self._most = settings.commit_batch
         self._work = asyncio.Event()
@@ -152,7 +153,11 @@ class Intake:
         account_id, conversation_id = delivery.lane
         self._window.leave(account_id, conversation_id, delivery.size)
         self._outcomes.append((delivery, letter))
-        self._work.set()
+        if self._stopping.is_set() or self._window.wanted or len(self._outcomes) >= self._most:
+            self._work.set()
+        elif self._due is None:
+            loop = asyncio.get_running_loop()
+            self._due = loop.call_later(self._settings.outcome_wait, self._work.set)
 
     def recover(self, driver: Driver) -> None:
         """Hand on what an earlier run stored and did not handle, as there is room for it."""
@@ -219,6 +224,9 @@ class Intake:
     async def _round(self) -> None:
         batch = [] if self._refusing or self._full is not None else self._next_batch()
         outcomes = self._outcomes[:]
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         if batch or outcomes or (self._moved and self._stopping.is_set()):
             await self._commit(batch, outcomes)
         more = not self._refusing
@@ -226,7 +234,6 @@ class Intake:
             more = more and await self._page()
         if (
             more
-            or self._outcomes
             or (self._moved and self._stopping.is_set())
             or (self._arrivals and not self._refusing and self._full is None)
         ):
