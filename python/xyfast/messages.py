@@ -338,11 +338,17 @@ def for_handler(message: T, name: str, /) -> T:
     """Give the copy of a message that the handler of that name gets.
 
     Each handler counts its own replies, from none at every try: so a durable reply has the
-    same name whenever that handler runs again, whichever others do.
+    same name whenever that handler runs again, whichever others do. The first one gets a fresh
+    message itself, since a copy takes longer than to make one.
     """
     if isinstance(message, Expired):
         return replace(message, message=for_handler(message.message, name))
-    return replace(message, _handler=name) if isinstance(message, ChatMessage) else message
+    if not isinstance(message, ChatMessage):
+        return message
+    if message._handler:
+        return replace(message, _handler=name)
+    object.__setattr__(message, "_handler", name)
+    return message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
