@@ -40,6 +40,11 @@ class Deadlines:
             if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
                 task.uncancel()
 
+    def stop(self) -> None:
+        """No task begins any more; those that still run are cancelled as before."""
+        if self._timer is not None and not self._due:
+            self._timer.cancel()
+
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         for task in [task for task, due in self._due.items() if due <= now]:

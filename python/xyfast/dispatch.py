@@ -215,6 +215,7 @@ class Dispatcher:
             task.cancel()
         if self._cut_off:  # one that refuses to end is left behind
             await asyncio.wait(self._cut_off, timeout=_LAST_WORD)
+        self._deadlines.stop()
         return len(self._cut_off)
 
     def runs(self, task: asyncio.Task[object] | None) -> bool:
