@@ -194,8 +194,10 @@ class Intake:
         """Work until `stop`; then record what was handled and return."""
         tries = 0
         while True:
+            busy = self._work.is_set()
             await self._work.wait()
-            await self._breathe()
+            if busy or self._window.room < self._most:
+                await self._breathe()
             self._work.clear()
             try:
                 await self._round()
