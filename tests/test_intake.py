@@ -202,6 +202,28 @@ def test_the_words_of_a_foreign_exception_are_not_told(caplog: pytest.LogCapture
     assert "a peer's words" not in caplog.text
 
 
+def test_records_of_handled_messages_ride_with_the_next_commit_or_wait_for_their_time() -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store, outcome_wait=0.05) as desk:
+
+            def recorded() -> int:
+                return sum(isinstance(fact, Finished) for fact in desk.facts)
+
+            await desk.connect()
+            await asyncio.sleep(1.0)
+            before = store.tries
+            for each in range(100):
+                desk.give(push(each, sample(each, f"7000000000{each % 3}")))
+                await asyncio.sleep(0.005)
+                assert (store.tries - before, recorded()) == (each + 1, each)
+            assert len(desk.handled) == len(desk.wire.acked) == 100
+            await asyncio.sleep(0.05)
+            assert (store.tries - before, recorded()) == (101, 100)
+
+    simulate(main())
+
+
 def test_outcomes_that_could_not_be_recorded_are_recorded_later() -> None:
     async def main() -> None:
         store = Ward()
