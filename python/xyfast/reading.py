@@ -29,7 +29,6 @@ LARGEST = 9_007_199_254_740_991
 """The largest integer that JavaScript keeps exact; larger numbers on the wire are nonsense."""
 
 _DIGITS = re.compile(r"[0-9]{1,16}")
-_PARAMETER = re.compile(r"(?:\A|[&?#])([^=&?#]*)=([^&?#]+)")
 _decode = json.JSONDecoder().decode
 
 
@@ -99,5 +98,9 @@ def url_parameters(url: object, /) -> dict[str, str]:
 
     Empty values are left out.
     """
-    # Backwards, since the first value counts.
-    return dict(reversed(_PARAMETER.findall(text(url) or "")))
+    found: dict[str, str] = {}
+    for part in (text(url) or "").replace("?", "&").replace("#", "&").split("&"):
+        name, _, value = part.partition("=")
+        if value:
+            found.setdefault(name, value)
+    return found
