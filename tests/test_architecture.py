@@ -34,6 +34,7 @@ LAYERS = [
         "instrumentation",
         "transport",
         "tokens",
+        "deadlines",
         "dispatch",
         "calls",
         "outbox",

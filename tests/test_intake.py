@@ -89,6 +89,28 @@ def test_a_stuck_conversation_keeps_out_neither_others_nor_other_accounts() -> N
     simulate(main())
 
 
+def test_records_of_handled_messages_ride_with_the_next_commit_or_wait_for_their_time() -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store, outcome_wait=0.05) as desk:
+
+            def recorded() -> int:
+                return sum(isinstance(fact, Finished) for fact in desk.facts)
+
+            await desk.connect()
+            await asyncio.sleep(1.0)
+            before = store.tries
+            for each in range(100):
+                desk.give(push(each, sample(each, f"7000000000{each % 3}")))
+                await asyncio.sleep(0.005)
+                assert (store.tries - before, recorded()) == (each + 1, each)
+            assert len(desk.handled) == len(desk.wire.acked) == 100
+            await asyncio.sleep(0.05)
+            assert (store.tries - before, recorded()) == (101, 100)
+
+    simulate(main())
+
+
 def test_what_comes_while_the_account_holds_is_handed_on_by_its_position() -> None:
     async def main() -> None:
         async with working() as desk:

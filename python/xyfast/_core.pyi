@@ -30,6 +30,7 @@ __all__ = [
     "decode_many",
     "decrypt",
     "decrypt_many",
+    "mentions",
     "packb",
     "parse_frame",
     "pick",
@@ -560,6 +561,9 @@ def parse_frame(text: str, /) -> Frame:
 
 def read_payload(text: str, /) -> Payload:
     """Read one payload's text as it stands in a push. What is wrong with it is its `error`."""
+
+def mentions(tree: object, word: str, /) -> bool:
+    """Return whether a text in nested dicts and lists, keys aside, contains a word."""
 
 @final
 class Opened:

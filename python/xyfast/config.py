@@ -128,6 +128,9 @@ class Settings:
     """Messages of one conversation that are taken into memory as they come."""
     commit_batch: int = 256
     """Messages in one transaction of the store; the last frame in it may bring more."""
+    outcome_wait: float = 0.05
+    """Most time for which the record of a handled message waits to be committed with others; if
+    the process is killed meanwhile, the message comes again."""
     intake_bytes: int = 16 * 1024 * 1024
     """Frames, with 1024 beside the text of each, that wait for the store before links are not
     read; if it fails, they are closed."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
+from xyfast.deadlines import Deadlines
 from xyfast.errors import ConfigError
 from xyfast.instrumentation import Hooks, Retried
 from xyfast.lanes import Lane, Lanes
@@ -158,6 +159,7 @@ class Dispatcher:
         self._finished = finished
         self._hooks = hooks
         self._timeout = timeout
+        self._deadlines = Deadlines(timeout)
         self._retries = retries
         self._retry_wait = retry_wait
         self._dice = dice
@@ -216,6 +218,7 @@ class Dispatcher:
             task.cancel()
         if self._cut_off:  # one that refuses to end is left behind
             await asyncio.wait(self._cut_off, timeout=_LAST_WORD)
+        self._deadlines.stop()
         return len(self._cut_off)
 
     def runs(self, task: asyncio.Task[object] | None) -> bool:
@@ -269,24 +272,15 @@ class Dispatcher:
         self.start()
 
     async def _call(self, handler: Handler, name: str, delivery: Delivery) -> DeadLetter | None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        task = asyncio.current_task()
         assert task is not None
-        late = 0
-        timer: asyncio.TimerHandle
-
-        def expire() -> None:  # again and again, or a handler that goes on keeps its lane
-            nonlocal late, timer
-            late += 1
-            task.cancel()
-            timer = loop.call_later(self._timeout, expire)
-
-        timer = loop.call_later(self._timeout, expire)
+        self._deadlines.begin(task)
         try:
             await handler(for_handler(delivery.message, name))
         except asyncio.CancelledError:
             if task in self._cut_off:
                 raise
-            if not late:
+            if not self._deadlines.late(task):
                 self._say("handler was cancelled by its own doing", handler, delivery)
                 return DeadLetter(reason=f"{_name(handler)} was cancelled")
             self._say("handler took too long", handler, delivery, seconds=self._timeout)
@@ -295,10 +289,7 @@ class Dispatcher:
             self._say("handler raised", handler, delivery, error=error)
             return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
         finally:
-            timer.cancel()
-            if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
-                for _ in range(late):
-                    task.uncancel()
+            self._deadlines.end(task)
         return None
 
     def _say(self, what: str, handler: Handler, delivery: Delivery, **facts: Any) -> None:

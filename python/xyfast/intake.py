@@ -97,6 +97,7 @@ class Intake:
         self._arrivals: deque[_Arrival] = deque()
         self._bytes = 0
         self._outcomes: list[Ended] = []
+        self._due: asyncio.TimerHandle | None = None  # when outcomes wait no longer
         self._most = settings.commit_batch
         self._work = asyncio.Event()
         self._refusing = False
@@ -151,7 +152,11 @@ class Intake:
         account_id, conversation_id = delivery.lane
         self._window.leave(account_id, conversation_id, delivery.size)
         self._outcomes.append((delivery, letter))
-        self._work.set()
+        if self._stopping.is_set() or self._window.wanted or len(self._outcomes) >= self._most:
+            self._work.set()
+        elif self._due is None:
+            loop = asyncio.get_running_loop()
+            self._due = loop.call_later(self._settings.outcome_wait, self._work.set)
 
     def recover(self, driver: Driver) -> None:
         """Hand on what an earlier run stored and did not handle, as there is room for it."""
@@ -188,8 +193,10 @@ class Intake:
         """Work until `stop`; then record what was handled, give back what was not begun, end."""
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set() or self._left:
+            busy = self._work.is_set()
             await self._work.wait()
-            await self._breathe()
+            if busy or self._window.room < self._most:
+                await self._breathe()
             self._work.clear()
             last = self._stopping.is_set()
             try:
@@ -222,6 +229,9 @@ class Intake:
     async def _round(self) -> None:
         batch = [] if self._refusing or self._full is not None else self._next_batch()
         outcomes = self._outcomes[:]
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         if batch or outcomes:
             await self._commit(batch, outcomes)
         await self._give_back()  # before the grace time is over: who stops us may not wait for it
@@ -230,7 +240,6 @@ class Intake:
             more = more and await self._page()
         if (
             more
-            or self._outcomes
             or (self._stopping.is_set() and self._left)
             or (self._arrivals and not self._refusing and self._full is None)
         ):

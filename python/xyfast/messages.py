@@ -352,10 +352,16 @@ def for_handler(message: T, name: str, /) -> T:
 
     Each handler counts its own replies, from none at every try: so a reply is known whenever
     that handler runs again, whichever others do. What was answered is known to all copies.
+    The first handler gets a fresh message itself, since a copy takes longer than to make one.
     """
     if isinstance(message, Expired):
         return replace(message, message=for_handler(message.message, name))
-    return replace(message, _handler=name) if isinstance(message, ChatMessage) else message
+    if not isinstance(message, ChatMessage):
+        return message
+    if message._handler:
+        return replace(message, _handler=name)
+    object.__setattr__(message, "_handler", name)
+    return message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

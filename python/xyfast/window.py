@@ -76,6 +76,11 @@ class Window:
         """Rows that any account could take, even one that holds all that is in memory."""
         return self._free_rows - self._rows // 2
 
+    @property
+    def wanted(self) -> bool:
+        """Whether an account may want a page."""
+        return bool(self._line)
+
     def behind(self, account_id: str) -> None:
         """There may be rows on disk of any conversation: after a start, and when it is told."""
         view = self._view(account_id)

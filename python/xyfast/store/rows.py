@@ -30,7 +30,7 @@ class DeadLetter:
     offset: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, it would take three times as long to make
 class Row:
     """One received message as it is kept.
 

@@ -23,6 +23,7 @@ from xyfast.store.schema import connect
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 _SWEEP = 1000  # most rows of a table that a sweep deletes: some ms of the thread
 
@@ -226,9 +227,20 @@ class SqliteStore:
         return await self._on(self._thread, work)
 
     async def _on(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        future = asyncio.get_running_loop().run_in_executor(thread, work)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def job() -> None:  # a caller that is cancelled does not keep it from being done
+            try:
+                result = work()
+            except BaseException as error:
+                loop.call_soon_threadsafe(_tell, done, done.set_exception, error)
+            else:
+                loop.call_soon_threadsafe(_tell, done, done.set_result, result)
+
+        thread.submit(job)
         try:
-            return await asyncio.shield(future)
+            return await done
         except BlockingIOError:
             raise StoreError(
                 f"the store {self._path} is in use by another process or store; stop that one or "
@@ -308,3 +320,8 @@ class SqliteStore:
             messages, letters = file.inbox.sweep(now, _SWEEP), file.outbox.sweep(now, _SWEEP)
         file.inbox.total -= messages
         return messages + letters
+
+
+def _tell(done: asyncio.Future[T], tell: Callable[[V], None], what: V) -> None:
+    if not done.cancelled():
+        tell(what)
