@@ -77,8 +77,19 @@ def test_the_examples_of_the_pages_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for code in blocks(name, "python"):
+    for code in 2 * blocks(name, "python"):  # a reader tries it again
         runpy.run_path(write(tmp_path, code), run_name="__main__")
+
+
+def test_no_two_examples_share_a_file() -> None:
+    files = [
+        file
+        for name in PAGES
+        for code in blocks(name, "python")
+        for file in re.findall(r'Client\(store="(.+?)"', code)
+    ]
+    assert len(files) >= 3
+    assert len(set(files)) == len(files)
 
 
 def test_both_readmes_show_the_same_code() -> None:

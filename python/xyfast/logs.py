@@ -25,6 +25,8 @@ def say(
     words of a foreign exception, which may quote them: of an ``error`` its class and the
     lines it came through are shown.
     """
+    if not log.isEnabledFor(level):
+        return
     known = {name: value for name, value in facts.items() if value is not None}
     shown = ", ".join(f"{name}={value}" for name, value in known.items())
     where = ""

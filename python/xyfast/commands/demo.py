@@ -134,7 +134,7 @@ async def _demo(messages: int, fault: str, screen: Screen) -> int:
 
     with tempfile.TemporaryDirectory(prefix="xyfast-demo-") as folder:
         every = max(messages // 10, 1)
-        async with FakeServer(_ACCOUNTS, plan=fault, plan_every=every) as server:
+        async with FakeServer(_ACCOUNTS, plan=fault, plan_every=every, seed=0) as server:
             screen.say(f"fake server at {server.url}, fault: {fault}")
             settings = Settings(url=server.url, token_url=server.token_url, **_HASTE)  # type: ignore[arg-type]
             watch = _Watch(screen)
