@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from xyfast import envelope, history, requests, upkeep
 from xyfast._core import Closed, Frame, Invalid, Opened
 from xyfast.account import Account
+from xyfast.arguments import must_be_text
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import CredentialSource, Driver, Environment
@@ -314,12 +315,15 @@ class Client:
     ) -> Sent:
         """Send a text into a conversation.
 
-        Texts of one conversation go out in the order in which they were asked for, at the
-        pace of ``Settings.send_rate`` and its neighbours. Returns once the server has it.
-        Raises `NotSent` if it surely did not go out, for want of a link or of its turn within
-        ``Settings.send_timeout`` seconds, or was lost on its way; `SendRefused` if the server
-        refused it; `SendUnknown` if no answer came and the conversation's history could not
-        be read either. Whoever is cancelled while a text waits for its turn has not sent it.
+        A text has one character at least and 750 000 bytes at most, as JSON in UTF-8; another
+        one is a `ConfigError`. Texts of one conversation go out in the order in which they were
+        asked for, at the pace of ``Settings.send_rate`` and its neighbours.
+
+        Returns once the server has it. Raises `NotSent` if it surely did not go out, for want
+        of a link or of its turn within ``Settings.send_timeout`` seconds, or was lost on its
+        way; `SendRefused` if the server refused it; `SendUnknown` if no answer came and the
+        conversation's history could not be read either. Whoever is cancelled while a text waits
+        for its turn has not sent it.
 
         A ``durable`` text is in the store before it goes out, and is sent after a restart if
         it was not before; one that was on its way is looked for in the history first. It
@@ -348,7 +352,10 @@ class Client:
         durable: bool = False,
         name: str | None = None,
     ) -> Sent:
-        """Send an uploaded picture, its size in pixels; returns and raises as `send_text`."""
+        """Send an uploaded picture, its size in pixels; returns and raises as `send_text`.
+
+        ``url`` is the http(s) address that the upload gave, else a `ConfigError` is raised.
+        """
         content = requests.image_content(url, width=width, height=height)
         outbox = self._driver(account_id).outbox
         return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
@@ -373,6 +380,7 @@ class Client:
 
         ``before`` (milliseconds) asks for older ones than that. Raises as `request`.
         """
+        must_be_text(conversation_id=conversation_id)
         cursor = requests.NEWEST if before is None else before
         body = await self._driver(account_id).ask(
             partial(requests.history, conversation_id, cursor=cursor, limit=limit)
@@ -473,6 +481,7 @@ class Client:
         self._dispatcher.start()
 
     def _driver(self, account_id: str) -> Driver:
+        must_be_text(account_id=account_id)
         try:
             return self._drivers[account_id]
         except KeyError:

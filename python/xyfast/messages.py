@@ -161,8 +161,9 @@ class ChatMessage(_Written):
 
         Returns once the server has it. Raises `NotSent` if the text surely did not go out,
         `SendRefused` if the server refused it, `SendUnknown` if only the confirmation is
-        missing, and `StateError` if the message cannot be answered: it did not come from a
-        running client, or it names no conversation or peer.
+        missing, `ConfigError` for a text that cannot be sent (see `Client.send_text`), and
+        `StateError` if the message cannot be answered: it did not come from a running client,
+        or it names no conversation or peer.
 
         A ``durable`` reply survives a restart. It stays in the outbox, and goes out when
         that is possible, when the handler is cut off or is told `NotSent` or `SendUnknown`;
