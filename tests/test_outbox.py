@@ -122,6 +122,18 @@ async def test_a_text_that_no_frame_holds_is_refused_before_it_is_kept(
         assert not await store.unsent(ME)
 
 
+async def test_without_a_store_nothing_is_promised_to_be_durable(server: FakeServer) -> None:
+    async with running(server, store=None) as world:
+        await world.connect()
+        with pytest.raises(ConfigError, match="durable=True wants a store on disk"):
+            await send(world, "x", durable=True)
+        with pytest.raises(ConfigError, match="durable=True wants a store on disk"):
+            await world.client.send_image(
+                ME, CID, "https://img.example.invalid/1.jpg", peer_id=PEER, durable=True
+            )
+    assert texts(server) == []
+
+
 async def test_what_can_never_go_out_ends(
     server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:

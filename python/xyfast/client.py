@@ -33,6 +33,7 @@ from xyfast.instrumentation import Hook, Hooks
 from xyfast.intake import Intake
 from xyfast.logs import say
 from xyfast.messages import Conversation, Gap, Message, Sent
+from xyfast.outbox import Outbox
 from xyfast.retry import Trouble
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, TokenProvider
@@ -49,9 +50,10 @@ class Client:
     """Receives for many accounts, hands messages to handlers, sends what they answer.
 
     ``store`` is a path (an SQLite inbox that survives crashes), a `Store`, or None for
-    memory only. The other arguments replace a part of the client: ``tokens`` where tokens
-    come from, ``credentials`` the hook that is asked for new cookies, ``hooks`` observers,
-    ``transport`` the links, ``clock`` (seconds since the epoch) and ``dice``.
+    memory only; then ``durable=True`` is refused. The other arguments replace a part of the
+    client: ``tokens`` where tokens come from, ``credentials`` the hook that is asked for new
+    cookies, ``hooks`` observers, ``transport`` the links, ``clock`` (seconds since the epoch)
+    and ``dice``.
 
     >>> from xyfast import ChatMessage, Client
     >>> client = Client()
@@ -73,6 +75,7 @@ class Client:
         dice: random.Random | None = None,
     ) -> None:
         settings = settings or Settings()
+        self._keeps = store is not None
         if store is None:
             store = MemoryStore()
         elif store == "":
@@ -330,13 +333,13 @@ class Client:
         stays in the outbox, and goes out when that is possible, when its caller is cancelled
         or is told `NotSent` or `SendUnknown`; only `SendRefused` for good ends it, or
         `SendUnknown` if the server refuses to show its history, and refusals that pass are
-        waited out however long it takes. Also raises `StoreError`; then it is
-        not kept. What is asked for again by the same ``name``,
+        waited out however long it takes. Also raises `StoreError`; then it is not kept. A client
+        without a store raises `ConfigError`. What is asked for again by the same ``name``,
         unique within the account, goes out once: the result of the first time is the result
         of all. Without a name every call is another text.
         """
         content = requests.text_content(text)
-        outbox = self._driver(account_id).outbox
+        outbox = self._outbox(account_id, durable=durable)
         return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
 
     async def send_image(
@@ -357,7 +360,7 @@ class Client:
         ``url`` is the http(s) address that the upload gave, else a `ConfigError` is raised.
         """
         content = requests.image_content(url, width=width, height=height)
-        outbox = self._driver(account_id).outbox
+        outbox = self._outbox(account_id, durable=durable)
         return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
 
     async def request(self, account_id: str, lwp: str, body: object = None, /) -> Any:
@@ -479,6 +482,15 @@ class Client:
         for delivery in deliveries:
             self._dispatcher.put(delivery)
         self._dispatcher.start()
+
+    def _outbox(self, account_id: str, *, durable: bool) -> Outbox:
+        outbox = self._driver(account_id).outbox
+        if durable and not self._keeps:
+            raise ConfigError(
+                "durable=True wants a store on disk, Client(store='xyfast.db'): without one "
+                "nothing survives a restart"
+            )
+        return outbox
 
     def _driver(self, account_id: str) -> Driver:
         must_be_text(account_id=account_id)

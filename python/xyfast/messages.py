@@ -167,7 +167,8 @@ class ChatMessage(_Written):
 
         A ``durable`` reply survives a restart. It stays in the outbox, and goes out when
         that is possible, when the handler is cut off or is told `NotSent` or `SendUnknown`;
-        only a refusal for good ends it. `StoreError` says that it was not kept. A handler that
+        only a refusal for good ends it. `StoreError` says that it was not kept,
+        `ConfigError` that the client has no store. A handler that
         runs again for the same message gets the result of the first time for its first
         durable reply, for its second, and so on, and answers nothing twice, even if its
         words are others this time.
