@@ -228,8 +228,7 @@ class Dispatcher:
             else:  # no Exception: one that ends the program, say
                 facts = {"account": job.delivery.account_id, "key": job.delivery.key}
                 say(log, logging.ERROR, "handler raised", error=error, **facts)
-                letter = DeadLetter(reason=f"a handler raised {type(error).__name__}")
-                self._finished(job.delivery, job.delivery.dead or letter)
+                self._dead(job, DeadLetter(reason=f"a handler raised {type(error).__name__}"))
         if wait is None or self._stopping:
             self._lanes.done(lane)
         else:  # the lane rests before the timer runs, which may be at once
@@ -242,15 +241,31 @@ class Dispatcher:
         """Run the handlers of a job; returns the seconds until its next try, if it gets one."""
         failed, letter = [], None
         for name, handler in job.handlers:
-            if (failure := await self._call(handler, name, job.delivery)) is not None:
+            if (failure := await self._call(handler, name, job)) is not None:
                 failed.append((name, handler))
                 letter = letter or failure
-        if letter is None or job.tries >= self._retries:
-            self._finished(job.delivery, letter and (job.delivery.dead or letter))
+        if letter is None:
+            self._finished(job.delivery, None)
+        elif job.tries >= self._retries:
+            self._dead(job, letter)
         elif not self._stopping:
             job.handlers = failed
             return self._next_try(job, letter)
         return None
+
+    def _dead(self, job: _Job, letter: DeadLetter) -> None:
+        delivery = job.delivery
+        letter = delivery.dead or letter
+        if delivery.key is not None:
+            say(
+                log,
+                logging.WARNING,
+                "dead letter, see `xyfast dead`",
+                account=delivery.account_id,
+                key=delivery.key,
+                reason=letter.reason,
+            )
+        self._finished(delivery, letter)
 
     def _next_try(self, job: _Job, letter: DeadLetter) -> float:
         wait: float = self._dice() * self._retry_wait * 2**job.tries
@@ -265,7 +280,7 @@ class Dispatcher:
         self._lanes.wake(lane, job)
         self.start()
 
-    async def _call(self, handler: Handler, name: str, delivery: Delivery) -> DeadLetter | None:
+    async def _call(self, handler: Handler, name: str, job: _Job) -> DeadLetter | None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         late = 0
@@ -279,17 +294,17 @@ class Dispatcher:
 
         timer = loop.call_later(self._timeout, expire)
         try:
-            await handler(for_handler(delivery.message, name))
+            await handler(for_handler(job.delivery.message, name))
         except asyncio.CancelledError:
             if task in self._cut_off:
                 raise
             if not late:
-                self._say("handler was cancelled by its own doing", handler, delivery)
+                self._say("handler was cancelled by its own doing", handler, job)
                 return DeadLetter(reason=f"{_name(handler)} was cancelled")
-            self._say("handler took too long", handler, delivery, seconds=self._timeout)
+            self._say("handler took too long", handler, job, seconds=self._timeout)
             return DeadLetter(reason=f"{_name(handler)} took longer than {self._timeout:g} s")
         except Exception as error:
-            self._say("handler raised", handler, delivery, error=error)
+            self._say("handler raised", handler, job, error=error)
             return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
         finally:
             timer.cancel()
@@ -298,9 +313,11 @@ class Dispatcher:
                     task.uncancel()
         return None
 
-    def _say(self, what: str, handler: Handler, delivery: Delivery, **facts: Any) -> None:
-        name, account = _name(handler), delivery.account_id
-        say(log, logging.ERROR, what, account=account, key=delivery.key, handler=name, **facts)
+    def _say(self, what: str, handler: Handler, job: _Job, **facts: Any) -> None:
+        facts["try"] = f"{job.tries + 1} of {self._retries + 1}"
+        account, key = job.delivery.account_id, job.delivery.key
+        name = _name(handler)
+        say(log, logging.ERROR, what, account=account, key=key, handler=name, **facts)
 
 
 def _once_more(message: Handled) -> Handled:

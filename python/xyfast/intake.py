@@ -397,7 +397,7 @@ class Intake:
         say(
             log,
             logging.WARNING,
-            "dead letter",
+            "dead letter, see `xyfast dead`",
             account=entry.account_id,
             key=entry.key,
             reason=reason,
