@@ -34,6 +34,7 @@ LAYERS = [
         "instrumentation",
         "transport",
         "tokens",
+        "unheard",
         "dispatch",
         "calls",
         "outbox",

@@ -15,6 +15,7 @@ from xyfast.lanes import Lane, Lanes
 from xyfast.logs import say
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, for_handler
 from xyfast.store import DeadLetter
+from xyfast.unheard import Unheard
 
 __all__ = ["Delivery", "Dispatcher", "Handled", "Router"]
 
@@ -161,6 +162,7 @@ class Dispatcher:
         self._retries = retries
         self._retry_wait = retry_wait
         self._dice = dice
+        self._unheard = Unheard()
         self._lanes: Lanes[_Job] = Lanes(limit)
         self._tasks: dict[asyncio.Task[float | None], tuple[Lane, _Job]] = {}
         self._resting: dict[Lane, asyncio.TimerHandle] = {}
@@ -184,6 +186,8 @@ class Dispatcher:
         """
         handlers = self._router.handlers(delivery.message)
         if not handlers:
+            if isinstance(delivery.message, Expired) and not self._stopping:
+                self._unheard.add(delivery.account_id)
             self._finished(delivery, delivery.dead)
         elif not self._stopping:
             self._lanes.put(delivery.lane, _Job(delivery, handlers))
@@ -202,6 +206,7 @@ class Dispatcher:
         Returns how many were cancelled. What was not finished stays pending.
         """
         self._stopping = True
+        self._unheard.stop()
         self._lanes.clear()
         for timer in self._resting.values():
             timer.cancel()
