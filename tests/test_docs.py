@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import settings_page
 import xyfast
 from world import ME, fast_settings
 from xyfast import Settings, codec
@@ -172,6 +173,13 @@ def test_pages_name_settings_that_exist() -> None:
         for line in re.findall(r"^Settings: (.+?)\.$", text, re.MULTILINE | re.DOTALL):
             named |= set(re.findall(r"`(\w+)`", line))
         assert named <= SETTINGS, name
+
+
+def test_the_page_of_settings_is_what_the_code_says() -> None:
+    """Else run ``python tests/settings_page.py``."""
+    text = settings_page.PAGE.read_text("utf-8")
+    assert text == settings_page.page()
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == SETTINGS
 
 
 @pytest.mark.parametrize("kind", [Settings, Retention])

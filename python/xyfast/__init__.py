@@ -57,7 +57,7 @@ from xyfast.messages import (
     Undecodable,
     Unknown,
 )
-from xyfast.store import MemoryStore, SqliteStore, Store
+from xyfast.store import MemoryStore, Retention, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, Token, TokenProvider
 
 __version__ = _version("xyfast")
@@ -83,6 +83,7 @@ __all__ = [
     "OrderNotice",
     "PlatformTokens",
     "ReadReceipt",
+    "Retention",
     "Router",
     "SendRefused",
     "SendUnknown",
