@@ -111,9 +111,10 @@ class Message:
 
     ``account_id`` is the account that received it, ``key`` what tells it from every other
     message of that account: a handler that must act only once remembers keys. ``time`` is
-    when the server took it, or None where the wire does not say. ``redelivered`` counts how
-    often it was given to a handler before without a record that the handler ended.
-    ``tree`` is the decoded payload, for what has no field of its own.
+    when the server took it, or None where the wire does not say. ``redelivered`` above 0 says
+    that it may have been handled before, wholly, partly or not at all: it counts tries that
+    failed, restarts and replays, not what the server delivers. ``tree`` is the decoded
+    payload, for what has no field of its own.
     """
 
     account_id: str

@@ -135,7 +135,7 @@ def _facts(letter: Letter) -> dict[str, Any]:
         "key": row.key,
         "conversation": row.conversation_id,
         "arrived": row.arrived,
-        "redelivered": row.redelivered,
+        "returns": row.redelivered,
         # What cannot be decoded is kept as "stage: reason", with an offset.
         "stage": "handler" if offset is None else reason.partition(":")[0],
         "reason": reason,

@@ -198,7 +198,7 @@ def _ledgers(server: FakeServer) -> dict[str, dict[str, object]]:
             "pushed": ledger.pushed,
             "acked": sorted(ledger.acked.intersection(ledger.pushed)),
             "unacked": sorted(ledger.unacked),
-            "redelivered": ledger.redelivered,
+            "repeated": ledger.repeated,
             "repeated_acks": ledger.repeated_acks,
             "heartbeats": ledger.heartbeats,
             "registrations": [registration.code for registration in ledger.registrations],

@@ -336,7 +336,7 @@ class FakeServer:
             "pushed": sum(len(ledger.pushed) for ledger in ledgers),
             "acked": sum(len(ledger.acked.intersection(ledger.pushed)) for ledger in ledgers),
             "replied": sum(len(ledger.sent) for ledger in ledgers),
-            "redelivered": sum(ledger.redelivered for ledger in ledgers),
+            "repeated": sum(ledger.repeated for ledger in ledgers),
         }
 
     async def wait(self, condition: Callable[[], object], timeout: float = 10.0) -> None:
