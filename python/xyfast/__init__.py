@@ -8,8 +8,11 @@ can go wrong in `xyfast.errors`, where messages are kept in `xyfast.store`, and 
 try it all on in `xyfast.testing`.
 """
 
+from importlib import import_module as _import
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
 
+from xyfast import codec as codec
 from xyfast._core import (
     DedupCache,
     b64decode,
@@ -59,6 +62,9 @@ from xyfast.messages import (
 )
 from xyfast.store import MemoryStore, Retention, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, Token, TokenProvider
+
+if TYPE_CHECKING:
+    from xyfast import testing as testing
 
 __version__ = _version("xyfast")
 
@@ -113,3 +119,11 @@ __all__ = [
     "pick",
     "unpackb",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import `xyfast.testing` when it is asked for: what it needs may not be installed."""
+        if name == "testing":
+            return _import("xyfast.testing")
+        raise AttributeError(f"module 'xyfast' has no attribute {name!r}")
