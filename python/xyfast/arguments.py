@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xyfast.errors import ConfigError
 
-__all__ = ["must_be", "must_be_text"]
+__all__ = ["must_be", "must_be_text", "must_have"]
 
 
 def must_be(kind: type | tuple[type, ...], what: str, /, **given: object) -> None:
@@ -27,6 +27,13 @@ def must_be_text(**given: object) -> None:
             str(value).encode()
         except UnicodeEncodeError as error:
             raise ConfigError(f"{name} has a lone surrogate at {error.start}") from None
+
+
+def must_have(method: str, what: str, /, **given: object) -> None:
+    """Raise `ConfigError` naming the one that has no such method, and is not None."""
+    for name, value in given.items():
+        if value is not None and not callable(getattr(value, method, None)):
+            raise ConfigError(f"{name} must be {what}, not {_named(value)}")
 
 
 def _named(value: object) -> str:

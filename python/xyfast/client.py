@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from xyfast import envelope, history, requests, upkeep
 from xyfast._core import Closed, Frame, Invalid, Opened
 from xyfast.account import Account
-from xyfast.arguments import must_be_text
+from xyfast.arguments import must_be, must_be_text, must_have
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import CredentialSource, Driver, Environment
@@ -74,7 +74,14 @@ class Client:
         clock: Callable[[], float] = time.time,
         dice: random.Random | None = None,
     ) -> None:
-        settings = settings or Settings()
+        settings = Settings() if settings is None else settings
+        must_be(Settings, "a Settings", settings=settings)
+        must_be(Iterable, "functions in a list", hooks=hooks)
+        hooks = tuple(hooks)
+        for hook in hooks:
+            must_have("__call__", "functions in a list", hooks=hook)
+        must_have("token", "a TokenProvider", tokens=tokens)
+        must_have("credentials", "a CredentialSource", credentials=credentials)
         self._keeps = store is not None
         if store is None:
             store = MemoryStore()
@@ -82,6 +89,8 @@ class Client:
             raise ConfigError("store is an empty path; leave it out to keep nothing on disk")
         elif isinstance(store, (str, os.PathLike)):
             store = SqliteStore(store)
+        else:
+            must_have("commit", "a path, a Store or None", store=store)
         dice = dice or random.SystemRandom()
         self._settings = settings
         self._store: Store = store
@@ -158,6 +167,7 @@ class Client:
         Raises `StateError` if the account is there already or the client is closed, and
         `StoreError` if the store cannot be used.
         """
+        must_be(Account, "an Account", account=account)
         await self._start()
         if account.id in self._drivers or account.id in self._adding:
             raise StateError(f"account {account.id} was added already")
@@ -187,6 +197,7 @@ class Client:
         A link that is up stays until one with a new token is registered. Raises
         `StateError` if the account was never added.
         """
+        must_be(Account, "an Account", account=account)
         self._driver(account.id).replace_credentials(account)
 
     # --- running --------------------------------------------------------------------

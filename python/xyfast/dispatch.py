@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -65,7 +66,8 @@ class Router:
         A base class takes its subclasses too. Several handlers of one message run one
         after the other, in the order in which they were registered. Chat messages that
         the account itself wrote are left out unless ``own`` is true. Raises `ConfigError`
-        for a class that is never delivered or a function that is not async.
+        for a class that is never delivered, and for a function that is not async or does
+        not take one argument.
         """
         if not (isinstance(kind, type) and issubclass(kind, (Message, Expired, Gap))):
             raise ConfigError(f"on() takes a message class, not {kind!r}")
@@ -74,6 +76,12 @@ class Router:
             call = handler if asyncio.iscoroutinefunction(handler) else type(handler).__call__
             if not asyncio.iscoroutinefunction(call):
                 raise ConfigError(f"handler {_name(handler)} must be an async function")
+            try:
+                inspect.signature(handler).bind(None)
+            except TypeError:
+                raise ConfigError(
+                    f"handler {_name(handler)} must take one argument, the message"
+                ) from None
             self._routes.append(_Route(kind, own, self._new_name(handler), handler))
             return handler
 
