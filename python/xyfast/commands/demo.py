@@ -19,7 +19,7 @@ from xyfast.account import Account
 from xyfast.client import Client
 from xyfast.config import Settings
 from xyfast.events import State
-from xyfast.instrumentation import Committed, Fact, Finished, StateChanged
+from xyfast.instrumentation import Committed, Fact, Finished, Recovered, StateChanged
 from xyfast.messages import ChatMessage
 
 if TYPE_CHECKING:
@@ -143,9 +143,8 @@ async def _demo(messages: int, fault: str, screen: Screen) -> int:
             async with client:
                 for account in _ACCOUNTS:
                     await client.add(Account.from_cookies(server.cookies(account)))
-                await server.wait(
-                    lambda: all(client.state(name) is State.CONNECTED for name in _ACCOUNTS)
-                )
+                # What came before that would come twice: as a push, and in the replay.
+                await server.wait(lambda: watch.caught_up >= set(_ACCOUNTS), timeout=_STALL)
                 pushed = await _push(server, bot, messages, screen)
                 await _finish(server, bot, pushed, screen)
             screen.say(watch.summary())
@@ -158,6 +157,7 @@ class _Watch:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._lost = self._known = self._dead = 0
+        self.caught_up: set[str] = set()
 
     def summary(self) -> str:
         """Say what the client had to put up with."""
@@ -174,6 +174,8 @@ class _Watch:
             self._lost += fact.new is State.RECONNECTING
             wait = "" if fact.wait is None else f", next try in {fact.wait:.2f} s"
             self._screen.say(f"{fact.account_id}: {fact.new.value} ({fact.reason}{wait})")
+        elif isinstance(fact, Recovered):
+            self.caught_up.add(fact.account_id)
         elif isinstance(fact, Finished) and fact.failed is not None:
             self._screen.say(f"{fact.account_id}: dead letter ({fact.failed})")
 
