@@ -122,6 +122,37 @@ async def test_a_text_that_no_frame_holds_is_refused_before_it_is_kept(
         assert not await store.unsent(ME)
 
 
+@pytest.mark.parametrize("durable", [False, True])
+async def test_a_reply_that_cannot_be_sent_is_refused_where_it_is_asked_for(
+    durable: bool, server: FakeServer
+) -> None:
+    refused: list[str] = []
+
+    async def answer(message: ChatMessage) -> None:
+        wrong: list[Any] = [None, 5, ["a"], "", "\ud800"]
+        for each in wrong:
+            with pytest.raises(ConfigError) as caught:
+                await message.reply(each, durable=durable)
+            refused.append(str(caught.value))
+            with pytest.raises(ConfigError, match="url"):
+                await message.reply_image(each, durable=durable)
+        await message.reply("在的", durable=durable)
+
+    async with running(server) as world:
+        world.client.on(ChatMessage)(answer)
+        await world.connect()
+        server.push_text(ME, "在吗")
+        await world.until(lambda: texts(server))
+    assert texts(server) == ["在的"]
+    assert refused == [
+        "text must be a str, not None",
+        "text must be a str, not int",
+        "text must be a str, not list",
+        "text is empty",
+        "text has a lone surrogate at 0",
+    ]
+
+
 async def test_without_a_store_nothing_is_promised_to_be_durable(server: FakeServer) -> None:
     async with running(server, store=None) as world:
         await world.connect()

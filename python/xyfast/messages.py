@@ -26,6 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
+from xyfast.arguments import must_be_text
 from xyfast.errors import StateError
 
 __all__ = [
@@ -174,6 +175,7 @@ class ChatMessage(_Written):
         durable reply, for its second, and so on, and answers nothing twice, even if its
         words are others this time.
         """
+        must_be_text(text=text)
         sender, conversation_id, peer_id = self._way_back()
         return await sender.send_text(
             self.account_id,
@@ -191,6 +193,7 @@ class ChatMessage(_Written):
 
         Returns and raises as `reply`.
         """
+        must_be_text(url=url)
         sender, conversation_id, peer_id = self._way_back()
         return await sender.send_image(
             self.account_id,
