@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from xyfast.errors import ConfigError
 from xyfast.instrumentation import Hooks, Retried
 from xyfast.lanes import Lane, Lanes
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, for_handler
 from xyfast.store import DeadLetter
 from xyfast.unheard import Unheard
@@ -314,7 +314,7 @@ class Dispatcher:
             if not late:
                 self._say("handler was cancelled by its own doing", handler, job)
                 return DeadLetter(reason=f"{_name(handler)} was cancelled")
-            self._say("handler took too long", handler, job, seconds=self._timeout)
+            self._say("handler took too long", handler, job, after=seconds(self._timeout))
             return DeadLetter(reason=f"{_name(handler)} took longer than {self._timeout:g} s")
         except Exception as error:
             self._say("handler raised", handler, job, error=error)

@@ -24,7 +24,7 @@ from xyfast.errors import XyfastError
 from xyfast.facts import Facts
 from xyfast.instrumentation import Hooks, Recovered
 from xyfast.ledger import Ledger
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.markers import SLACK, Markers
 from xyfast.messages import Gap
 from xyfast.reading import at, number
@@ -338,9 +338,9 @@ class Sync:
             self._holding = asyncio.get_running_loop().call_later(most, self._let_go)
 
     def _let_go(self) -> None:
-        seconds = self._settings.hold_most
+        after = seconds(self._settings.hold_most)
         sentence = "still catching up; what is fetched from now on comes late"
-        say(log, logging.WARNING, sentence, account=self._account_id, seconds=seconds)
+        say(log, logging.WARNING, sentence, account=self._account_id, after=after)
         self._set_free()
 
     def _set_free(self) -> None:
