@@ -285,3 +285,31 @@ async def test_a_signal_stops_a_bot_cleanly(number: signal.Signals, server: Any)
     rest, _ = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, rest) == (0, b"stopped\n")
     assert [sent.text for sent in server.ledger(account).sent] == ["done"]
+
+
+async def test_a_second_signal_cuts_the_handlers_off(server: Any) -> None:
+    account = server.accounts[0]
+    stuck = BOT.replace("sleep(0.2)", "sleep(1000)").replace("(url=", "(grace=99.0, url=")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        stuck,
+        server.url,
+        server.token_url,
+        server.cookies(account),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await server.wait(lambda: server.links(account), timeout=30)
+    server.push_text(account, "在吗")
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"entered\n"
+    process.send_signal(signal.SIGINT)
+    told = await asyncio.wait_for(process.stderr.readline(), 30)
+    assert told.startswith(b"waiting for handlers; a second signal cuts them off")
+    assert told.endswith(b"(count=1, most=99 s)\n")
+    process.send_signal(signal.SIGINT)
+    rest, said = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, rest) == (0, b"stopped\n")
+    assert said == b"handlers cut off (count=1)\n"

@@ -31,7 +31,7 @@ from xyfast.errors import ConfigError, StateError, StoreError
 from xyfast.events import Drained, LinkLost, Start, State, Stop
 from xyfast.instrumentation import Hook, Hooks
 from xyfast.intake import Intake
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.outbox import Outbox
 from xyfast.retry import Trouble
@@ -203,13 +203,17 @@ class Client:
     # --- running --------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until SIGTERM, SIGINT or `close`, then stop cleanly."""
+        """Work until SIGTERM, SIGINT or `close`, then stop cleanly.
+
+        A second signal cuts off the handlers that still run, in place of the rest of
+        ``Settings.grace``: their messages come again.
+        """
         await self._start()
         loop = asyncio.get_running_loop()
         handled = []
         for number in (signal.SIGTERM, signal.SIGINT):
             try:
-                loop.add_signal_handler(number, self._begin_close)
+                loop.add_signal_handler(number, self._signalled)
             except (NotImplementedError, RuntimeError, ValueError):
                 continue  # not the main thread: whoever runs us calls close()
             handled.append(number)
@@ -242,6 +246,15 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def _signalled(self) -> None:
+        running = self._dispatcher.running
+        if self._closing is not None:
+            self._dispatcher.cut_off()
+        elif running:
+            sentence = "waiting for handlers; a second signal cuts them off, and they run again"
+            say(log, logging.WARNING, sentence, count=running, most=seconds(self._settings.grace))
+        self._begin_close()
 
     def _begin_close(self) -> asyncio.Task[None]:
         if self._closing is None:

@@ -221,12 +221,16 @@ class Dispatcher:
         self._resting.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
-        self._cut_off = set(self._tasks)
-        for task in self._cut_off:
-            task.cancel()
+        self.cut_off()
         if self._cut_off:  # one that refuses to end is left behind
             await asyncio.wait(self._cut_off, timeout=_LAST_WORD)
         return len(self._cut_off)
+
+    def cut_off(self) -> None:
+        """Cancel what runs, while `stop` waits for it."""
+        for task in self._tasks.keys() - self._cut_off:
+            self._cut_off.add(task)
+            task.cancel()
 
     def runs(self, task: asyncio.Task[object] | None) -> bool:
         """Whether a task is one of the handlers that run."""
