@@ -1,4 +1,4 @@
-"""What came while a link was away, on real sockets: replays, gaps and the cursor."""
+"""What came while a link was away, on real sockets: replays, gaps and positions."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ async def test_a_live_push_does_not_overtake_what_the_server_replays(server: Fak
             server.push_text(ME, f"{number} missed")
             registrations = len(server.ledger(ME).registrations)
             await world.until(lambda n=registrations: len(server.ledger(ME).registrations) > n)
-            server.push_text(ME, f"{number} live")  # before the client has sent its cursor
+            server.push_text(ME, f"{number} live")  # before the client has sent its position
             await world.until(lambda n=number: len(world.chats) == 3 * n + 3)
     said = [f"{number} {what}" for number in range(3) for what in ("before", "missed", "live")]
     assert world.texts == said
 
 
-async def test_live_pushes_are_handed_on_when_the_server_never_answers_the_cursor() -> None:
+async def test_live_pushes_are_handed_on_when_the_server_never_answers_the_position() -> None:
     assumed = ServerSettings(quiet_time=60.0)
     patience = {"hold_most": 0.05}
     async with (
@@ -144,9 +144,7 @@ async def test_a_server_that_tells_no_time_is_asked_for_its_position() -> None:
     assert not server.ledger(ME).skipped
 
 
-async def test_the_cursor_is_stored_as_messages_are_handled(
-    server: FakeServer, tmp_path: Path
-) -> None:
+async def test_the_position_is_stored_as_messages_come(server: FakeServer, tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     async with running(server, store=path) as world:
         await world.connect()
@@ -160,7 +158,7 @@ async def test_the_cursor_is_stored_as_messages_are_handled(
         server.push_text(ME, "two")
         await world.until(lambda: len(world.chats) == 2 and not server.ledger(ME).unacked)
     await store.open()
-    cursor = (await store.load(ME)).cursor
+    received = (await store.load(ME)).received
     await store.close()
     delivered = len(server.ledger(ME).delivered)
     async with running(server, store=path) as world:
@@ -168,7 +166,7 @@ async def test_the_cursor_is_stored_as_messages_are_handled(
         server.push_text(ME, "three")
         await world.until(lambda: world.chats)
     assert world.texts == ["three"]
-    assert cursor is not None
+    assert received is not None
     assert len(server.ledger(ME).delivered) == delivered + 1
 
 

@@ -58,8 +58,9 @@ def test_clear_forgets_what_waits_and_keeps_what_runs() -> None:
     lanes: Lanes[int] = Lanes(1)
     lanes.put(A, 1)
     lanes.put(A, 2)
+    lanes.put(B, 3)
     lanes.take()
-    assert lanes.clear() == 1
+    assert lanes.clear() == [2, 3]
     lanes.done(A)
     assert lanes.take() == []
     assert (lanes.running, len(lanes)) == (0, 0)
@@ -108,7 +109,7 @@ def test_clear_forgets_resting_lanes_too() -> None:
     lanes.put(A, 1)
     lanes.take()
     lanes.rest(A)
-    assert lanes.clear() == 1
+    assert lanes.clear() == []
     with pytest.raises(StateError):
         lanes.wake(A, 1)
 

@@ -73,19 +73,19 @@ async def test_a_row_that_cannot_be_decoded_never_waits(store: Store) -> None:
 
 
 async def test_positions_are_kept_by_account_and_never_go_back(store: Store) -> None:
-    assert await store.load(ME) == Kept(None, None, None)
-    await store.commit(received={ME: 10, OTHER: 7}, cursors={ME: 5})
-    await store.commit(received={ME: 9}, cursors={ME: 6, OTHER: 0})
-    assert await store.load(ME) == Kept(6, 10, None)
-    assert await store.load(OTHER) == Kept(0, 7, None)
+    assert await store.load(ME) == Kept(None, None)
+    await store.commit(received={ME: 10, OTHER: 0})
+    await store.commit(received={ME: 9})
+    assert await store.load(ME) == Kept(10, None)
+    assert await store.load(OTHER) == Kept(0, None)
 
 
 async def test_session_material_is_kept_by_account(store: Store) -> None:
     await store.save_session(ME, "one")
     await store.save_session(ME, "two")
-    await store.commit(cursors={ME: 5})
-    assert await store.load(ME) == Kept(5, None, "two")
-    assert await store.load(OTHER) == Kept(None, None, None)
+    await store.commit(received={ME: 5})
+    assert await store.load(ME) == Kept(5, "two")
+    assert await store.load(OTHER) == Kept(None, None)
 
 
 async def test_known_are_those_with_a_row_in_whatever_state(store: Store) -> None:
@@ -195,7 +195,7 @@ async def test_what_was_taken_waits_again_after_a_restart(make: Maker) -> None:
         assert list(page.rows) == [row("a", position=1, taken=True, redelivered=restarts)]
         assert page.waiting == 2
     assert list((await store.take(ME, 1)).rows) == [row("b", position=2, taken=True)]
-    assert await store.load(ME) == Kept(None, 10, "blob")
+    assert await store.load(ME) == Kept(10, "blob")
     assert not await store.commit([row("c")])
     await store.close()
 
@@ -259,4 +259,4 @@ async def test_revived_messages_wait_again_and_are_marked(store: Store) -> None:
 def test_no_repr_shows_a_text() -> None:
     assert "payload of" not in repr(row("a"))
     assert "contentType" not in repr(letter("a"))
-    assert "blob" not in repr(Kept(1, 2, "blob"))
+    assert "blob" not in repr(Kept(1, "blob"))

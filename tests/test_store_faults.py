@@ -34,7 +34,7 @@ async def main():
                 for n in range(8)]
         ended = [Outcome(ME, f"{{done - 1}}-{{n}}") for n in range(8)]
         try:
-            await store.commit(rows, ended, received={{ME: done}}, cursors={{ME: done}})
+            await store.commit(rows, ended, received={{ME: done}})
         except StoreError as error:
             failures += 1
             assert failures > 1 or done > 3, "it should have worked for a while"
@@ -46,12 +46,12 @@ async def main():
     assert (await store.load(ME)).received == done - 1
     assert await store.known(ME, [row.key for row in rows]) == set()
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    assert len(await store.commit(rows, ended, received={{ME: done}}, cursors={{ME: done}})) == 8
+    assert len(await store.commit(rows, ended, received={{ME: done}})) == 8
     page = await store.take(ME, 1000)
     assert [row.key for row in page.rows] == [row.key for row in rows]
     await store.close()
     await store.open()
-    assert (await store.load(ME)).cursor == done
+    assert (await store.load(ME)).received == done
     await store.close()
 
 asyncio.run(main())
@@ -97,11 +97,11 @@ async def test_a_file_that_may_not_grow_says_what_to_do(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(StoreError, match="make room on the disk"):
             await store.commit(big, handled("a"), received={ME: 1})
-    assert await store.load(ME) == Kept(None, None, None)
+    assert await store.load(ME) == Kept(None, None)
     assert not await store.known(ME, [each.key for each in big])
     await allow(1_000_000)
     assert len(await store.commit(big, handled("a"), received={ME: 1})) == 1000
-    assert await store.load(ME) == Kept(None, 1, None)
+    assert await store.load(ME) == Kept(1, None)
     await store.close()
 
 

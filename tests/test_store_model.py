@@ -68,14 +68,12 @@ class Stores(RuleBasedStateMachine):
         rows=st.lists(ROWS, max_size=6),
         ended=st.lists(st.tuples(ACCOUNTS, KEYS, LETTERS), max_size=3),
         received=POSITIONS,
-        cursors=POSITIONS,
     )
     def commit(
         self,
         rows: list[Row],
         ended: list[tuple[str, str, DeadLetter | None]],
         received: dict[str, int],
-        cursors: dict[str, int],
     ) -> None:
         # Which of two messages that were handled in one call is forgotten first, is open.
         handled = [each for each in ended if each[2] is None][:1]
@@ -84,7 +82,7 @@ class Stores(RuleBasedStateMachine):
 
         async def commit(store: Store) -> object:
             try:
-                return set(await store.commit(rows, outcomes, received=received, cursors=cursors))
+                return set(await store.commit(rows, outcomes, received=received))
             except StoreFull as error:
                 return str(error)
 
@@ -97,6 +95,10 @@ class Stores(RuleBasedStateMachine):
             return list(rows), waiting
 
         self._both(take)
+
+    @rule(identities=st.lists(st.tuples(ACCOUNTS, KEYS), max_size=3))
+    def untake(self, identities: list[tuple[str, str]]) -> None:
+        self._both(lambda store: store.untake(identities))
 
     @rule(account=ACCOUNTS, keys=st.lists(KEYS, max_size=3))
     def revive(self, account: str, keys: list[str]) -> None:

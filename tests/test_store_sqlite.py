@@ -58,7 +58,7 @@ asyncio.run(main())
     page = await store.take(ME, 1000)
     assert keys(page.rows) == [str(n) for n in range(99)]
     assert [each.redelivered for each in page.rows] == [0, 0] + [1] * 97
-    assert await store.load(ME) == Kept(None, 7, None)
+    assert await store.load(ME) == Kept(7, None)
     await store.close()
 
 

@@ -2,7 +2,7 @@
 
 A client owns a store, a transport and, per account, a `Driver`. Pushes go
 transport → `Intake` (commit, acknowledge) → `Dispatcher` (lanes, handlers) → `Intake`
-(record, cursor).
+(record).
 """
 
 from __future__ import annotations
@@ -306,10 +306,11 @@ class Client:
         for driver in drivers:
             driver.feed(Stop())
         self._intake.refuse()
+        deadline = asyncio.get_running_loop().time() + self._settings.grace
         if left := await self._dispatcher.stop(self._settings.grace):
             say(log, logging.WARNING, "handlers cut off", count=left)
         if self._intaking is not None:
-            self._intake.stop()
+            self._intake.stop(deadline)
             await asyncio.wait({self._intaking})  # it may have been cancelled: go on closing
         for driver in drivers:
             driver.feed(Drained())

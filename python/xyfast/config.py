@@ -140,7 +140,7 @@ class Settings:
     revived_every: float = 2.0
     """Time between two looks for messages that another process lets wait again."""
     grace: float = 10.0
-    """Time that running handlers get when the client stops."""
+    """Time that running handlers get when the client stops, and then a store that fails."""
 
     def __post_init__(self) -> None:
         self._check_address("url", "ws", "wss")

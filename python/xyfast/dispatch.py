@@ -105,15 +105,14 @@ class Router:
 class Delivery(NamedTuple):
     """A message on its way to its handlers.
 
-    ``key`` names its row in the inbox, which is at ``position`` and takes ``size`` characters
-    of memory. It is None for what has no row: a `Gap`, a payload that is a dead letter
-    already. That is tried again like the rest; such a payload is told once at most. ``dead``
-    is what it is, and stays unless a handler takes it: a payload that cannot be decoded.
+    ``key`` names its row in the inbox, which takes ``size`` characters of memory. It is None
+    for what has no row: a `Gap`, a payload that is a dead letter already. That is tried again
+    like the rest; such a payload is told once at most. ``dead`` is what it is, and stays
+    unless a handler takes it: a payload that cannot be decoded.
     """
 
     message: Handled
     key: str | None = None
-    position: int = 0
     size: int = 0
     dead: DeadLetter | None = None
 
@@ -148,7 +147,8 @@ class Dispatcher:
 
     ``finished(delivery, letter)`` is told of every delivery that came to its end, with a
     `DeadLetter` if a handler failed for good. A delivery that `stop` cuts off, or finds
-    waiting for its next try, is not reported: it stays pending in the inbox.
+    waiting for its next try, is not reported: it stays pending in the inbox. So does what no
+    handler has seen by then, which is in ``unbegun``.
     """
 
     def __init__(
@@ -176,6 +176,7 @@ class Dispatcher:
         self._resting: dict[Lane, asyncio.TimerHandle] = {}
         self._cut_off: set[asyncio.Task[float | None]] = set()
         self._stopping = False
+        self.unbegun: list[Delivery] = []
 
     @property
     def waiting(self) -> int:
@@ -197,7 +198,9 @@ class Dispatcher:
             if isinstance(delivery.message, Expired) and not self._stopping:
                 self._unheard.add(delivery.account_id)
             self._finished(delivery, delivery.dead)
-        elif not self._stopping:
+        elif self._stopping:
+            self.unbegun.append(delivery)
+        else:
             self._lanes.put(delivery.lane, _Job(delivery, handlers))
 
     def start(self) -> None:
@@ -215,7 +218,7 @@ class Dispatcher:
         """
         self._stopping = True
         self._unheard.stop()
-        self._lanes.clear()
+        self.unbegun += [job.delivery for job in self._lanes.clear() if not job.tries]
         for timer in self._resting.values():
             timer.cancel()
         self._resting.clear()

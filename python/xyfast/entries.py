@@ -131,7 +131,7 @@ class Reader:
     def delivery(self, entry: Entry) -> Delivery:
         """What handlers are given of an entry that waits in the inbox."""
         message, size = self.message(entry), len(entry.text)
-        return Delivery(message, entry.key, entry.position, size, entry.dead)
+        return Delivery(message, entry.key, size, entry.dead)
 
     def message(self, entry: Entry) -> Message | Expired:
         """What an entry says."""

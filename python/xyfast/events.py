@@ -159,7 +159,7 @@ class Dial(Action):
 
 @dataclass(frozen=True, slots=True)
 class Resume(Action):
-    """Send the stored cursor over this link, which is the account's link from now on."""
+    """Send the stored position over this link, which is the account's link from now on."""
 
     link: int
 

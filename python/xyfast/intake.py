@@ -35,7 +35,6 @@ _PAGES = 8  # between two commits, at most
 _LAPS = 16  # of the event loop between two batches, at most
 _FRAME = 1024  # bytes that a frame takes beside its text
 _QUIET = 60.0  # seconds between two log lines about the same trouble
-_LAST_TRIES = 3  # more, of a store that fails when all else has stopped
 
 Identity = tuple[str, str]
 Ended = tuple[Delivery, DeadLetter | None]
@@ -98,11 +97,11 @@ class Intake:
         self._arrivals: deque[_Arrival] = deque()
         self._bytes = 0
         self._outcomes: list[Ended] = []
-        self._moved: set[Driver] = set()
         self._most = settings.commit_batch
         self._work = asyncio.Event()
         self._refusing = False
         self._stopping = asyncio.Event()
+        self._deadline = 0.0  # of the loop, for what is left to record when all else has stopped
         self._full: asyncio.TimerHandle | None = None  # until rows are tried again
         self._failing = self._stalled = self._told = False
         self._quiet_until = 0.0
@@ -157,7 +156,6 @@ class Intake:
     def recover(self, driver: Driver) -> None:
         """Hand on what an earlier run stored and did not handle, as there is room for it."""
         self._drivers[driver.account.id] = driver
-        driver.sync.ledger.waits(0)  # until the store has said where the first one is
         self.behind((driver.account.id,))
 
     def behind(self, account_ids: Iterable[str]) -> None:
@@ -186,31 +184,35 @@ class Intake:
     # --- the loop -------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until `stop`; then record what was handled and return."""
-        tries = 0
-        while True:
+        """Work until `stop`; then record what was handled, give back what was not begun, end."""
+        loop = asyncio.get_running_loop()
+        while not self._stopping.is_set() or self._left:
             await self._work.wait()
             await self._breathe()
             self._work.clear()
+            last = self._stopping.is_set()
             try:
                 await self._round()
             except Exception as error:
                 # Whatever it is, the intake goes on trying: without it the client is deaf.
                 self._fails(error)
-                tries += self._stopping.is_set()
-                if tries > _LAST_TRIES:
+                if last and loop.time() >= self._deadline:
+                    self._tell_left()
                     return
-                await self._wait(tries)
-            if self._stopping.is_set() and not self._outcomes and not self._moved:
-                return
+                await self._wait()
 
     def refuse(self) -> None:
         """Take nothing new; what is not acknowledged comes again another time."""
         self._refusing = True
+        self._work.set()
 
-    def stop(self) -> None:
-        """Let `run` return when what was handled is recorded."""
+    def stop(self, deadline: float) -> None:
+        """Let `run` end when all is recorded; the dispatcher has stopped.
+
+        A store that fails is tried until ``deadline`` (the loop's time), at least once.
+        """
         self._refusing = True
+        self._deadline = deadline
         if self._full is not None:
             self._full.cancel()
         self._stopping.set()
@@ -219,15 +221,16 @@ class Intake:
     async def _round(self) -> None:
         batch = [] if self._refusing or self._full is not None else self._next_batch()
         outcomes = self._outcomes[:]
-        if batch or outcomes or (self._moved and self._stopping.is_set()):
+        if batch or outcomes:
             await self._commit(batch, outcomes)
+        await self._give_back()  # before the grace time is over: who stops us may not wait for it
         more = not self._refusing
         for _ in range(_PAGES):  # and then the next commit: acks must not wait for long
             more = more and await self._page()
         if (
             more
             or self._outcomes
-            or (self._moved and self._stopping.is_set())
+            or (self._stopping.is_set() and self._left)
             or (self._arrivals and not self._refusing and self._full is None)
         ):
             self._work.set()
@@ -246,11 +249,12 @@ class Intake:
             if self._window.room >= self._most or idle > 1:
                 return
 
-    async def _wait(self, last_tries: int) -> None:
-        """Until the store may work again, or until `stop` for the first of the last tries."""
+    async def _wait(self) -> None:
+        """Until the store may work again, at most until `stop`, and then until its deadline."""
         wait = self._settings.store_retry
-        if last_tries:
-            await asyncio.sleep(wait)
+        if self._stopping.is_set():
+            left = self._deadline - asyncio.get_running_loop().time()
+            await asyncio.sleep(max(min(wait, left), 0.0))
         else:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait)
@@ -299,20 +303,17 @@ class Intake:
             if arrival.pts is not None and frame is not None and frame.link == sync.confirmed:
                 account_id = arrival.driver.account.id
                 received[account_id] = max(received.get(account_id, 0), arrival.pts)
-        moved = [(driver.account.id, driver.sync.ledger.cursor) for driver in self._moved]
         try:
             new = await self._store.commit(
                 rows,
                 [Outcome(each.account_id, each.key or "", letter) for each, letter in outcomes],
                 received=received,
-                cursors={account_id: cursor for account_id, cursor in moved if cursor is not None},
             )
         except BaseException:
             for arrival in batch:
                 for entry in arrival.entries:
                     self._put_back(entry)
             raise
-        self._moved.clear()
         return set(new)
 
     def _decide(self, batch: list[_Arrival]) -> list[Row]:
@@ -356,7 +357,7 @@ class Intake:
                 self._stall(False)
 
     def _hand_on(self, arrival: _Arrival, new: set[Identity]) -> None:
-        driver, ledger = arrival.driver, arrival.driver.sync.ledger
+        driver = arrival.driver
         stored: list[str] = []
         dead = 0
         for entry in arrival.entries:
@@ -375,13 +376,9 @@ class Intake:
             if entry.facts.kind == "marker":
                 driver.sync.marked(entry.facts)
             if entry.taken:
-                ledger.taken(entry.position)
                 self._dispatcher.put(self._reader.delivery(entry))
-            else:
-                ledger.waits(entry.position)
         if arrival.pts is not None and arrival.frame is not None:
             driver.sync.stored(arrival.frame, arrival.pts)
-            self._moved.add(driver)
         if arrival.entries:
             known = len(arrival.entries) - len(stored)
             self._hooks(Committed(driver.account.id, len(stored), known, dead))
@@ -404,14 +401,22 @@ class Intake:
         )
 
     def _record(self, outcomes: list[Ended]) -> None:
-        """The outcomes are durable: the cursor may pass them."""
+        """The outcomes are durable."""
         del self._outcomes[: len(outcomes)]
         for delivery, letter in outcomes:
-            driver = self._drivers[delivery.account_id]
-            driver.sync.ledger.handled(delivery.position)
-            self._moved.add(driver)
             reason = None if letter is None else letter.reason
             self._hooks(Finished(delivery.account_id, delivery.key or "", reason))
+
+    @property
+    def _left(self) -> bool:
+        """Whether something is not recorded yet that must be before the end."""
+        return bool(self._outcomes or self._dispatcher.unbegun)
+
+    async def _give_back(self) -> None:
+        """What no handler has seen, comes after a restart as though for the first time."""
+        if unbegun := self._dispatcher.unbegun[:]:
+            await self._store.untake([(each.account_id, each.key) for each in unbegun if each.key])
+            del self._dispatcher.unbegun[: len(unbegun)]
 
     async def _page(self) -> bool:
         """Take what is first in line into memory; False if there is nothing, or no room."""
@@ -423,12 +428,8 @@ class Intake:
         deliveries = [self._reader.delivery(Entry.kept(row)) for row in rows]
         sizes = [(delivery.lane[1], delivery.size) for delivery in deliveries]
         self._window.paged(ask, sizes, more=waiting is not None)
-        ledger = self._drivers[account_id].sync.ledger
         for delivery in deliveries:
-            ledger.taken(delivery.position)
             self._dispatcher.put(delivery)
-        ledger.paged(waiting)
-        self._moved.add(self._drivers[account_id])
         self._dispatcher.start()
         return True
 
@@ -458,6 +459,14 @@ class Intake:
             self._stalled = True
             self._stall(True)
             self._transport.resume()  # or nobody would hear that the links are closed
+
+    def _tell_left(self) -> None:
+        """The store did not work again in time: what will come again, as redelivered."""
+        for delivery, _ in self._outcomes:
+            sentence = "handled and not recorded, will be redelivered"
+            say(log, logging.ERROR, sentence, account=delivery.account_id, key=delivery.key)
+        if unbegun := sum(each.key is not None for each in self._dispatcher.unbegun):
+            say(log, logging.ERROR, "not begun, will count as redelivered", count=unbegun)
 
     def _works(self) -> None:
         self._most = min(self._most * 2, self._settings.commit_batch)

@@ -98,13 +98,13 @@ class Lanes(Generic[T]):
         self._size += 1
         self._make_ready(lane)
 
-    def clear(self) -> int:
-        """Forget every item that does not run (they stay in the inbox); returns how many."""
-        dropped = self._size + len(self._resting)
+    def clear(self) -> list[T]:
+        """Forget what does not run (it stays in the inbox); returns those of it that waited."""
+        waited = [item for queue in self._waiting.values() for item in queue]
         self._size = 0
         for kept in (self._waiting, self._ready, self._turns, self._resting):
             kept.clear()
-        return dropped
+        return waited
 
     def _stop_running(self, lane: Lane) -> None:
         if lane not in self._running:

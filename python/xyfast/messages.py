@@ -23,7 +23,9 @@ called is left out of every ``repr``.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
 from xyfast.arguments import must_be_text
@@ -156,7 +158,10 @@ class ChatMessage(_Written):
 
     _sender: Sender | None = field(default=None, repr=False, compare=False)
     _handler: str = field(default="", repr=False, compare=False)
-    _replies: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    _replies: list[str | None] = field(default_factory=list, init=False, repr=False, compare=False)
+    _answered: dict[tuple[str, str, int], Sent] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     async def reply(self, text: str, /, *, durable: bool = False) -> Sent:
         """Answer with a text in the same conversation.
@@ -165,7 +170,9 @@ class ChatMessage(_Written):
         `SendRefused` if the server refused it, `SendUnknown` if only the confirmation is
         missing, `ConfigError` for a text that cannot be sent (see `Client.send_text`), and
         `StateError` if the message cannot be answered: it did not come from a running client,
-        or it names no conversation or peer.
+        or it names no conversation or peer. When the handler fails and runs again, the same
+        words get the result of the first time and go out once. What it was not told to be sent
+        goes out again, and after a restart all of it does.
 
         A ``durable`` reply survives a restart. It stays in the outbox, and goes out when
         that is possible, when the handler is cut off or is told `NotSent` or `SendUnknown`;
@@ -177,14 +184,8 @@ class ChatMessage(_Written):
         """
         must_be_text(text=text)
         sender, conversation_id, peer_id = self._way_back()
-        return await sender.send_text(
-            self.account_id,
-            conversation_id,
-            text,
-            peer_id=peer_id,
-            durable=durable,
-            name=self._name() if durable else None,
-        )
+        send = partial(sender.send_text, self.account_id, conversation_id, text, peer_id=peer_id)
+        return await self._once(text, send, durable=durable)
 
     async def reply_image(
         self, url: str, /, *, width: int = 800, height: int = 600, durable: bool = False
@@ -195,22 +196,34 @@ class ChatMessage(_Written):
         """
         must_be_text(url=url)
         sender, conversation_id, peer_id = self._way_back()
-        return await sender.send_image(
+        send = partial(
+            sender.send_image,
             self.account_id,
             conversation_id,
             url,
             peer_id=peer_id,
             width=width,
             height=height,
-            durable=durable,
-            name=self._name() if durable else None,
         )
+        return await self._once(url, send, durable=durable)
 
-    def _name(self) -> str:
-        """Name a durable reply: the same each time the same handler is given the message."""
-        name = f"reply:{self.key}:{self._handler}.{len(self._replies)}"
-        self._replies.append(name)
-        return name
+    async def _once(
+        self, content: str, send: Callable[..., Awaitable[Sent]], *, durable: bool
+    ) -> Sent:
+        """Send, unless the handler has been told of this reply in an earlier run.
+
+        A durable reply is known by its number among the durable ones of a run, another one by
+        its number among those of the same content.
+        """
+        known_by = None if durable else content
+        number = self._replies.count(known_by)
+        self._replies.append(known_by)
+        if durable:
+            return await send(durable=True, name=f"reply:{self.key}:{self._handler}.{number}")
+        reply = self._handler, content, number
+        if reply not in self._answered:
+            self._answered[reply] = await send(durable=False, name=None)
+        return self._answered[reply]
 
     def _way_back(self) -> tuple[Sender, str, str]:
         if self._sender is None:
@@ -343,8 +356,8 @@ class Expired:
 def for_handler(message: T, name: str, /) -> T:
     """Give the copy of a message that the handler of that name gets.
 
-    Each handler counts its own replies, from none at every try: so a durable reply has the
-    same name whenever that handler runs again, whichever others do.
+    Each handler counts its own replies, from none at every try: so a reply is known whenever
+    that handler runs again, whichever others do. What was answered is known to all copies.
     """
     if isinstance(message, Expired):
         return replace(message, message=for_handler(message.message, name))

@@ -1,4 +1,4 @@
-"""One account's place in the server's stream: the cursor, and the asking for what is missing.
+"""One account's place in the server's stream: its position, and the asking for what is missing.
 
 The server numbers what it pushes with positions (``pts``). On every new link, also after a
 restart, it is told the position up to which everything is stored. What it then replays may
@@ -54,7 +54,7 @@ def believable(pts: int, told_ms: int | None, now_ms: int) -> bool:
 class Sync:
     """Keeps the positions of one account and gets what it has missed over each new link.
 
-    ``ledger`` says what is stored and handled. ``hold`` and ``release`` are told whether what
+    ``ledger`` says what is stored. ``hold`` and ``release`` are told whether what
     comes may be handed on, ``take_in`` commits what was fetched and gives the keys of what is
     new, ``seen`` is the dedup window, ``missing`` keeps and tells what cannot be fetched,
     ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set. ``clock``
@@ -135,7 +135,7 @@ class Sync:
         Of what is stored beyond them something may be missing before it, so it waits for the
         first link.
         """
-        self.ledger = Ledger(kept.cursor, kept.received)
+        self.ledger = Ledger(kept.received)
         self.began = began
         if self.ledger.received is not None:
             # A marker's message may have been awaited when the last run ended.
@@ -305,7 +305,7 @@ class Sync:
     def _begin_at(self, position: int, time: int) -> None:
         """The account is new: the server will bring nothing from before."""
         self.began = time
-        self.ledger.begin(position)
+        self.ledger.stored(position)
         self._begun()
 
     async def _caught_up(self, link: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -180,6 +181,10 @@ def _crash_at_seam(world: World, moment: Moment) -> None:
 
 
 async def _restart(world: World, moment: Moment) -> None:
+    """A stop in the midst of work."""
+    for _ in range(3):
+        _push(world, moment)
+    await asyncio.sleep(moment.size * 0.5)
     await world.close()
     world.network.later(moment.size * 10.0, world.start_again)
 

@@ -70,6 +70,8 @@ class Scenario:
     encore: bool
     """Whether the client is started once more when all is over."""
     moments: tuple[Moment, ...]
+    keep: float
+    """Seconds for which the store remembers what was handled."""
     canary: str
 
     @staticmethod
@@ -92,6 +94,7 @@ class Scenario:
             clock_shift=dice.choice((0.0, 0.0, 400.0, -400.0)),
             encore=dice.random() < 0.25,
             moments=tuple(sorted(moments, key=lambda moment: moment.time)),
+            keep=dice.choice((30.0, 604_800.0)),
             canary="秘密",
         )
 
@@ -134,6 +137,7 @@ def _settings(dice: random.Random) -> Settings:
         hold_most=3600.0,  # past it order is given up
         intake_bytes=dice.choice((4000, 1 << 24)),
         commit_batch=dice.choice((1, 4, 256)),
+        sweep_every=10.0,
         grace=dice.choice((0.5, 10.0)),
     )
 

@@ -14,12 +14,11 @@ import pytest
 from simulation.network import SimTransport
 from simulation.world import Failed, run
 from xyfast.account import Account
-from xyfast.dispatch import Delivery
+from xyfast.dispatch import Delivery, Dispatcher
 from xyfast.driver import Driver
 from xyfast.events import Dial
 from xyfast.intake import Intake
 from xyfast.lanes import Lanes
-from xyfast.ledger import Ledger
 from xyfast.session import Session
 from xyfast.store import MemoryStore, Row
 from xyfast.sync import Sync
@@ -53,6 +52,26 @@ def forgets_the_flag(patch: Patch) -> None:
             slot.row = replace(slot.row, redelivered=0)
 
     patch.setattr(MemoryStore, "open", forgetful)
+
+
+def keeps_what_was_not_begun(patch: Patch) -> None:
+    async def nothing(self: MemoryStore, identities: Collection[Any]) -> None:
+        return None
+
+    patch.setattr(MemoryStore, "untake", nothing)
+
+
+def gives_back_what_was_begun(patch: Patch) -> None:
+    async def stop(self: Dispatcher, grace: float) -> int:
+        self.unbegun += [job.delivery for _, job in self._tasks.values()]
+        return await usual(self, grace)
+
+    usual = Dispatcher.stop
+    patch.setattr(Dispatcher, "stop", stop)
+
+
+def forgets_what_it_will_look_at(patch: Patch) -> None:
+    patch.setattr(MemoryStore, "_near", lambda self, row: False)
 
 
 def takes_known_for_new(patch: Patch) -> None:
@@ -90,13 +109,6 @@ def has_no_limit(patch: Patch) -> None:
 def has_no_lanes(patch: Patch) -> None:
     lane = property(lambda self: (self.account_id, self.key))
     patch.setattr(Delivery, "lane", lane)
-
-
-def lets_the_cursor_run(patch: Patch) -> None:
-    def advance(self: Ledger) -> None:
-        self.cursor = self.received
-
-    patch.setattr(Ledger, "_advance", advance)
 
 
 def admits_everything(patch: Patch) -> None:
@@ -179,11 +191,13 @@ def tells_cookies(patch: Patch) -> None:
 MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (forgets_a_row, "in sequence"),
     (forgets_the_flag, "unflagged at most once"),
+    (keeps_what_was_not_begun, "flagged for a reason"),
+    (gives_back_what_was_begun, "given back unbegun"),
+    (forgets_what_it_will_look_at, "unflagged at most once"),
     (takes_known_for_new, "stored and taken, once"),
     (acks_at_once, "acked <= durable"),
     (has_no_limit, "at most N running"),
     (has_no_lanes, "one at a time in a conversation"),
-    (lets_the_cursor_run, "cursor <= lowest unhandled"),
     (admits_everything, "rows in memory <= bound"),
     (loses_outcomes, "clean stop records what was handled"),
     (does_not_look_back, "in sequence"),

@@ -72,7 +72,7 @@ class Watch:
         self._broken: list[str] = []
         self._looked = -1.0
         self._payloads: set[tuple[str, str]] = set()
-        self._open: dict[Identity, int] = {}  # positions of what is not handled
+        self._open: set[Identity] = set()  # what is not handled
         self._held: set[Identity] = set()  # what the process has taken
         self._sizes: dict[Identity, int] = {}  # of what waits in its memory, or runs
         self._tries: Counter[Identity] = Counter()
@@ -80,6 +80,8 @@ class Watch:
         self._begun: dict[str, int] = {}  # where an account that is new has begun
         self._kept: set[str] = set()  # accounts whose positions are stored
         self._unflagged: Counter[Identity] = Counter()
+        self._touched: set[Identity] = set()  # what handlers of this process were given
+        self._suspect: Counter[Identity] = Counter()  # processes whose handlers may have had it
         self._states: dict[str, State] = {}
         self._earliest: dict[str, tuple[float, float]] = {}
         self._started: dict[Identity, int] = {}
@@ -115,6 +117,7 @@ class Watch:
         self._in_hand.clear()
         self._held.clear()
         self._sizes.clear()
+        self._touched.clear()
         self._tries.clear()
         self._done.clear()
         self._running.clear()
@@ -124,10 +127,12 @@ class Watch:
         for identity in sorted(self._done):
             recorded = self.rows[identity] != "open"
             self.must(recorded, "a clean stop records what was handled", *identity)
+        self._held &= self._touched
 
     def died(self) -> None:
         """The client's process is gone."""
         self.transport = None
+        self._suspect.update(self._held)
 
     # --- the store ------------------------------------------------------------------------
 
@@ -142,13 +147,16 @@ class Watch:
                 for account, position in (given.get("received") or {}).items():
                     self._begun.setdefault(account, position)
                     self._kept.add(account)
-                for account, cursor in (given.get("cursors") or {}).items():
-                    self._cursor(account, cursor)
                 self._bounded()
             case "take":
                 for row in result.rows:
                     self._taken(row)
                 self._bounded()
+            case "untake":
+                for identity in args[0]:
+                    self.must(identity not in self._touched, "given back unbegun", *identity)
+                    self._held.discard(identity)
+                    self._sizes.pop(identity, None)
         self._seam()
 
     def _committed(self, rows: Iterable[Any], new: set[Identity]) -> None:
@@ -162,12 +170,7 @@ class Watch:
                 self.rows[identity] = "open" if row.dead is None else "dead"
                 self._note("stored", *identity)
                 if row.dead is None:
-                    self._open[identity] = self._pts(row)
-
-    def _pts(self, row: Any) -> int:
-        """The true position of a message; a mark may honestly come again under another one."""
-        pushed = self._server.by_id.get((row.account_id, row.key))
-        return 1 << 62 if pushed is None else pushed.pts
+                    self._open.add(identity)
 
     def _ended(self, outcome: Any) -> None:
         identity = (outcome.account_id, outcome.key)
@@ -175,7 +178,7 @@ class Watch:
         self._note(how, *identity)
         self.must(self.rows.get(identity) == "open", "an outcome of an open message", *identity)
         self.rows[identity] = how
-        del self._open[identity]
+        self._open.remove(identity)
         self._held.discard(identity)
         self._sizes.pop(identity, None)
 
@@ -188,12 +191,6 @@ class Watch:
         self.must(rows <= self._settings.backlog, "rows in memory <= bound", rows)
         most = self._settings.backlog_bytes + max(self._sizes.values(), default=0)
         self.must(size <= most, "bytes in memory <= bound", size)
-
-    def _cursor(self, account: str, cursor: int) -> None:
-        begun = self._begun.get(account, 0)
-        for (owner, key), pts in self._open.items():
-            if owner == account and pts > begun:
-                self.must(pts > cursor, "cursor <= lowest unhandled", account, key, pts, cursor)
 
     # --- links ----------------------------------------------------------------------------
 
@@ -344,6 +341,9 @@ class Watch:
         if inner.redelivered == 0:
             self._unflagged[identity] += 1
         self.must(self._unflagged[identity] <= 1, "unflagged at most once", *identity)
+        most = self._suspect[identity] + self._tries[identity]
+        self.must(inner.redelivered <= most, "flagged for a reason", *identity, most)
+        self._touched.add(identity)
         stored = self.rows.get(identity) == "open" and identity in self._held
         self.must(stored, "handled after it is stored and taken, once", *identity)
         self.must(identity not in self._done, "handled again in the same run", *identity)

@@ -21,7 +21,7 @@ from simulation.watch import Broken, Watch
 from xyfast import Account, Client, State
 from xyfast.errors import RequestError, StoreError
 from xyfast.messages import ChatMessage, Expired, Gap, Message
-from xyfast.store import MemoryStore
+from xyfast.store import MemoryStore, Retention
 
 __all__ = ["Failed", "World", "run"]
 
@@ -155,7 +155,8 @@ class World:
         self._context = contextvars.copy_context()
         self.server = SimServer(scenario.accounts, scenario.server)
         self.network = Network(self.server.service, random.Random(f"{scenario.seed}:network"))
-        store = MemoryStore(clock=self.clock)
+        kept = Retention(keep=scenario.keep, keep_dead=2 * scenario.keep)
+        store = MemoryStore(kept, clock=self.clock, steady=self._loop.time)
         self.disk = Disk(store, random.Random(f"{scenario.seed}:disk"))
         self.watch = Watch(self.server, scenario.settings, self._loop.time, self.note, self.seam)
         self.watch.secrets.add(scenario.canary)

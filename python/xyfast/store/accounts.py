@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
 
 from xyfast.store.rows import Kept
 from xyfast.store.schema import transaction
@@ -55,26 +54,26 @@ class Accounts:
             number = self._ids[account_id] = done.lastrowid
         return number
 
-    def advance(self, column: Literal["cursor", "received"], positions: Mapping[str, int]) -> None:
+    def advance(self, received: Mapping[str, int]) -> None:
         """Move positions on, never back; within a transaction."""
         self._db.executemany(
-            f"UPDATE account SET {column} = max(ifnull({column}, ?1), ?1) WHERE id = ?2",
+            "UPDATE account SET received = max(ifnull(received, ?1), ?1) WHERE id = ?2",
             [
                 (to_integer(position), self.make(account_id))
-                for account_id, position in positions.items()
+                for account_id, position in received.items()
             ],
         )
 
     def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
         found = self._db.execute(
-            "SELECT cursor, received, session FROM account WHERE account = ?",
+            "SELECT received, session FROM account WHERE account = ?",
             (to_text(account_id),),
         ).fetchone()
         if found is None:
-            return Kept(None, None, None)
-        cursor, received, session = found
-        return Kept(cursor, received, None if session is None else from_text(session))
+            return Kept(None, None)
+        received, session = found
+        return Kept(received, None if session is None else from_text(session))
 
     def save_session(self, account_id: str, blob: str) -> None:
         """See `Store.save_session`."""

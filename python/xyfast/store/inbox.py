@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from xyfast.store.accounts import Accounts
-from xyfast.store.retention import Lost, Retention
+from xyfast.store.retention import NEAR, Lost, Retention
 from xyfast.store.rows import DeadLetter, Outcome, Page, Row
 from xyfast.store.schema import DEAD, HANDLED, TAKEN, WAITING
 from xyfast.store.values import from_text, to_integer, to_text
@@ -58,7 +58,6 @@ class Inbox:
         rows: Sequence[Row],
         outcomes: Sequence[Outcome],
         received: Mapping[str, int],
-        cursors: Mapping[str, int],
     ) -> Collection[tuple[str, str]]:
         """See `Store.commit`."""
         with self._accounts.transaction():
@@ -66,9 +65,7 @@ class Inbox:
             if outcomes:
                 self._end(outcomes)
             if received:
-                self._accounts.advance("received", received)
-            if cursors:
-                self._accounts.advance("cursor", cursors)
+                self._accounts.advance(received)
             forgotten, letters = self._make_room(self.total + len(new)) if new else (0, 0)
         self._place += len(rows)
         self.total += len(new) - forgotten - letters
@@ -104,6 +101,15 @@ class Inbox:
                 f"SELECT position {line} ORDER BY position LIMIT 1", (account,)
             ).fetchone()
         return Page(rows, None if first is None else first[0])
+
+    def untake(self, identities: Collection[tuple[str, str]]) -> None:
+        """See `Store.untake`."""
+        with self._accounts.transaction():
+            self._db.executemany(
+                f"UPDATE inbox SET state = {WAITING}"
+                f" WHERE account = ? AND key = ? AND state = {TAKEN}",
+                [(self._accounts.find(account_id), to_text(key)) for account_id, key in identities],
+            )
 
     def known(self, account_id: str, keys: Collection[str]) -> Collection[str]:
         """See `Store.known`."""
@@ -246,7 +252,7 @@ class Inbox:
             if too_many <= 0 and too_large <= 0:
                 return forgotten, letters
             most = max(too_many, too_large) + bounds.extra(left)
-            handled = self._forget(HANDLED, _EVER, most)
+            handled = self._forget(HANDLED, _EVER, most) or self._forget_near(most)
             dead = 0 if handled else self._forget_dead(left, most)
             if not handled and not dead:
                 raise bounds.full("max_rows" if too_many > 0 else "max_bytes")
@@ -265,8 +271,17 @@ class Inbox:
     def _forget(self, state: int, before: int, most: int) -> int:
         return self._db.execute(
             "DELETE FROM inbox WHERE place IN (SELECT place FROM inbox WHERE state = ?"
-            " AND state >= 4 AND changed <= ? ORDER BY changed LIMIT ?)",
-            (state, before, most),
+            " AND state >= 4 AND changed <= ? AND position <"
+            " ifnull((SELECT received FROM account WHERE id = inbox.account), ?) - ?"
+            " ORDER BY changed LIMIT ?)",
+            (state, before, _EVER, NEAR, most),
+        ).rowcount
+
+    def _forget_near(self, most: int) -> int:
+        return self._db.execute(
+            "DELETE FROM inbox WHERE place IN (SELECT place FROM inbox"
+            f" WHERE state = {HANDLED} AND state >= 4 ORDER BY changed LIMIT ?)",
+            (most,),
         ).rowcount
 
     def _number(self, sql: str) -> int:

@@ -12,7 +12,7 @@ from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
 from xyfast.store.queue import Head, Queue
-from xyfast.store.retention import Lost, Patient, Retention
+from xyfast.store.retention import NEAR, Lost, Patient, Retention
 from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
 
 __all__ = ["MemoryStore"]
@@ -26,7 +26,6 @@ Identity = tuple[str, str]
 class _Shelf:
     """What is kept of one account. ``queue`` may name rows that no longer wait there."""
 
-    cursor: int | None = None
     received: int | None = None
     session: str | None = None
     queue: Queue = field(default_factory=Queue)
@@ -85,7 +84,6 @@ class MemoryStore:
         outcomes: Sequence[Outcome] = (),
         *,
         received: Mapping[str, int] | None = None,
-        cursors: Mapping[str, int] | None = None,
     ) -> Collection[Identity]:
         """See `Store.commit`."""
         self._check()
@@ -101,10 +99,8 @@ class MemoryStore:
             self._end((account_id, key), letter)
         for account_id, position in (received or {}).items():
             shelf = self._shelves[account_id]
-            shelf.received = _later(shelf.received, position)
-        for account_id, position in (cursors or {}).items():
-            shelf = self._shelves[account_id]
-            shelf.cursor = _later(shelf.cursor, position)
+            before = shelf.received
+            shelf.received = position if before is None else max(before, position)
         for _, identity in self._numbers[:letters]:
             self._remove(self._dead, identity)
         self._lost.add(letters)
@@ -138,11 +134,19 @@ class MemoryStore:
         first = self._first(account_id)
         return Page(rows, None if first is None else first.position)
 
+    async def untake(self, identities: Collection[Identity]) -> None:
+        """See `Store.untake`."""
+        self._check()
+        for identity in identities:
+            slot = self._open.get(identity)
+            if slot is not None and not slot.waits:
+                self._wait(slot)
+
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
         self._check()
         shelf = self._shelves[account_id]
-        return Kept(shelf.cursor, shelf.received, shelf.session)
+        return Kept(shelf.received, shelf.session)
 
     async def save_session(self, account_id: str, blob: str) -> None:
         """See `Store.save_session`."""
@@ -191,7 +195,7 @@ class MemoryStore:
         now, keeps = self._patient.now(), self._retention
         gone = 0
         for shelf, keep in ((self._handled, keeps.keep), (self._dead, keeps.keep_dead)):
-            ended = ((i, slot.changed) for i, slot in shelf.items())
+            ended = ((i, slot.changed) for i, slot in shelf.items() if not self._near(slot.row))
             for identity in list(islice(_older(ended, now - keep), _SWEEP - gone)):
                 self._remove(shelf, identity)
                 gone += 1
@@ -375,15 +379,17 @@ class MemoryStore:
             len(self._open) + len(self._dead) + len(self._handled) > self._retention.max_rows
             or sum(self._bytes.values()) > self._retention.max_bytes
         ):
-            self._remove(self._handled, next(iter(self._handled)))
+            far = (i for i, slot in self._handled.items() if not self._near(slot.row))
+            self._remove(self._handled, next(far, None) or next(iter(self._handled)))
+
+    def _near(self, row: Row) -> bool:
+        """Whether the next look into the server's lists may bring it again; see `NEAR`."""
+        received = self._shelves[row.account_id].received
+        return received is not None and row.position >= received - NEAR
 
 
 def _identity(row: Row) -> Identity:
     return (row.account_id, row.key)
-
-
-def _later(kept: int | None, position: int) -> int:
-    return position if kept is None else max(kept, position)
 
 
 def _older(dated: Iterable[tuple[Identity, float]], than: float) -> Iterator[Identity]:

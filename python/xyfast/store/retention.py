@@ -10,7 +10,12 @@ from typing import Literal
 from xyfast.errors import StoreFull
 from xyfast.logs import say
 
-__all__ = ["Lost", "Patient", "Retention"]
+__all__ = ["NEAR", "Lost", "Patient", "Retention"]
+
+NEAR = 30_000_000
+"""Microseconds before the position up to which an account has all. What was handled there is
+forgotten last: whoever looks into the server's lists for what was missed, begins there, and
+would take it for new."""
 
 _HOUR = 3600.0
 
@@ -22,7 +27,9 @@ class Retention:
     """The bounds of a store, in time and in size.
 
     Past a bound of size the messages handled longest ago are forgotten early, some at a
-    time, within `Store.commit`; one of them that the server sends again would be new. When
+    time, within `Store.commit`; one of them that the server sends again would be new. Those
+    next to the position up to which their account has all (`NEAR`) stay longer: past the
+    times below, and until no others are left to go. When
     the others alone exceed the bound, the dead letters with the lowest numbers go as long as
     they are more than the unhandled messages, each time with one ERROR line in the log: a
     handler that is broken must not end the intake. Else `Store.commit` raises `StoreFull`.

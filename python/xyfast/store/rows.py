@@ -41,8 +41,8 @@ class Row:
     decoded. ``taken`` says that this process holds the message and may give it to a handler
     at any time; one that is not taken waits. ``follows`` says that it came in one package with
     the row before it, behind it. ``redelivered`` counts how often the message
-    was taken before without a record that its handler ended; the store does not know whether
-    one had begun, so that this counts what was still in memory at a graceful stop too.
+    was taken before, and neither given back nor recorded as ended: whether a handler had begun
+    then, the store does not know.
     """
 
     account_id: str
@@ -74,13 +74,12 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What an account left behind: how far all is handled, and how far all is stored.
+    """What an account left behind.
 
-    Both are positions of the server in microseconds, None before the first. ``session`` is
-    what `Store.save_session` got last: a secret.
+    ``received`` is the position of the server (microseconds) up to which all is stored, None
+    before the first. ``session`` is what `Store.save_session` got last: a secret.
     """
 
-    cursor: int | None
     received: int | None
     session: str | None = field(repr=False)
 
@@ -123,7 +122,7 @@ class Store(Protocol):
     async def open(self) -> None:
         """Make ready; what an earlier run had taken waits again, counted as redelivered.
 
-        That holds for all of it, whether a handler had begun or not.
+        That holds for all that it had not given back, whether a handler had begun or not.
         """
 
     async def commit(
@@ -132,7 +131,6 @@ class Store(Protocol):
         outcomes: Sequence[Outcome] = (),
         *,
         received: Mapping[str, int] | None = None,
-        cursors: Mapping[str, int] | None = None,
     ) -> Collection[tuple[str, str]]:
         """Commit all of it at once; returns the ``(account_id, key)`` of rows that are new.
 
@@ -140,8 +138,7 @@ class Store(Protocol):
         comes behind a new one of its package and of its position takes its place in line anew,
         or what was missing would stand behind it. ``outcomes`` make
         messages handled or dead that wait or are taken, those of ``rows`` included; others
-        stay as they are. ``received`` and ``cursors`` are positions by account; they never
-        go back.
+        stay as they are. ``received`` are positions by account; they never go back.
         When this returns, everything survives whatever the store promises to survive.
         Raises `StoreFull` when new rows would exceed the store's bounds.
         """
@@ -160,6 +157,12 @@ class Store(Protocol):
         larger than that by less than its last row. The line is ordered by position, then by
         the order of coming. Rows of the conversations in ``skip`` stay where they are;
         ``waiting`` of the page counts them.
+        """
+
+    async def untake(self, identities: Collection[tuple[str, str]]) -> None:
+        """Let taken rows wait again as though they had not been taken: no handler has begun.
+
+        ``identities`` are ``(account_id, key)``; rows that are not taken stay as they are.
         """
 
     async def load(self, account_id: str) -> Kept:

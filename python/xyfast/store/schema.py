@@ -23,7 +23,6 @@ _SCHEMA = """
 CREATE TABLE account (
     id       INTEGER PRIMARY KEY,
     account  TEXT NOT NULL UNIQUE,
-    cursor   INTEGER,             -- us, the server's stream
     received INTEGER,             -- us, the server's stream
     session  TEXT,
     revived  INTEGER NOT NULL DEFAULT 0   -- another process let rows wait again
@@ -72,8 +71,7 @@ _FROM_1 = f"""
 ALTER TABLE inbox RENAME TO inbox_1;
 ALTER TABLE account RENAME TO account_1;
 {_SCHEMA}
-INSERT INTO account (account, cursor, received, session)
-    SELECT account, cursor, cursor, session FROM account_1;
+INSERT INTO account (account, received, session) SELECT account, cursor, session FROM account_1;
 INSERT OR IGNORE INTO account (account) SELECT DISTINCT account FROM inbox_1;
 INSERT INTO inbox (place, account, key, state, changed, position, redelivered, conversation,
         arrived, reason, offset, payload)

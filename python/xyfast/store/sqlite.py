@@ -96,11 +96,10 @@ class SqliteStore:
         outcomes: Sequence[Outcome] = (),
         *,
         received: Mapping[str, int] | None = None,
-        cursors: Mapping[str, int] | None = None,
     ) -> Collection[tuple[str, str]]:
         """See `Store.commit`."""
         # Copies, since a caller that is cancelled does not wait for the thread.
-        parts = tuple(rows), tuple(outcomes), dict(received or {}), dict(cursors or {})
+        parts = tuple(rows), tuple(outcomes), dict(received or {})
         return await self._own(lambda file: file.inbox.commit(*parts))
 
     async def take(
@@ -114,6 +113,11 @@ class SqliteStore:
         """See `Store.take`."""
         passed = frozenset(skip)
         return await self._own(lambda file: file.inbox.take(account_id, limit, size, passed))
+
+    async def untake(self, identities: Collection[tuple[str, str]]) -> None:
+        """See `Store.untake`."""
+        rows = tuple(identities)
+        await self._own(lambda file: file.inbox.untake(rows))
 
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
