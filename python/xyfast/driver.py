@@ -44,7 +44,7 @@ from xyfast.events import (
     TokenReady,
 )
 from xyfast.instrumentation import Hooks, StateChanged
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
 from xyfast.retry import Trouble
@@ -437,10 +437,10 @@ class Driver:
         say(
             log,
             _LEVELS.get(move.new, logging.INFO),
-            f"account is {move.new.value}",
+            f"account {'' if move.new is State.NEEDS_LOGIN else 'is '}{move.new.value}",
             account=self.account.id,
             reason=move.reason,
-            wait=None if move.wait is None else round(move.wait, 2),
+            wait=None if move.wait is None else seconds(move.wait),
         )
         self._env.hooks(StateChanged(self.account.id, move.old, move.new, move.reason, move.wait))
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.markers import SLACK
 
 __all__ = ["Holding"]
@@ -61,5 +61,5 @@ class Holding:
 
     def _let_go(self) -> None:
         sentence = "still catching up; what is fetched from now on comes late"
-        say(log, logging.WARNING, sentence, account=self._account_id, seconds=self._most)
+        say(log, logging.WARNING, sentence, account=self._account_id, after=seconds(self._most))
         self.end()

@@ -375,6 +375,7 @@ class Intake:
             identity = (entry.account_id, entry.key)
             if identity not in new:
                 self._put_back(entry)
+                say(log, logging.DEBUG, "known already", account=entry.account_id, key=entry.key)
                 continue
             new.discard(identity)  # the same message twice in one batch is handled once
             stored.append(entry.key)
@@ -403,7 +404,7 @@ class Intake:
         say(
             log,
             logging.WARNING,
-            "dead letter",
+            "dead letter, see `xyfast dead`",
             account=entry.account_id,
             key=entry.key,
             reason=reason,

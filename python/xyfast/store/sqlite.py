@@ -48,8 +48,9 @@ class SqliteStore:
     stop its call half-way, which is carried out all the same.
 
     One process at a time owns the file, by a lock on ``<path>.lock``. With ``shared=True``
-    the file is opened beside its owner, to look at dead letters and handled messages, to
-    revive them and to drop dead letters; other calls raise `StoreError`. ``retention`` bounds
+    the file is opened beside its owner, to look at dead letters, handled messages and what
+    waits to go out, to revive messages and to drop dead letters, and without an owner to
+    `withdraw` what waits; other calls raise `StoreError`. ``retention`` bounds
     the file; to its ``max_bytes`` of pages in use comes the write-ahead log, some MiB.
     ``clock`` gives seconds since 1970, ``steady`` seconds that nobody sets.
     """
@@ -194,6 +195,18 @@ class SqliteStore:
         """See `Store.settled`."""
         return await self._own(lambda file: file.outbox.settled(account_id, limit))
 
+    async def waiting(self) -> Sequence[tuple[int, Posted]]:
+        """Messages of all accounts that have not gone out, with their numbers, in their order."""
+        return await self._use(lambda file: file.outbox.waiting())
+
+    async def withdraw(self, account_id: str, names: Collection[str]) -> int:
+        """Let messages never go out, as if they had been refused; returns how many there were.
+
+        Raises `StoreError` while another process owns the file: it would send them.
+        """
+        chosen = tuple(names)
+        return await self._use(lambda file: self._withdraw(file, account_id, chosen))
+
     async def close(self) -> None:
         """Carry out what was asked for before, close the file and end the thread."""
         thread = self._thread
@@ -275,7 +288,7 @@ class SqliteStore:
     def _open(self) -> None:
         if self._path.exists() and not self._path.is_file():
             raise StoreError(f"the store {self._path} is not a file; give the path of one")
-        lock = None if self._shared else Lock(f"{os.path.realpath(self._path)}.lock")
+        lock = None if self._shared else self._lock()
         try:
             self._open_file = self._attach(lock)
         except BaseException:
@@ -310,6 +323,17 @@ class SqliteStore:
         finally:
             if file.lock is not None:
                 file.lock.release()
+
+    def _withdraw(self, file: _Open, account_id: str, names: Sequence[str]) -> int:
+        lock = self._lock() if self._shared else None
+        try:
+            return file.outbox.withdraw(account_id, names)
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _lock(self) -> Lock:
+        return Lock(f"{os.path.realpath(self._path)}.lock")
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
