@@ -27,6 +27,7 @@ def scenario(seed: int, server: ServerSettings, clock_shift: float = 0.0) -> Sce
         ),
         server=server,
         clock_shift=clock_shift,
+        keep=604_800.0,
         encore=False,
         moments=tuple(
             Moment(time=float(second), what="push", account=ME, conversation=name, size=0.0)
