@@ -27,7 +27,9 @@ from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import CredentialSource, Driver, Environment
 from xyfast.errors import ConfigError, StateError, StoreError
-from xyfast.events import Drained, LinkLost, Start, State, Stop
+from xyfast.events import Drained, LinkLost, Pause, Start, State, Stop
+from xyfast.gate import Pace
+from xyfast.gates import PROCESS, Gates
 from xyfast.instrumentation import Hook, Hooks
 from xyfast.intake import Intake
 from xyfast.logs import say
@@ -50,7 +52,8 @@ class Client:
     ``store`` is a path (an SQLite inbox that survives crashes), a `Store`, or None for
     memory only. The other arguments replace a part of the client: ``tokens`` where tokens
     come from, ``credentials`` the hook that is asked for new cookies, ``hooks`` observers,
-    ``transport`` the links, ``clock`` (seconds since the epoch) and ``dice``.
+    ``transport`` the links, ``gates`` where new links wait for their turn (by default with
+    those of all clients of the process), ``clock`` (seconds since the epoch) and ``dice``.
 
     >>> from xyfast import ChatMessage, Client
     >>> client = Client()
@@ -68,6 +71,7 @@ class Client:
         credentials: CredentialSource | None = None,
         hooks: Iterable[Hook] = (),
         transport: Transport | None = None,
+        gates: Gates = PROCESS,
         clock: Callable[[], float] = time.time,
         dice: random.Random | None = None,
     ) -> None:
@@ -116,6 +120,14 @@ class Client:
             hooks=self._hooks,
             clock=clock,
             dice=dice,
+            link_gate=gates.at(
+                settings.url,
+                Pace(settings.dial_rate, settings.dial_burst, settings.backoff_scale),
+            ),
+            token_gate=gates.at(
+                settings.token_url,
+                Pace(settings.token_rate, settings.token_burst, settings.backoff_scale),
+            ),
             links=itertools.count(1),
             owners=self._owners,
             deliver=self._deliver,
@@ -173,8 +185,19 @@ class Client:
         driver.tell_again()
         driver.feed(Start())
 
-    def reconnect(self, account_id: str, /) -> None:
-        """Connect an account again that was kicked; in other states nothing happens."""
+    def pause(self, account_id: str, /) -> None:
+        """Close an account's link and open none until `resume`.
+
+        What it has received is handled; what comes meanwhile is fetched afterwards. Nothing
+        happens if it is paused already. Raises `StateError` if it was never added.
+        """
+        self._driver(account_id).feed(Pause())
+
+    def resume(self, account_id: str, /) -> None:
+        """Connect an account again that was paused or kicked; else nothing happens.
+
+        Raises `StateError` if it was never added.
+        """
         self._driver(account_id).feed(Start())
 
     def replace_credentials(self, account: Account, /) -> None:
