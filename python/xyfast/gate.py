@@ -130,8 +130,7 @@ class Gate(Generic[T]):
 
     def _ready(self, now: float) -> float:
         """The time from which somebody may go, should nothing be told meanwhile."""
-        while self._under_way and (first := next(iter(self._under_way.items())))[1] + PATIENCE <= now:
-            self.leave(first[0], now)
+        self._forget_vanished(now)
         ready = self._bucket.ready(None)
         if self.down:
             ready = max(ready, self._probe_at)
@@ -141,3 +140,10 @@ class Gate(Generic[T]):
         elif len(self._under_way) >= most:
             ready = max(ready, next(iter(self._under_way.values())) + PATIENCE)
         return ready
+
+    def _forget_vanished(self, now: float) -> None:
+        while self._under_way:
+            who, began = next(iter(self._under_way.items()))
+            if began + PATIENCE > now:
+                return
+            self.leave(who, now)

@@ -110,7 +110,12 @@ class SharedGate:
     async def turn(self) -> AsyncIterator[Turn]:
         """Wait for a turn; it has left at the end of the block unless it has told more."""
         may: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        turn = Turn(self, lambda: may.done() or may.set_result(None))
+
+        def go() -> None:
+            if not may.done():  # cancelled
+                may.set_result(None)
+
+        turn = Turn(self, go)
         turn.ask()
         try:
             if not may.done():
