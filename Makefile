@@ -16,10 +16,13 @@ RUN := $(VENV)/bench.json
 FUZZ := msgpack decrypt base64 text envelope
 SECONDS := 3600
 
+# What the Autobahn test suite runs on.
+PYTHON2 := python2.7
+
 # How often `make crash` kills the bot.
 ROUNDS := 200
 
-.PHONY: help demo test dev rust-test msgpack-suite fuzz memcheck types lint bench bench-run bench-client bench-client-run bench-rust crash load wheel check format clean
+.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-rust crash load wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -37,6 +40,9 @@ rust-test:
 
 msgpack-suite: dev ## download the tests of msgpack and run them on the codec
 	$(BIN)/python tests/conformance/run_msgpack_suite.py
+
+autobahn: | $(BIN)/python ## run the Autobahn test suite on links; wants CPython 2.7 (PYTHON2)
+	$(BIN)/python tests/conformance/run_autobahn.py --python "$(PYTHON2)"
 
 fuzz: ## run each fuzz target for SECONDS (3600); wants cargo-fuzz and a nightly toolchain
 	for target in $(FUZZ); do \
@@ -81,6 +87,13 @@ bench-client: ## benchmark the whole client beside scripts of today and write a 
 
 bench-client-run: $(VENV)/.guided $(VENV)/.rivals
 	$(BIN)/python benches/contest.py benches/record
+
+bench-transport: ## benchmark links beside other libraries' and write a record; LOADS="paced slow --rounds 2" runs a part
+	@$(MAKE) --no-print-directory bench-transport-run VENV="$(BENCH_VENV)"
+
+bench-transport-run: $(VENV)/.guided $(VENV)/.rivals
+	cargo build --quiet --release --example loadserver
+	$(BIN)/python benches/transport.py $(or $(LOADS),--record benches/record)
 
 bench-rust: ## benchmark the Rust half against other crates
 	cargo bench --quiet --no-default-features --bench codec

@@ -16,17 +16,13 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
-from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
-from pytest_benchmark.utils import get_commit_info
-
 from bots import BOTS
 from pusher import Pusher, packages
-from report import facts, version
+from report import facts, this_run
 from xyfast import _core
 from xyfast.testing.link import Link
 
@@ -234,15 +230,8 @@ def sync_time(count: int = 50) -> float:
 
 def about() -> dict[str, str]:
     """Return what the figures depend on."""
-    machine = pytest_benchmark_generate_machine_info()
-    run = {
-        "machine_info": {**machine, "xyfast_simd": _core.simd},
-        "commit_info": get_commit_info(str(Path(__file__).parent)),
-        "datetime": datetime.now(timezone.utc).isoformat(),
-    }
     return {
-        **facts(run),
-        "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        **facts(this_run(), PACKAGES),
         "write and fsync of 4 KiB": _milliseconds(sync_time()),
         "load at the start": f"{os.getloadavg()[0]:.1f}",
         "rounds": str(ROUNDS),

@@ -12,9 +12,14 @@ import json
 import statistics
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
+from pytest_benchmark.utils import get_commit_info
 
 from plot import plot
 from results import Line, lines, number
@@ -64,7 +69,7 @@ def sentence(theme: Theme, line: Line) -> str:
 def table(theme: Theme, found: list[Line]) -> str:
     """Write the Markdown table of a theme."""
     peers = list(dict.fromkeys(name for line in found for name in line.peers))
-    to = "to the best" if theme.fact is None else f"to {theme.against}" if theme.against else ""
+    to = f"to {theme.against}" if theme.against else "to the best" if theme.fact is None else ""
     head = ["row", "case", f"xyfast {to}".strip(), "must", "stretch", "result"]
     head += ["best peer"] if theme.fact is None else []
     head += ["xyfast"] if theme.is_ratio else []
@@ -86,7 +91,17 @@ def table(theme: Theme, found: list[Line]) -> str:
     return f"## {title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-def facts(run: dict[str, Any]) -> dict[str, str]:
+def this_run() -> dict[str, Any]:
+    """Return what pytest-benchmark would write of a run that begins now on this machine."""
+    machine = pytest_benchmark_generate_machine_info()
+    return {
+        "machine_info": {**machine, "xyfast_simd": _core.simd},
+        "commit_info": get_commit_info(str(Path(__file__).parent)),
+        "datetime": datetime.now(timezone.utc).isoformat(),
+    }
+
+
+def facts(run: dict[str, Any], packages: Iterable[str] = PACKAGES) -> dict[str, str]:
     """Return what the figures depend on."""
     machine, commit = run["machine_info"], run["commit_info"]
     cpu = machine.get("cpu", {})
@@ -100,7 +115,7 @@ def facts(run: dict[str, Any]) -> dict[str, str]:
         "system": f"{machine['system']} {machine['release']}, {machine['machine']}",
         "build": _core.build_profile,
         "commit": str(commit.get("id"))[:12] + changed,
-        "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "packages": ", ".join(f"{name} {version(name)}" for name in packages),
     }
 
 
@@ -111,18 +126,17 @@ def version(name: str) -> str:
         return "not installed"
 
 
-def page(about: dict[str, str], tables: list[Table], image: str) -> str:
+def page(title: str, about: dict[str, str], introduction: str, tables: list[Table]) -> str:
     """Write the Markdown page of a record."""
     results = Counter(line.result for _, found in tables for line in found if line.result)
     total = ", ".join(f"{results[name]} {name}" for name in ("stretch", "met", "missed"))
     about_rows = "".join(f"| {name} | {value} |\n" for name, value in about.items())
     return "\n".join(
         [
-            f"# {about['date']}, {about['Python']}\n",
-            INTRODUCTION,
+            f"# {title}\n",
+            introduction,
             f"| | |\n| --- | --- |\n{about_rows}",
             f"Results: {total}.\n",
-            f"![Ratio to the best peer, case by case]({image})\n",
             *(table(theme, found) for theme, found in tables),
         ]
     )
@@ -144,6 +158,15 @@ def summary(tables: list[Table]) -> list[Table]:
     ]
 
 
+def judged(tables: list[Table]) -> list[dict[str, Any]]:
+    """Return our lines for programs."""
+    return [
+        {"table": theme.title, **asdict(line), "result": line.result}
+        for theme, found in tables
+        for line in found
+    ]
+
+
 def figures(about: dict[str, str], run: dict[str, Any], tables: list[Table]) -> str:
     """Write the record for programs: every rival's median and facts, and our lines."""
     times = [
@@ -154,12 +177,7 @@ def figures(about: dict[str, str], run: dict[str, Any], tables: list[Table]) -> 
         }
         for entry in run["benchmarks"]
     ]
-    judged = [
-        {"table": theme.title, **asdict(line), "result": line.result}
-        for theme, found in tables
-        for line in found
-    ]
-    record = {"about": about, "lines": judged, "measured": times}
+    record = {"about": about, "lines": judged(tables), "measured": times}
     return json.dumps(record, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -175,8 +193,9 @@ def main(path: str, folder: str | None = None) -> None:
     python = ".".join(run["machine_info"]["python_version"].split(".")[:2])
     name = Path(folder) / f"{about['date']}-python{python}"
     title = f"xyfast, {about['Python']}, {about['date']}"
+    image = f"\n![Ratio to the best peer, case by case]({name.name}.svg)\n"
     files = {
-        ".md": page(about, tables, f"{name.name}.svg"),
+        ".md": page(f"{about['date']}, {about['Python']}", about, INTRODUCTION + image, tables),
         ".json": figures(about, run, tables),
         ".svg": plot(title, tables),
         "-summary.svg": plot(title, summary(tables)),

@@ -52,13 +52,18 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float | None, theme: Theme) -> str:
-    """Write a ratio with two decimals, anything else with three digits or whole."""
+    """Write a ratio with two decimals or two digits, anything else with three or whole."""
     if value is None:
         return "–"
     if theme.is_ratio:
-        return f"{value:.2f}"
+        return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
     value *= UNITS[theme.unit]
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """Write a figure with its unit, which is that of times if there is none."""
+    return f"{value * UNITS[unit]:.3g} {unit}" if unit else duration(value)
 
 
 def by_case(entries: Iterable[Entry], theme: Theme) -> dict[str, dict[str, Entry]]:
@@ -71,10 +76,11 @@ def by_case(entries: Iterable[Entry], theme: Theme) -> dict[str, dict[str, Entry
 
 
 def timed(theme: Theme, case: str, rivals: dict[str, Entry]) -> Line:
-    """Compare times: the median, over the rounds, of the ratio within a round."""
+    """Compare rounds: the median, over them, of the ratio within a round."""
     laps = {name: entry["stats"]["data"] for name, entry in rivals.items()}
     medians = {name: statistics.median(data) for name, data in laps.items()}
-    best = min((name for name in medians if name != US), key=medians.__getitem__, default="")
+    peers = [name for name in medians if name != US]
+    best = theme.against or min(peers, key=medians.__getitem__, default="")
     if US not in laps or not best:
         return Line(case, None, theme.target(case), best)
     ours = laps.pop(US)
@@ -82,7 +88,7 @@ def timed(theme: Theme, case: str, rivals: dict[str, Entry]) -> Line:
         name: statistics.median(us / them for us, them in zip(ours, data, strict=True))
         for name, data in laps.items()
     }
-    shown = duration(medians[US])
+    shown = quantity(medians[US], theme.unit)
     return Line(case, ratios[best], theme.target(case), best, shown, ratios)
 
 
@@ -95,7 +101,7 @@ def counted(theme: Theme, case: str, rivals: dict[str, Entry]) -> Line:
     ours = figures.pop(US)
     if theme.against is None:
         return Line(case, ours, target, peers=figures)
-    shown = f"{ours * UNITS[theme.unit]:.3g} {theme.unit}"
+    shown = quantity(ours, theme.unit)
     # A tree of nothing but values that exist already weighs nothing.
     ratios = {name: ours / theirs if theirs else 1.0 for name, theirs in figures.items()}
     return Line(case, ratios.get(theme.against), target, theme.against, shown, ratios)
@@ -104,7 +110,10 @@ def counted(theme: Theme, case: str, rivals: dict[str, Entry]) -> Line:
 def lines(theme: Theme, entries: Iterable[Entry]) -> list[Line]:
     """Return the lines of a theme's table, the geometric mean last."""
     compare = counted if theme.fact else timed
-    found = [compare(theme, case, rivals) for case, rivals in by_case(entries, theme).items()]
+    cases = by_case(entries, theme)
+    if theme.against is not None:
+        cases = {case: rivals for case, rivals in cases.items() if theme.against in rivals}
+    found = [compare(theme, case, rivals) for case, rivals in cases.items()]
     ratios = [line.ours for line in found if line.ours]
     if theme.mean and ratios:
         mean = statistics.geometric_mean(ratios)

@@ -19,8 +19,9 @@ class Target:
 class Theme:
     """One table of a record.
 
-    Its figures are times, or a `fact` that is no time. They are compared with the best
-    peer's or with those of the peer `against`; a `fact` without `against` stands as it is.
+    Its figures are times (or bytes), or a `fact` that has no rounds. They are compared with
+    those of the peer `against`, or else with the best peer's; a `fact` without `against` stands
+    as it is.
     """
 
     name: str

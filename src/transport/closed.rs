@@ -72,36 +72,16 @@ impl Trouble {
     }
 }
 
-/// Why the handshake failed.
-pub(super) fn failed(error: Error) -> Closed {
-    match error {
-        Error::Http(response) => {
-            let status = response.status();
-            Closed::new(
-                Trouble::Refused,
-                format!("the handshake was answered with {status}"),
-            )
-            .with_code(status.as_u16())
-        }
-        Error::Io(error) => Closed::new(Trouble::Network, handshake_io(&error)),
-        Error::Tls(error) => Closed::new(Trouble::Network, format!("TLS: {error}")),
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
-            Closed::new(Trouble::Network, "the server hung up during the handshake")
-        }
-        Error::Protocol(error) => Closed::new(Trouble::Protocol, format!("handshake: {error}")),
-        _ => Closed::new(Trouble::Protocol, "the handshake's answer cannot be read"),
-    }
-}
-
-/// What rustls says travels inside an I/O error.
-fn handshake_io(error: &io::Error) -> String {
-    match error
+/// The connection failed during the handshake; what rustls says travels inside an I/O error.
+pub(super) fn unreached(error: io::Error) -> Closed {
+    let tls = error
         .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let reason = match tls {
         Some(error) => format!("TLS: {error}"),
         None => format!("handshake: {}", error.kind()),
-    }
+    };
+    Closed::new(Trouble::Network, reason)
 }
 
 /// The server does not want the registration.
@@ -134,7 +114,7 @@ pub(super) fn ended(error: &Error) -> Closed {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => hung_up(),
         Error::Protocol(error) => Closed::new(Trouble::Protocol, error.to_string()),
         Error::Capacity(error) => Closed::new(Trouble::Protocol, error.to_string()),
-        Error::Utf8(_) => Closed::new(Trouble::Protocol, "a text frame is not UTF-8"),
+        Error::Utf8(_) => Closed::new(Trouble::Protocol, "a text is not UTF-8"),
         Error::WriteBufferFull(_) => {
             let mib = MAX_UNSENT >> 20;
             Closed::new(

@@ -6,22 +6,30 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use rustls::ClientConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{lookup_host, TcpStream};
 use tokio::time::{timeout, Instant};
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::generate_request;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request, Uri};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{client_async_tls_with_config, Connector, MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::closed::{failed, Closed, Trouble};
+use super::closed::{unreached, Closed, Trouble};
+use super::handshake;
 use super::keepalive::Policy;
 use super::link::{MAX_TEXT, MAX_UNSENT};
 use super::tls;
 use crate::envelope::Envelope;
 
+type Stream = MaybeTlsStream<TcpStream>;
+
 /// An open WebSocket.
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type Socket = WebSocketStream<Stream>;
 
 /// Largest message and frame that may be allowed: a frame's head alone makes room for it.
 const MAX_LIMIT: usize = 64 << 20;
@@ -119,10 +127,12 @@ pub(super) struct Target {
     pub(super) dial: Dial,
     /// The `mid` of the registration.
     pub(super) mid: String,
-    request: Request<()>,
+    /// Our half of the handshake, and what accepts the key in it.
+    request: Vec<u8>,
+    accept: String,
     host: String,
     port: u16,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
 impl Target {
@@ -187,16 +197,20 @@ impl Target {
         {
             return Err(DialError::config("limits and misses must be 1 to 2**30"));
         }
-        let request = request(uri, &dial.headers)?;
-        let tls = secure
-            .then(|| tls::config(dial.roots.as_deref()))
-            .transpose()?;
+        let (request, key) = generate_request(request(uri, &dial.headers)?)
+            .map_err(|_| DialError::config("url cannot be requested"))?;
+        let tls = secure.then(|| {
+            let name = ServerName::try_from(host.clone());
+            let name = name.map_err(|_| DialError::config("url has a bad host"))?;
+            Ok((tls::config(dial.roots.as_deref())?, name))
+        });
         Ok(Target {
             mid,
+            accept: derive_accept_key(key.as_bytes()),
             request,
             host,
             port,
-            tls,
+            tls: tls.transpose()?,
             dial,
         })
     }
@@ -204,17 +218,36 @@ impl Target {
     /// Resolves, connects, and shakes hands.
     pub(super) async fn open(&self, deadline: Instant) -> Result<Socket, Closed> {
         let stream = self.connect(deadline).await?;
+        let (stream, early) = self.shake_hands(stream).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(4 << 10)
             .write_buffer_size(16 << 10)
             .max_write_buffer_size(MAX_UNSENT)
             .max_message_size(Some(self.dial.max_message))
             .max_frame_size(Some(self.dial.max_frame));
-        let connector = self.tls.clone().map_or(Connector::Plain, Connector::Rustls);
-        let request = self.request.clone();
-        match client_async_tls_with_config(request, stream, Some(config), Some(connector)).await {
-            Ok((socket, _)) => Ok(socket),
-            Err(error) => Err(failed(error)),
+        Ok(WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config)).await)
+    }
+
+    /// Gives the stream and the bytes that came behind the server's answer.
+    async fn shake_hands(&self, stream: TcpStream) -> Result<(Stream, Vec<u8>), Closed> {
+        let mut stream = match &self.tls {
+            None => MaybeTlsStream::Plain(stream),
+            Some((config, name)) => {
+                let secured = TlsConnector::from(config.clone()).connect(name.clone(), stream);
+                MaybeTlsStream::Rustls(secured.await.map_err(unreached)?)
+            }
+        };
+        stream.write_all(&self.request).await.map_err(unreached)?;
+        stream.flush().await.map_err(unreached)?;
+        let mut answer = Vec::with_capacity(4 << 10);
+        loop {
+            if stream.read_buf(&mut answer).await.map_err(unreached)? == 0 {
+                let reason = "the server hung up during the handshake";
+                return Err(Closed::new(Trouble::Network, reason));
+            }
+            if let Some(size) = handshake::read(&answer, &self.accept)? {
+                return Ok((stream, answer.split_off(size)));
+            }
         }
     }
 

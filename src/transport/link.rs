@@ -1,5 +1,8 @@
 //! The half of a link that its task and its users share.
 
+#[cfg(test)]
+mod echo;
+
 use std::fmt;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

@@ -17,6 +17,7 @@ compile_error!("links need a descriptor that an event loop can watch: Linux or m
 
 mod closed;
 mod dial;
+mod handshake;
 pub mod keepalive;
 mod link;
 pub mod mailbox;
