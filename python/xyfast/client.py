@@ -111,6 +111,9 @@ class Client:
         self._owners: dict[int, Driver] = {}  # of links that are not over
         self._drivers: dict[str, Driver] = {}
         self._adding: set[str] = set()  # accounts whose kept state is being loaded
+        self._removing: dict[str, asyncio.Task[None]] = {}
+        # Of accounts that were removed, what handlers had begun: rows that are taken.
+        self._begun: dict[str, list[Delivery]] = {}
         self._environment = Environment(
             settings=settings,
             store=self._store,
@@ -181,6 +184,7 @@ class Client:
             self._adding.remove(account.id)
         self._drivers[account.id] = driver
         driver.stall(self._intake.stalled)
+        self._deliver(self._begun.pop(account.id, ()))  # before all that came later
         self._intake.recover(driver)
         driver.tell_again()
         driver.feed(Start())
@@ -199,6 +203,41 @@ class Client:
         Raises `StateError` if it was never added.
         """
         self._driver(account_id).feed(Start())
+
+    async def remove(self, account_id: str, /) -> None:
+        """Stop an account and forget it, in whatever state it is.
+
+        Nothing new is taken, its handlers that run get ``Settings.grace`` seconds, its link is
+        closed. What was received and not handled stays in the store, for when the account is
+        added again. Called from one of its handlers it returns at once, and goes on when that
+        has ended. Raises `StateError` if the account was never added or the client is closed.
+        """
+        self._check_open()
+        driver = self._driver(account_id)
+        removing = self._removing.get(account_id)
+        if removing is None:
+            removing = asyncio.get_running_loop().create_task(self._remove(driver))
+            self._removing[account_id] = removing
+        if not self._dispatcher.runs(asyncio.current_task()):
+            await asyncio.shield(removing)
+
+    async def _remove(self, driver: Driver) -> None:
+        account_id, grace = driver.account.id, self._settings.grace
+        try:
+            driver.retire()
+            with contextlib.suppress(asyncio.TimeoutError):  # if the store fails
+                await asyncio.wait_for(self._intake.take_in(driver, ()), grace)
+            unbegun, begun = await self._dispatcher.leave(account_id, grace)
+            driver.feed(Drained())
+            await driver.close()
+            self._begun[account_id] = [each for each in begun if each.key is not None]
+            await self._intake.forget(account_id, unbegun)
+        except StoreError as error:
+            sentence = "not given back, comes again after a restart"
+            say(log, logging.WARNING, sentence, account=account_id, reason=error)
+        finally:
+            del self._drivers[account_id]
+            del self._removing[account_id]
 
     def replace_credentials(self, account: Account, /) -> None:
         """Go on with new cookies of an account, in whatever state it is.
@@ -300,6 +339,8 @@ class Client:
         drivers = list(self._drivers.values())
         for driver in drivers:
             driver.feed(Stop())
+        if self._removing:
+            await asyncio.wait(set(self._removing.values()))
         self._intake.refuse()
         deadline = asyncio.get_running_loop().time() + self._settings.grace
         if left := await self._dispatcher.stop(self._settings.grace):
@@ -483,7 +524,7 @@ class Client:
             self._intake.arrived(driver, frame)
 
     def _finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
-        if isinstance(delivery.message, Gap):
+        if isinstance(delivery.message, Gap) and delivery.account_id in self._drivers:
             self._drivers[delivery.account_id].gap_told(delivery.message)
         self._intake.finished(delivery, letter)
 

@@ -38,6 +38,7 @@ from xyfast.events import (
     NewCredentials,
     Resume,
     State,
+    Stop,
     Tick,
     TokenFailed,
     TokenReady,
@@ -376,8 +377,10 @@ class Driver:
         self._env.deliver([Delivery(gap) for gap in self._gaps.values()])
 
     def gap_told(self, gap: Gap) -> None:
-        """The handlers of a gap have ended."""
-        kept = self._gaps[_kind(gap)]
+        """The handlers of a gap have ended; maybe of one that an earlier driver has told."""
+        kept = self._gaps.get(_kind(gap))
+        if kept is None:
+            return
         if kept == gap:
             del self._gaps[_kind(gap)]
             self._keep_session()
@@ -393,14 +396,26 @@ class Driver:
         """
         self._stalled = stalled
         if stalled:
-            self.sync.suspend()
-            for link in (self.session.link, self.session.dialling):
-                if link is not None:
-                    self.cut = max(self.cut, link)
-                    self._env.transport.close(link)
+            for link in self.mute():
+                self._env.transport.close(link)
         elif (action := self._postponed) is not None:
             self._postponed = None
             self._dial(action)
+
+    def retire(self) -> None:
+        """Stop, and hand nothing more on; handlers that run may still answer."""
+        for link in self.mute():
+            self.sync.lost(link)
+        self.sync.stop()
+        self._env.hold(self.account.id)
+        self.feed(Stop())
+
+    def mute(self) -> list[int]:
+        """Take nothing more of what the links of now bring; returns them."""
+        self.sync.suspend()
+        links = [link for link in (self.session.link, self.session.dialling) if link is not None]
+        self.cut = max(self.cut, *links, -1)
+        return links
 
     def _dial(self, action: Dial) -> None:
         """Dial when it is this account's turn; an endpoint that is up has it at once."""
