@@ -31,6 +31,7 @@ from xyfast.events import (
     Event,
     FetchToken,
     Kicked,
+    LinkDeaf,
     LinkLost,
     LinkOpened,
     LinkRefused,
@@ -45,7 +46,7 @@ from xyfast.events import (
 )
 from xyfast.gates import SharedGate, Turn
 from xyfast.instrumentation import Hooks, StateChanged
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
 from xyfast.retry import Trouble
@@ -112,8 +113,8 @@ class Environment:
     """Whose each link is, from its dial to its end."""
     deliver: Callable[[Sequence[Delivery]], None]
     """Hands to handlers what does not come from the store."""
-    hold: Callable[[str], None]
-    """From now on an account's messages are stored and not handed on."""
+    hold: Callable[[str, int], None]
+    """From now on an account's messages beyond a position are stored and not handed on."""
     release: Callable[[str], None]
     """An account's messages are handed on again, those that were held first."""
     take_in: Callable[[Driver, Iterable[str]], Awaitable[Collection[str]]]
@@ -142,8 +143,10 @@ class Driver:
             hold=env.hold,
             release=env.release,
             begun=self._keep_session,
+            deaf=lambda link: self.feed(LinkDeaf(link)),
             spawn=self._spawn,
             clock=env.clock,
+            dice=env.dice.random,
         )
         self.outbox = Outbox(
             account.id,
@@ -489,10 +492,10 @@ class Driver:
         say(
             log,
             _LEVELS.get(move.new, logging.INFO),
-            f"account is {move.new.value}",
+            f"account {'' if move.new is State.NEEDS_LOGIN else 'is '}{move.new.value}",
             account=self.account.id,
             reason=move.reason,
-            wait=None if move.wait is None else round(move.wait, 2),
+            wait=None if move.wait is None else seconds(move.wait),
         )
         self._env.hooks(StateChanged(self.account.id, move.old, move.new, move.reason, move.wait))
 

@@ -20,6 +20,7 @@ __all__ = [
     "Event",
     "FetchToken",
     "Kicked",
+    "LinkDeaf",
     "LinkLost",
     "LinkOpened",
     "LinkRefused",
@@ -102,6 +103,13 @@ class TokenFailed(Event):
 @dataclass(frozen=True, slots=True)
 class LinkOpened(Event):
     """A link is registered."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDeaf(Event):
+    """A link that is up does not hear what is pushed."""
 
     link: int
 

@@ -19,6 +19,7 @@ mod pack;
 mod picker;
 mod shapes;
 mod stream;
+mod tree;
 mod unpack;
 mod unpacker;
 
@@ -86,6 +87,8 @@ mod _core {
     use super::pack::{packb, Packer};
     #[pymodule_export]
     use super::picker::{pick, Picker};
+    #[pymodule_export]
+    use super::tree::mentions;
     #[pymodule_export]
     use super::unpack::unpackb;
     #[pymodule_export]
