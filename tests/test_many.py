@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from collections.abc import AsyncIterator
 
@@ -13,7 +14,7 @@ from xyfast.gates import Gates
 from xyfast.testing import FakeServer
 
 COUNT = 1000
-ACCOUNTS = [str(9_000_000_000_001 + number) for number in range(COUNT)]
+ACCOUNTS = [str(9_100_000_000_001 + number) for number in range(COUNT)]
 DESCRIPTORS = 3 * COUNT
 """Both ends of every link are here, and those of token calls."""
 
@@ -32,6 +33,7 @@ def descriptors() -> None:
 @pytest.fixture
 async def many(descriptors: None) -> AsyncIterator[World]:
     """A thousand accounts that are connected."""
+    asyncio.get_running_loop().set_debug(False)  # it costs three quarters of the time
     # The pace is that of production but for token calls, which the start is not to wait for.
     settings = {
         "heartbeat": 15.0,
@@ -57,15 +59,14 @@ async def all_connected(world: World) -> None:
     await world.server.wait(connected, timeout=120.0)
 
 
-async def test_all_are_back_after_a_restart_and_few_dials_were_refused(many: World) -> None:
+async def test_a_thousand_links_are_all_back_after_a_restart(many: World) -> None:
     server = many.server
-    registrations = {account: len(server.ledger(account).registrations) for account in ACCOUNTS}
-    assert set(registrations.values()) == {1}
+    assert server.links() == COUNT
     await server.down()
-    await server.wait(lambda: not server.links())
+    assert server.links() == 0
     await server.up()
     await all_connected(many)
     for account in ACCOUNTS:
         server.push_text(account, account)
     await server.wait(lambda: len(many.chats) >= COUNT, timeout=60.0)
-    assert sorted(many.texts) == sorted(ACCOUNTS)
+    assert sorted(many.texts) == ACCOUNTS

@@ -410,7 +410,7 @@ class Driver:
         for link in self.mute():
             self.sync.lost(link)
         self.sync.stop()
-        self._env.hold(self.account.id)
+        self._env.hold(self.account.id, -1)
         self.feed(Stop())
 
     def mute(self) -> list[int]:
