@@ -87,11 +87,14 @@ def test_clients_in_several_loops_work_side_by_side(threaded_server: ThreadedSer
         threads[account].join(60.0)
         assert not threads[account].is_alive()
 
-    threads = {account: threading.Thread(target=run, args=(account,)) for account in (ME, OTHER)}
+    threads = {
+        account: threading.Thread(target=run, args=(account,), daemon=True)
+        for account in (ME, OTHER)
+    }
     for account, thread in threads.items():
         received[account] = threading.Semaphore(0)
         thread.start()
-    threaded_server.call(lambda: server.wait(lambda: server.links() == 2, timeout=60.0))
+    threaded_server.call(lambda: server.wait(lambda: server.links() == 2, timeout=25.0))
     talk(ME, OTHER)
     stop(ME)
     threaded_server.call(server.reset)
