@@ -110,3 +110,22 @@ def test_a_prober_that_is_removed_is_followed_by_the_next_account() -> None:
                 await asyncio.sleep(10.0)
 
     simulate(main())
+
+
+def test_a_dial_that_waits_while_the_store_stalls_takes_what_it_brings_afterwards() -> None:
+    async def main() -> None:
+        async with working(close_timeout=0.1) as desk:
+            lost: Any = SimClosed(await dialled(desk), "network", "synthetic")
+            desk.client._on_events([lost])
+            await desk.until(lambda: gate(desk).waiting)
+            waiting = desk.driver().session.dialling
+            desk.driver().stall(True)
+            await asyncio.sleep(10.0)
+            assert len(desk.wire.told("dial")) == 1
+            assert gate(desk).waiting == 0
+            desk.driver().stall(False)
+            await desk.until(lambda: len(desk.wire.told("dial")) == 2)
+            assert desk.wire.told("dial")[1] == waiting
+            assert desk.driver().cut < waiting
+
+    simulate(main())

@@ -223,8 +223,9 @@ class Client:
 
         Nothing new is taken, its handlers that run get ``Settings.grace`` seconds, its link is
         closed. What was received and not handled stays in the store, for when the account is
-        added again. Called from one of its handlers it returns at once, and goes on when that
-        has ended. Raises `StateError` if the account was never added or the client is closed.
+        added again. Called from a handler it returns at once, and goes on when the account's
+        handlers have ended. Raises `StateError` if the account was never added or the client is
+        closed.
         """
         self._check_open()
         driver = self._driver(account_id)

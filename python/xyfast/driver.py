@@ -414,9 +414,13 @@ class Driver:
         self.feed(Stop())
 
     def mute(self) -> list[int]:
-        """Take nothing more of what the links of now bring; returns them."""
+        """Take nothing more of what the links of now bring; returns them.
+
+        One that waits for its turn has not been dialled, and will bring what the server has.
+        """
         self.sync.suspend()
-        links = [link for link in (self.session.link, self.session.dialling) if link is not None]
+        dialled = self._env.owners
+        links = [link for link in (self.session.link, self.session.dialling) if link in dialled]
         self.cut = max(self.cut, *links, -1)
         return links
 
