@@ -146,8 +146,7 @@ class Probe:
                     self._replace(link)
                 self._be_patient()
             if look is not None and look.due <= now:
-                await self._compare(self.doubt)
-                self._look, self._next = self._next, None
+                await self._look_back()
 
     def _be_patient(self) -> None:
         """Count the silence from now."""
@@ -158,6 +157,10 @@ class Probe:
     def _give_time(self) -> float:
         """When the server will have given up a link that is dead by now."""
         return self._now() + self._again * (1.0 + _SPREAD * self._dice())
+
+    async def _look_back(self) -> None:
+        await self._compare(self.doubt)
+        self._look, self._next = self._next, None
 
     async def _hears_nothing(self) -> bool:
         """Whether the server has what this link should have brought."""
