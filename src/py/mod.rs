@@ -17,6 +17,7 @@ mod make;
 mod object;
 mod pack;
 mod picker;
+mod post;
 mod shapes;
 mod stream;
 mod unpack;
@@ -86,6 +87,8 @@ mod _core {
     use super::pack::{packb, Packer};
     #[pymodule_export]
     use super::picker::{pick, Picker};
+    #[pymodule_export]
+    use super::post::{check_proxy, post};
     #[pymodule_export]
     use super::unpack::unpackb;
     #[pymodule_export]

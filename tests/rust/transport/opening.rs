@@ -256,7 +256,7 @@ fn secure() -> (Server, String) {
 fn an_unknown_certificate_is_refused() {
     let (server, _) = secure();
     let closed = User::dialled(quiet(&server.url)).expect_closed();
-    assert_eq!(closed.trouble, Trouble::Network);
+    assert_eq!(closed.trouble, Trouble::Untrusted);
     assert!(closed.reason.contains("certificate"), "{}", closed.reason);
     server.join();
 }
