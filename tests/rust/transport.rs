@@ -1,11 +1,14 @@
 //! Links against real sockets on this machine.
 
 mod ending;
+mod eyeballs;
 mod keepalive;
 mod life;
 mod mailbox;
 mod opening;
 mod peer;
+mod proxy;
+mod trust;
 mod writing;
 
 use std::collections::VecDeque;
