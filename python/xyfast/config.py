@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import math
 import urllib.parse
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
+from xyfast._core import check_proxy
 from xyfast.errors import ConfigError
 
 __all__ = ["Settings", "is_loopback"]
@@ -34,6 +35,10 @@ class Settings:
     """Take ``ws://`` and ``http://`` to other hosts too: cookies and tokens go out in clear."""
     roots: str | None = None
     """Path of a PEM file with certificate authorities to trust beside the system's."""
+    proxy: str | None = field(default=None, repr=False)
+    """What links and token calls go through: ``http://``, ``socks5://`` or ``socks5h://``, then
+    ``user:password@`` if needed, host and port. Accounts may have their own. Variables such as
+    ``HTTPS_PROXY`` are not read."""
 
     heartbeat: float = 15.0
     """Time between two heartbeats of a link."""
@@ -137,6 +142,8 @@ class Settings:
     def __post_init__(self) -> None:
         self._check_address("url", "ws", "wss")
         self._check_address("token_url", "http", "https")
+        if self.proxy is not None:
+            check_proxy(self.proxy)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type not in ("int", "float"):

@@ -396,7 +396,7 @@ class Driver:
             mid=self._mid(),
         )
         try:
-            self._env.transport.dial(action, headers, register)
+            self._env.transport.dial(action, headers, register, account.proxy)
         except XyfastError as error:
             lost = LinkLost(action.link, Trouble.OTHER, str(error))
             self._loop.call_soon(self.feed, lost)  # not inside the step that asked for it
@@ -423,11 +423,13 @@ class Driver:
         self.replace_credentials(account)
 
     def replace_credentials(self, account: Account) -> None:
-        """Go on with new cookies; the device id stays."""
+        """Go on with new cookies; device id and proxy stay unless there are others."""
         if account.id != self.account.id:
             raise StateError(f"credentials of {account.id} given for {self.account.id}")
         self._given = _digest(account)
-        self._keep(replace(account, device_id=account.device_id or self.account.device_id))
+        kept = self.account
+        device_id, proxy = account.device_id or kept.device_id, account.proxy or kept.proxy
+        self._keep(replace(account, device_id=device_id, proxy=proxy))
         self.feed(NewCredentials())
 
     def _moved(self, move: Moved) -> None:
