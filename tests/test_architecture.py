@@ -19,6 +19,7 @@ LAYERS = [
     [
         "codec",
         "retry",
+        "troubles",
         "lanes",
         "ledger",
         "window",
@@ -47,6 +48,7 @@ LAYERS = [
 ]
 PURE = [
     "retry",
+    "troubles",
     "lanes",
     "ledger",
     "window",

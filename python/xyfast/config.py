@@ -144,18 +144,18 @@ class Settings:
         self._check_address("token_url", "http", "https")
         if self.proxy is not None:
             check_proxy(self.proxy)
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type not in ("int", "float"):
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type not in ("int", "float"):
                 continue
-            whole = field.type == "int"
+            whole = each.type == "int"
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 kind = "a whole number" if whole else "a number"
-                raise ConfigError(f"Settings.{field.name} must be {kind}, not {value!r}")
-            may_be_zero = field.name == "handler_retries"
+                raise ConfigError(f"Settings.{each.name} must be {kind}, not {value!r}")
+            may_be_zero = each.name == "handler_retries"
             if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
                 least = "zero or more" if may_be_zero else "above zero"
-                raise ConfigError(f"Settings.{field.name} must be {least}, not {value!r}")
+                raise ConfigError(f"Settings.{each.name} must be {least}, not {value!r}")
 
     def _check_address(self, name: str, plain: str, safe: str) -> None:
         address = getattr(self, name)

@@ -22,7 +22,7 @@ from xyfast.account import Account, format_cookies, make_device_id
 from xyfast.calls import Calls, verdict
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery
-from xyfast.errors import LoginRequired, StateError, StoreError, TokenError, XyfastError
+from xyfast.errors import LoginRequired, StateError, StoreError, XyfastError
 from xyfast.events import (
     Action,
     AskCredentials,
@@ -46,12 +46,12 @@ from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.logs import say
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
-from xyfast.retry import Trouble
 from xyfast.session import Session
 from xyfast.store import Store
 from xyfast.sync import Sync
 from xyfast.tokens import Token, TokenProvider
 from xyfast.transport import Transport
+from xyfast.troubles import ANSWERS, KICKS, LINKS, Remedy, Row, raised
 
 __all__ = ["CredentialSource", "Driver", "Environment"]
 
@@ -67,7 +67,6 @@ _LEVELS = {
 }
 _MOST_GAPS = 1000  # that are kept one by one
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
-_TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
 
 class CredentialSource(Protocol):
@@ -259,19 +258,22 @@ class Driver:
         bound = _TOKEN_TRIES * self._env.settings.token_timeout
         try:
             token = await asyncio.wait_for(self._env.tokens.token(self.account, self._keep), bound)
-        except LoginRequired as error:
-            self.feed(TokenFailed(str(error), human=True, url=error.url))
-        except TokenError as error:
-            trouble = Trouble.NETWORK if error.code == "network" else Trouble.OTHER
-            self.feed(TokenFailed(str(error), trouble))
         except asyncio.TimeoutError:
-            self.feed(TokenFailed(f"no token within {bound:g} s", Trouble.NETWORK))
+            self._no_token(LINKS["network"], f"no token within {bound:g} s")
         except Exception as error:
-            say(log, logging.ERROR, "token provider raised", error=error, account=self.account.id)
-            self.feed(TokenFailed(f"the token provider raised {type(error).__name__}"))
+            row, reason = raised(error), str(error)
+            if not isinstance(error, XyfastError):  # its words may hold secrets
+                account_id = self.account.id
+                reason = f"the token provider raised {type(error).__name__}"
+                say(log, logging.ERROR, "token provider raised", error=error, account=account_id)
+            self._no_token(row, reason, error.url if isinstance(error, LoginRequired) else None)
         else:
             self._token = token
             self.feed(TokenReady(token.lifetime))
+
+    def _no_token(self, row: Row, reason: str, url: str | None = None) -> None:
+        self._trouble(row, reason)
+        self.feed(TokenFailed(reason, row.backoff, human=row.remedy is Remedy.HUMAN, url=url))
 
     def _keep(self, account: Account) -> None:
         self.account = account
@@ -397,8 +399,10 @@ class Driver:
         )
         try:
             self._env.transport.dial(action, headers, register, account.proxy)
-        except XyfastError as error:
-            lost = LinkLost(action.link, Trouble.OTHER, str(error))
+        except (XyfastError, OSError) as error:
+            row = raised(error)
+            self._trouble(row, str(error))
+            lost = LinkLost(action.link, row.backoff, str(error))
             self._loop.call_soon(self.feed, lost)  # not inside the step that asked for it
         else:
             self._env.owners[action.link] = self
@@ -462,16 +466,27 @@ class Driver:
         self.calls.lost(event.link)
         self.sync.lost(event.link)
         if event.answer is not None:
-            judged = verdict(event.answer)
-            self.feed(LinkRefused(event.link, judged.error or "server", judged.reason))
+            refusal = verdict(event.answer)
+            name = refusal.error or "server"
+            self._trouble(ANSWERS[name], refusal.reason, event.code)
+            self.feed(LinkRefused(event.link, name, refusal.reason))
         else:
-            trouble = _TROUBLE.get(event.trouble, Trouble.OTHER)
-            self.feed(LinkLost(event.link, trouble, event.reason, event.trouble == "deaf"))
+            row = LINKS[event.trouble]
+            self._trouble(row, event.reason, event.code)
+            deaf = row.remedy is Remedy.RENEW
+            self.feed(LinkLost(event.link, row.backoff, event.reason, deaf))
 
     def kicked(self, frame: Frame) -> None:
         """The server ended this session; kick frames are not acknowledged."""
-        reason = "another login" if frame.kind == "kick" else "session removed"
-        self.feed(Kicked(frame.link, reason))
+        row = KICKS[frame.kind]
+        self._trouble(row, None)
+        self.feed(Kicked(frame.link, row.sentence))
+
+    def _trouble(self, row: Row, reason: str | None, code: int | None = None) -> None:
+        """Log what went wrong; as an error only what goes on until it is set right."""
+        level = logging.ERROR if row.remedy is Remedy.CONFIGURE else logging.INFO
+        account_id, see = self.account.id, row.page
+        say(log, level, row.sentence, account=account_id, reason=reason, code=code, see=see)
 
     # --- what users ask for ---------------------------------------------------------
 

@@ -25,6 +25,7 @@ from xyfast.config import Settings
 from xyfast.errors import LoginRequired, TokenError
 from xyfast.requests import APP_KEY
 from xyfast.transport import read_roots
+from xyfast.troubles import TOKENS, Remedy, judged
 
 __all__ = ["PlatformTokens", "Token", "TokenProvider", "sign"]
 
@@ -35,21 +36,7 @@ _API = "mtop.taobao.idlemessage.pc.login.token"
 _MTOP_APP_KEY = "34839810"
 _TRIES = 5  # in all, while the answers only rotate the signing cookie
 _SIGNING_COOKIES = ("_m_h5_tk", "_m_h5_tk_enc", "_m_h5_c")
-_ROTATED = ("FAIL_SYS_TOKEN_EMPTY", "FAIL_SYS_TOKEN_EXOIRED", "FAIL_SYS_TOKEN_EXPIRED")
-_HUMAN = (
-    "FAIL_SYS_USER_VALIDATE",
-    "RGV587_ERROR",
-    "RRXVv_ERROR",
-    "哎哟喂,被挤爆啦",
-    "挤爆",
-    "punish",
-    "captcha",
-    "x5secdata",
-    "FAIL_SYS_ILLEGAL_ACCESS",
-    "FAIL_BIZ_WUA_IS_MACHINE",
-)
 _ILLEGAL = "FAIL_SYS_TOKEN_ILLEGAL"  # signed anew once
-_LOGIN_OVER = "FAIL_SYS_SESSION_EXPIRED"
 _HUMAN_HINT = (
     "open the message page in the browser the cookies come from, do what it asks, then "
     "give the new cookies; after several failures wait five to ten minutes"
@@ -122,9 +109,11 @@ class PlatformTokens:
             ret = _ret(answer)
             if "SUCCESS" in ret:
                 return _granted(answer)
-            if _ILLEGAL in ret and not resigned:
+            if _ILLEGAL in ret:
+                if resigned:
+                    break
                 resigned = True
-            elif not any(code in ret for code in _ROTATED):
+            elif not any(code in ret for code in TOKENS["signature"].codes):
                 break
         else:
             left = {k: v for k, v in account.cookies.items() if k not in _SIGNING_COOKIES}
@@ -234,9 +223,10 @@ def _refusal(answer: Mapping[str, Any]) -> TokenError:
     code = ret.partition("::")[0].strip()[:80] or "EMPTY"
     if answer.get("html"):
         code = "HTML"
-    if _LOGIN_OVER in ret:
-        return LoginRequired(f"the login is over ({code}): {_HUMAN_HINT}", code, url)
+    row = judged(ret)
     asks = url is not None and any(word in url for word in ("punish", "captcha", "validate"))
-    if asks or any(word in ret for word in _HUMAN):
-        return LoginRequired(f"the platform asks for a human ({code}): {_HUMAN_HINT}", code, url)
+    if asks and row.remedy is not Remedy.HUMAN:
+        row = TOKENS["verification"]
+    if row.remedy is Remedy.HUMAN:
+        return LoginRequired(f"the {row.sentence} ({code}): {_HUMAN_HINT}", code, url)
     return TokenError(f"token call refused: {code}", code)

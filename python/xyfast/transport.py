@@ -32,7 +32,8 @@ class Transport(Protocol):
     ) -> None:
         """Open link ``policy.link`` and register it with the frame ``register``.
 
-        ``proxy`` is the account's own, None for that of the settings. Answers with exactly one `Opened` or `Closed`; every link ends in one `Closed`.
+        ``proxy`` is the account's own, None for that of the settings. Answers with exactly
+        one `Opened` or `Closed`; every link ends in one `Closed`.
         """
         ...
 
