@@ -7,6 +7,7 @@ mod life;
 mod mailbox;
 mod opening;
 mod peer;
+mod post;
 mod proxy;
 mod trust;
 mod writing;

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use rcgen::{date_time_ymd, BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{date_time_ymd, BasicConstraints, Certificate, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use xyfast::transport::{Closed, Trouble};
@@ -11,22 +11,29 @@ use xyfast::transport::{Closed, Trouble};
 use super::peer::Server;
 use super::{quiet, User};
 
-/// Dials `localhost` at a server with a certificate like this, which is a root if `known`.
-fn certified(known: bool, change: impl FnOnce(&mut CertificateParams)) -> Closed {
+/// A certificate for `localhost`, changed, and its key.
+pub(super) fn certificate(change: impl FnOnce(&mut CertificateParams)) -> (Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     change(&mut params);
-    let certificate = params.self_signed(&key).unwrap();
+    (params.self_signed(&key).unwrap(), key)
+}
+
+pub(super) fn server_config(certificate: &Certificate, key: &KeyPair) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der())),
-        )
-        .unwrap();
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap()
+}
+
+/// Dials `localhost` at a server with a certificate like this, which is a root if `known`.
+fn certified(known: bool, change: impl FnOnce(&mut CertificateParams)) -> Closed {
+    let (certificate, key) = certificate(change);
+    let config = server_config(&certificate, &key);
     let roots = known.then(|| certificate.pem());
     refused(roots, |stream| {
         let session = ServerConnection::new(Arc::new(config)).unwrap();
