@@ -99,7 +99,10 @@ class PlatformTokens:
         answer: dict[str, Any] = {}
         resigned = False
         for _ in range(_TRIES):
-            _, headers, body = await _off_loop(self._request(account, data))
+            try:
+                _, headers, body = await _off_loop(self._request(account, data))
+            except TokenError as error:
+                raise TokenError(f"token call failed: {error}", error.code) from None
             set_cookie = [value for name, value in headers if name.lower() == "set-cookie"]
             rotated = account.merged(set_cookie, now=self._clock())
             if rotated != account:

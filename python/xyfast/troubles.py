@@ -57,7 +57,7 @@ class Row:
     @property
     def page(self) -> str:
         """Where it is explained."""
-        anchor = "exceptions" if self.remedy is Remedy.CALLER else self.name
+        anchor = "exceptions" if self.remedy is Remedy.CALLER else self.name.lower()
         return f"docs/reference/errors.md#{anchor}"
 
 
