@@ -15,7 +15,7 @@ PACKAGE = ROOT / "python" / "xyfast"
 # Layers from the bottom up. A module may import from lower layers and, within its own
 # layer, from what stands further left.
 LAYERS = [
-    ["errors", "_core", "logs"],
+    ["errors", "_core", "logs", "arguments"],
     [
         "codec",
         "retry",
@@ -35,13 +35,15 @@ LAYERS = [
         "instrumentation",
         "transport",
         "tokens",
+        "deadlines",
+        "unheard",
         "dispatch",
         "calls",
         "outbox",
         "entries",
         "upkeep",
     ],
-    ["reconcile", "markers", "sync", "driver", "intake"],
+    ["reconcile", "markers", "probe", "holding", "lists", "sync", "driver", "intake"],
     ["client"],
     ["testing"],
     ["commands", "__main__"],

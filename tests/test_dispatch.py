@@ -10,7 +10,8 @@ import pytest
 
 from handlers import ME, Desk, chat
 from simulation.loop import simulate
-from xyfast.messages import ChatMessage, Typing
+from xyfast.dispatch import Delivery
+from xyfast.messages import ChatMessage, Expired, Typing
 
 
 async def test_an_object_with_an_async_call_is_a_handler() -> None:
@@ -294,3 +295,33 @@ async def test_what_no_handler_takes_does_not_wait_for_its_lane() -> None:
     assert desk.finished == [("t", None)]
     gate.set()
     await desk.until(2)
+
+
+def test_expired_messages_without_a_handler_are_counted_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        desk = Desk()
+
+        def expire(count: int) -> None:
+            for _ in range(count):
+                desk.dispatcher.put(Delivery(Expired(chat("old")), "old"))
+
+        expire(3)
+        desk.dispatcher.put(Delivery(chat("young"), "young"))  # no handler either, and no news
+        await asyncio.sleep(2.0)
+        expire(2)
+        await asyncio.sleep(50.0)
+        expire(2)
+        assert counts() == [3]
+        await asyncio.sleep(10.0)
+        assert counts() == [3, 4]
+        await asyncio.sleep(1000.0)
+        expire(1)
+        await desk.dispatcher.stop(1.0)
+        assert counts() == [3, 4, 1]
+
+    def counts() -> list[int]:
+        return [getattr(r, "count") for r in caplog.records if r.name == "xyfast.unheard"]  # noqa: B009
+
+    simulate(main())

@@ -83,7 +83,7 @@ def test_one_that_does_not_come_is_fetched_with_its_neighbours() -> None:
         names = [announced.shelf.message("1", time) for time in (-1500, 5, 6)]
         announced.come(names[1])
         announced.come(names[1])
-        assert await announced.end() == [Recovery(messages=3, conversations=1)]
+        assert await announced.end() == [Recovery(messages=3, others=3, conversations=1)]
         assert announced.shelf.inbox == names
 
     simulate(main())

@@ -21,6 +21,7 @@ from xyfast.events import (
     Event,
     FetchToken,
     Kicked,
+    LinkDeaf,
     LinkLost,
     LinkOpened,
     LinkRefused,
@@ -285,6 +286,32 @@ def test_deaf_links_in_a_row_fail_the_account_and_ask_for_a_token_once_a_minute(
     assert all(later - earlier >= 60.0 for earlier, later in itertools.pairwise([0.0, *calls]))
 
 
+def test_a_link_that_hears_nothing_is_replaced_beside_itself_with_a_new_token() -> None:
+    session = connected()
+    assert session.step(LinkDeaf(1), 65.0) == [FetchToken()]
+    assert session.step(LinkDeaf(1), 66.0) == []
+    assert session.step(TokenReady(), 67.0) == [dial(2)]
+    assert session.step(LinkDeaf(1), 68.0) == []
+    assert session.step(LinkOpened(2), 69.0) == [Resume(2), CloseLink(1)]
+    assert session.step(LinkDeaf(1), 70.0) == []
+
+
+def test_a_link_that_hears_nothing_soon_after_a_token_call_is_replaced_without_another() -> None:
+    session = connected()
+    assert session.step(LinkDeaf(1), 59.0) == [dial(2)]
+    session.step(LinkLost(2, Trouble.NETWORK, "refused"), 60.0)
+    assert (session.state, session.link) == (State.CONNECTED, 1)
+    assert session.deadline == 60.0 + 90.0
+    assert rest(session.step(Tick(), 150.0)) == [FetchToken()]
+
+
+def test_a_link_that_hears_nothing_while_a_human_is_asked_for_stays() -> None:
+    session = connected()
+    session.step(Tick(), 76_000.0)
+    session.step(TokenFailed("FAIL_SYS_USER_VALIDATE", human=True), 76_001.0)
+    assert session.step(LinkDeaf(1), 76_100.0) == []
+
+
 def test_a_refused_token_call_is_not_repeated_within_a_minute() -> None:
     session = new()
     session.step(Start(), 0.0)
@@ -477,6 +504,7 @@ class AnyHistory(RuleBasedStateMachine):
                 st.sampled_from(
                     [
                         LinkOpened(link),
+                        LinkDeaf(link),
                         LinkLost(link, trouble, "lost", deaf),
                         LinkRefused(link, error, "no"),
                         Kicked(link, "kicked"),

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from simulation.loop import simulate
+from simulation.told import SimFrame
 from wire import BASE, ME, Desk, Ward, push, sample, working
 from xyfast import Account
-from xyfast._core import parse_frame
 from xyfast.errors import StoreError
 from xyfast.events import LinkOpened
 from xyfast.messages import Gap
@@ -60,7 +60,8 @@ async def answer(desk: Desk, lwp: str, body: Any, code: int = 200) -> None:
     await desk.until(lambda: asked(desk, lwp))
     mid = asked(desk, lwp)[-1]["headers"]["mid"]
     frame = json.dumps({"code": code, "headers": {"mid": mid}, "body": body})
-    desk.driver().calls.answered(parse_frame(frame))
+    driver = desk.driver()
+    driver.calls.answered(SimFrame(driver.session.link, frame))
 
 
 async def connect(desk: Desk, *, server_time: int | None) -> None:
@@ -68,6 +69,7 @@ async def connect(desk: Desk, *, server_time: int | None) -> None:
     await desk.client.add(Account.from_cookies(f"unb={ME}; _m_h5_tk=a_1; cookie2=b"))
     await asyncio.sleep(0.01)
     driver = desk.driver()
+    driver.calls.told(server_time)
     driver.sync.registered(server_time)
     driver.feed(LinkOpened(driver.session.dialling))
 

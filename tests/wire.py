@@ -152,9 +152,11 @@ class Desk:
         driver.cut = -1
         sync = driver.sync
         sync.suspend()
-        sync._end_work()
+        for task in (sync._greeting, sync._work):
+            if task is not None:
+                task.cancel()
         sync.confirmed = sync._follows = 0
-        sync._set_free()
+        sync._holding.end()
 
     def give(self, *frames: Frame, account: str = ME) -> None:
         for frame in frames:

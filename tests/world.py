@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from xyfast import Account, ChatMessage, Client, Settings, State
+from xyfast import Account, ChatMessage, Client, MemoryStore, Settings, State
 from xyfast.testing import FakeServer
 
 ME, OTHER = "9000000000001", "9000000000002"
@@ -56,6 +56,7 @@ class World:
     def __init__(self, server: FakeServer, *, own: bool = False, **options: Any) -> None:
         self.server = server
         settings = options.pop("settings", {})
+        options.setdefault("store", MemoryStore())
         self.client = Client(settings=fast_settings(server, **settings), **options)
         self.chats: list[ChatMessage] = []
         self.client.on(ChatMessage, own=own)(self._note)

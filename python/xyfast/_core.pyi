@@ -31,6 +31,7 @@ __all__ = [
     "decode_many",
     "decrypt",
     "decrypt_many",
+    "mentions",
     "packb",
     "parse_frame",
     "pick",
@@ -77,9 +78,10 @@ def decode(payload: str | Buffer, /, *, max_depth: int = 512) -> dict[str, Any]:
     keys are spelled as in JSON, bytes are text, and where names collide the last one wins.
     On the wire most keys are ints (cv-cat/XianYuApis, zhinianboke/xianyu-auto-reply).
 
-    Raises `DecodeError` if the payload cannot be decoded, holds something else than a map,
-    or nests maps and lists more than ``max_depth`` deep; TypeError if it is neither str nor
-    bytes-like; ValueError if ``max_depth`` is negative or beyond 64 bits.
+    Raises `DecodeError` if the payload cannot be decoded (with a note, from CPython 3.11 on,
+    if it looks like a whole frame), holds something else than a map, or nests maps and lists
+    more than ``max_depth`` deep; TypeError if it is neither str nor bytes-like; ValueError if
+    ``max_depth`` is negative or beyond 64 bits.
 
     >>> decode("gQGhYQ==")
     {'1': 'a'}
@@ -98,7 +100,8 @@ def decrypt_many(
 
     The first payload that cannot be decoded ends the call with its exception, whose
     ``index`` says which one it was. With ``return_exceptions=True`` exceptions stand in
-    the list instead, in the places of their payloads.
+    the list instead, in the places of their payloads, a TypeError in that of what is no text
+    (None) too.
 
     >>> decrypt_many(["gQGhYQ==", "gQGhYg=="])
     ['{"1": "a"}', '{"1": "b"}']
@@ -429,7 +432,8 @@ class DedupCache:
     the system's tick, every 1 to 10 ms. If a clock goes back, time stands still until it has
     caught up. Threads may share a cache.
 
-    Raises ValueError if ``maxsize`` is not 1 to 2**31 or ``ttl`` is not above 0.
+    Raises ValueError if ``maxsize`` is not 1 to 2**31 or ``ttl`` is not above 0. The ``repr``
+    shows both, and how many ids are known.
 
     >>> cache = DedupCache(maxsize=1000, ttl=60.0)
     >>> cache.seen("a"), cache.seen("a")
@@ -446,7 +450,8 @@ class DedupCache:
     def seen(self, key: str, /) -> bool:
         """Return True if the id is known; otherwise remember it and return False.
 
-        Raises MemoryError, and remembers nothing, if there is no memory for one more.
+        Raises TypeError for an id that is no str, and MemoryError, remembering nothing, if
+        there is no memory for one more.
         """
 
     def add(self, key: str, /) -> None:
@@ -562,6 +567,9 @@ def parse_frame(text: str, /) -> Frame:
 
 def read_payload(text: str, /) -> Payload:
     """Read one payload's text as it stands in a push. What is wrong with it is its `error`."""
+
+def mentions(tree: object, word: str, /) -> bool:
+    """Return whether a text in nested dicts and lists, keys aside, contains a word."""
 
 @final
 class Opened:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from xyfast._core import check_proxy
+from xyfast.arguments import must_be
 from xyfast.errors import ConfigError
 
 __all__ = [
@@ -63,7 +64,10 @@ class Account:
     proxy: str | None = None
 
     def __post_init__(self) -> None:
+        must_be(Mapping, "a mapping (Account.from_cookies takes text)", cookies=self.cookies)
         cookies = dict(self.cookies)
+        if not all(isinstance(each, str) for pair in cookies.items() for each in pair):
+            raise ConfigError("cookies must have names and values that are str")
         object.__setattr__(self, "cookies", MappingProxyType(cookies))
         if any(_CONTROL.search(name + value) for name, value in cookies.items()):
             raise ConfigError(f"the cookies hold a control character: {_HINT}")
@@ -74,9 +78,12 @@ class Account:
             raise ConfigError(f"the cookie `unb` is not a number: {_HINT}")
         for key in ("device_id", "user_agent"):
             value = getattr(self, key)
+            if value is not None:
+                must_be(str, "a str", **{key: value})
             if value is not None and (not value or not value.isascii() or _CONTROL.search(value)):
                 raise ConfigError(f"`{key}` must be printable ASCII and not empty")
         if self.proxy is not None:
+            must_be(str, "a str", proxy=self.proxy)
             check_proxy(self.proxy)
 
     @property
@@ -103,6 +110,7 @@ class Account:
 
         Raises `ConfigError` if the string has no usable ``unb``, or another value is wrong.
         """
+        must_be(str, "a cookie string (Account takes a mapping)", cookies=text)
         return cls(parse_cookies(text), device_id, user_agent, name, send_cookies, proxy)
 
     @classmethod

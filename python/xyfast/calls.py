@@ -46,6 +46,8 @@ class Calls:
         new_mid: Callable[[], str],
         timeout: float,
     ) -> None:
+        self.losses = 0
+        """Links that were lost."""
         self._account_id = account_id
         self._transport = transport
         self._new_mid = new_mid
@@ -156,6 +158,7 @@ class Calls:
 
     def lost(self, link: int) -> None:
         """A link is over: what it owes an answer will stay unanswered."""
+        self.losses += 1
         if link == self._link:
             self.use(None)
         for call in self._waiting.values():

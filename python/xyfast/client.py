@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from xyfast import envelope, history, requests, upkeep
 from xyfast._core import Closed, Frame, Invalid, Opened
 from xyfast.account import Account
+from xyfast.arguments import must_be, must_be_text, must_have
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import CredentialSource, Driver, Environment
@@ -30,8 +31,9 @@ from xyfast.errors import ConfigError, StateError, StoreError
 from xyfast.events import Drained, LinkLost, Start, State, Stop
 from xyfast.instrumentation import Hook, Hooks
 from xyfast.intake import Intake
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
+from xyfast.outbox import Outbox
 from xyfast.retry import Trouble
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, TokenProvider
@@ -48,9 +50,10 @@ class Client:
     """Receives for many accounts, hands messages to handlers, sends what they answer.
 
     ``store`` is a path (an SQLite inbox that survives crashes), a `Store`, or None for
-    memory only. The other arguments replace a part of the client: ``tokens`` where tokens
-    come from, ``credentials`` the hook that is asked for new cookies, ``hooks`` observers,
-    ``transport`` the links, ``clock`` (seconds since the epoch) and ``dice``.
+    memory only; then ``durable=True`` is refused. The other arguments replace a part of the
+    client: ``tokens`` where tokens come from, ``credentials`` the hook that is asked for new
+    cookies, ``hooks`` observers, ``transport`` the links, ``clock`` (seconds since the epoch)
+    and ``dice``.
 
     >>> from xyfast import ChatMessage, Client
     >>> client = Client()
@@ -71,13 +74,23 @@ class Client:
         clock: Callable[[], float] = time.time,
         dice: random.Random | None = None,
     ) -> None:
-        settings = settings or Settings()
+        settings = Settings() if settings is None else settings
+        must_be(Settings, "a Settings", settings=settings)
+        must_be(Iterable, "functions in a list", hooks=hooks)
+        hooks = tuple(hooks)
+        for hook in hooks:
+            must_have("__call__", "functions in a list", hooks=hook)
+        must_have("token", "a TokenProvider", tokens=tokens)
+        must_have("credentials", "a CredentialSource", credentials=credentials)
+        self._keeps = store is not None
         if store is None:
             store = MemoryStore()
         elif store == "":
             raise ConfigError("store is an empty path; leave it out to keep nothing on disk")
         elif isinstance(store, (str, os.PathLike)):
             store = SqliteStore(store)
+        else:
+            must_have("commit", "a path, a Store or None", store=store)
         dice = dice or random.SystemRandom()
         self._settings = settings
         self._store: Store = store
@@ -154,6 +167,7 @@ class Client:
         Raises `StateError` if the account is there already or the client is closed, and
         `StoreError` if the store cannot be used.
         """
+        must_be(Account, "an Account", account=account)
         await self._start()
         if account.id in self._drivers or account.id in self._adding:
             raise StateError(f"account {account.id} was added already")
@@ -183,18 +197,23 @@ class Client:
         A link that is up stays until one with a new token is registered. Raises
         `StateError` if the account was never added.
         """
+        must_be(Account, "an Account", account=account)
         self._driver(account.id).replace_credentials(account)
 
     # --- running --------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until SIGTERM, SIGINT or `close`, then stop cleanly."""
+        """Work until SIGTERM, SIGINT or `close`, then stop cleanly.
+
+        A second signal cuts off the handlers that still run, in place of the rest of
+        ``Settings.grace``: their messages come again.
+        """
         await self._start()
         loop = asyncio.get_running_loop()
         handled = []
         for number in (signal.SIGTERM, signal.SIGINT):
             try:
-                loop.add_signal_handler(number, self._begin_close)
+                loop.add_signal_handler(number, self._signalled)
             except (NotImplementedError, RuntimeError, ValueError):
                 continue  # not the main thread: whoever runs us calls close()
             handled.append(number)
@@ -227,6 +246,15 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def _signalled(self) -> None:
+        running = self._dispatcher.running
+        if self._closing is not None:
+            self._dispatcher.cut_off()
+        elif running:
+            sentence = "waiting for handlers; a second signal cuts them off, and they run again"
+            say(log, logging.WARNING, sentence, count=running, most=seconds(self._settings.grace))
+        self._begin_close()
 
     def _begin_close(self) -> asyncio.Task[None]:
         if self._closing is None:
@@ -315,25 +343,28 @@ class Client:
     ) -> Sent:
         """Send a text into a conversation.
 
-        Texts of one conversation go out in the order in which they were asked for, at the
-        pace of ``Settings.send_rate`` and its neighbours. Returns once the server has it.
-        Raises `NotSent` if it surely did not go out, for want of a link or of its turn within
-        ``Settings.send_timeout`` seconds, or was lost on its way; `SendRefused` if the server
-        refused it; `SendUnknown` if no answer came and the conversation's history could not
-        be read either. Whoever is cancelled while a text waits for its turn has not sent it.
+        A text has one character at least and 750 000 bytes at most, as JSON in UTF-8; another
+        one is a `ConfigError`. Texts of one conversation go out in the order in which they were
+        asked for, at the pace of ``Settings.send_rate`` and its neighbours.
+
+        Returns once the server has it. Raises `NotSent` if it surely did not go out, for want
+        of a link or of its turn within ``Settings.send_timeout`` seconds, or was lost on its
+        way; `SendRefused` if the server refused it; `SendUnknown` if no answer came and the
+        conversation's history could not be read either. Whoever is cancelled while a text waits
+        for its turn has not sent it.
 
         A ``durable`` text is in the store before it goes out, and is sent after a restart if
         it was not before; one that was on its way is looked for in the history first. It
         stays in the outbox, and goes out when that is possible, when its caller is cancelled
         or is told `NotSent` or `SendUnknown`; only `SendRefused` for good ends it, or
         `SendUnknown` if the server refuses to show its history, and refusals that pass are
-        waited out however long it takes. Also raises `StoreError`; then it is
-        not kept. What is asked for again by the same ``name``,
+        waited out however long it takes. Also raises `StoreError`; then it is not kept. A client
+        without a store raises `ConfigError`. What is asked for again by the same ``name``,
         unique within the account, goes out once: the result of the first time is the result
         of all. Without a name every call is another text.
         """
         content = requests.text_content(text)
-        outbox = self._driver(account_id).outbox
+        outbox = self._outbox(account_id, durable=durable)
         return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
 
     async def send_image(
@@ -349,9 +380,12 @@ class Client:
         durable: bool = False,
         name: str | None = None,
     ) -> Sent:
-        """Send an uploaded picture, its size in pixels; returns and raises as `send_text`."""
+        """Send an uploaded picture, its size in pixels; returns and raises as `send_text`.
+
+        ``url`` is the http(s) address that the upload gave, else a `ConfigError` is raised.
+        """
         content = requests.image_content(url, width=width, height=height)
-        outbox = self._driver(account_id).outbox
+        outbox = self._outbox(account_id, durable=durable)
         return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
 
     async def request(self, account_id: str, lwp: str, body: object = None, /) -> Any:
@@ -374,6 +408,7 @@ class Client:
 
         ``before`` (milliseconds) asks for older ones than that. Raises as `request`.
         """
+        must_be_text(conversation_id=conversation_id)
         cursor = requests.NEWEST if before is None else before
         body = await self._driver(account_id).ask(
             partial(requests.history, conversation_id, cursor=cursor, limit=limit)
@@ -456,6 +491,8 @@ class Client:
             driver.calls.answered(frame)
         if frame.resync:
             driver.sync.skip(frame.link)
+        if frame.payloads:
+            driver.sync.heard(frame.link)
         if frame.kind == "push" or frame.payloads:
             self._intake.arrived(driver, frame)
 
@@ -473,7 +510,17 @@ class Client:
             self._dispatcher.put(delivery)
         self._dispatcher.start()
 
+    def _outbox(self, account_id: str, *, durable: bool) -> Outbox:
+        outbox = self._driver(account_id).outbox
+        if durable and not self._keeps:
+            raise ConfigError(
+                "durable=True wants a store on disk, Client(store='xyfast.db'): without one "
+                "nothing survives a restart"
+            )
+        return outbox
+
     def _driver(self, account_id: str) -> Driver:
+        must_be_text(account_id=account_id)
         try:
             return self._drivers[account_id]
         except KeyError:

@@ -8,6 +8,7 @@ import urllib.parse
 from dataclasses import dataclass, field, fields
 
 from xyfast._core import check_proxy
+from xyfast.arguments import must_be
 from xyfast.errors import ConfigError
 
 __all__ = ["Settings", "is_loopback"]
@@ -27,6 +28,7 @@ class Settings:
     10.0
     """
 
+    # Where to connect
     url: str = _WEB_IM
     """WebSocket address. ``ws://`` is taken for loopback hosts only."""
     token_url: str = _MTOP
@@ -40,6 +42,7 @@ class Settings:
     ``user:password@`` if needed, host and port. Accounts may have their own. Variables such as
     ``HTTPS_PROXY`` are not read."""
 
+    # Links
     heartbeat: float = 15.0
     """Time between two heartbeats of a link."""
     heartbeat_timeout: float = 30.0
@@ -59,6 +62,7 @@ class Settings:
     mailbox_bytes: int = 8 * 1024 * 1024
     """The same in bytes."""
 
+    # Tokens
     token_refresh: float = 72_000.0
     """Age at which a token is replaced, give or take 5 %, or earlier if the server says so."""
     token_retry: float = 60.0
@@ -66,6 +70,7 @@ class Settings:
     token_timeout: float = 20.0
     """Most time for one HTTP call."""
 
+    # Waits between dials
     healthy_after: float = 30.0
     """Age from which a link was healthy when it ends: the back-off starts anew."""
     first_retry: float = 1.0
@@ -77,6 +82,7 @@ class Settings:
     failed_wait: float = 300.0
     """Bound of the wait in FAILED when no new credentials come; at least half of it."""
 
+    # Requests, sending, and what is known
     request_timeout: float = 20.0
     """Most time for the server's answer to a request."""
     send_timeout: float = 30.0
@@ -100,6 +106,7 @@ class Settings:
     dedup_ttl: float = 3600.0
     """Time for which they are, from the first sight."""
 
+    # What was missed
     replay_wait: float = 0.5
     """Time without a package after which the server's replay is taken to be over."""
     history_pages: int = 20
@@ -110,11 +117,19 @@ class Settings:
     """Most time for which an account's messages wait while what was missed is fetched."""
     marker_wait: float = 10.0
     """Time within which a message that the server announces is to come by itself."""
+    probe_after: float = 60.0
+    """Time without a push, or a quarter less, after which the server is asked whether it has what
+    the link did not bring; a link that hears nothing is replaced."""
+    second_look: float = 90.0
+    """Time, or a quarter more, from catching up over a link or from the end of another one to
+    comparing with the server's lists again: by then it has given up links that died unnoticed."""
 
+    # Handlers, memory and the store
     max_handlers: int = 100
     """Handlers running at once, over all accounts."""
     handler_timeout: float = 60.0
-    """Most time for one run of a handler; then it is cancelled, again and again if it goes on."""
+    """Most time for one run of a handler; then it is cancelled, again and again if it goes on.
+    One that blocks the event loop (``time.sleep``) is not: use ``asyncio.to_thread`` for that."""
     handler_retries: int = 2
     """New tries of a handler that failed, 0 for none; then its message is a dead letter."""
     retry_wait: float = 1.0
@@ -127,6 +142,9 @@ class Settings:
     """Messages of one conversation that are taken into memory as they come."""
     commit_batch: int = 256
     """Messages in one transaction of the store; the last frame in it may bring more."""
+    outcome_wait: float = 0.05
+    """Most time for which the record of a handled message waits to be committed with others; if
+    the process is killed meanwhile, the message comes again."""
     intake_bytes: int = 16 * 1024 * 1024
     """Frames, with 1024 beside the text of each, that wait for the store before links are not
     read; if it fails, they are closed."""
@@ -143,6 +161,7 @@ class Settings:
         self._check_address("url", "ws", "wss")
         self._check_address("token_url", "http", "https")
         if self.proxy is not None:
+            must_be(str, "a str", proxy=self.proxy)
             check_proxy(self.proxy)
         for each in fields(self):
             value = getattr(self, each.name)

@@ -22,7 +22,14 @@ from xyfast.account import Account, format_cookies, make_device_id
 from xyfast.calls import Calls, verdict
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery
-from xyfast.errors import LoginRequired, StateError, StoreError, XyfastError
+from xyfast.errors import (
+    ConfigError,
+    LoginRequired,
+    StateError,
+    StoreError,
+    TokenError,
+    XyfastError,
+)
 from xyfast.events import (
     Action,
     AskCredentials,
@@ -31,6 +38,7 @@ from xyfast.events import (
     Event,
     FetchToken,
     Kicked,
+    LinkDeaf,
     LinkLost,
     LinkOpened,
     LinkRefused,
@@ -43,7 +51,7 @@ from xyfast.events import (
     TokenReady,
 )
 from xyfast.instrumentation import Hooks, StateChanged
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
 from xyfast.session import Session
@@ -103,8 +111,8 @@ class Environment:
     """Whose each link is, from its dial to its end."""
     deliver: Callable[[Sequence[Delivery]], None]
     """Hands to handlers what does not come from the store."""
-    hold: Callable[[str], None]
-    """From now on an account's messages are stored and not handed on."""
+    hold: Callable[[str, int], None]
+    """From now on an account's messages beyond a position are stored and not handed on."""
     release: Callable[[str], None]
     """An account's messages are handed on again, those that were held first."""
     take_in: Callable[[Driver, Iterable[str]], Awaitable[Collection[str]]]
@@ -133,8 +141,10 @@ class Driver:
             hold=env.hold,
             release=env.release,
             begun=self._keep_session,
+            deaf=lambda link: self.feed(LinkDeaf(link)),
             spawn=self._spawn,
             clock=env.clock,
+            dice=env.dice.random,
         )
         self.outbox = Outbox(
             account.id,
@@ -262,7 +272,7 @@ class Driver:
             self._no_token(LINKS["network"], f"no token within {bound:g} s")
         except Exception as error:
             row, reason = raised(error), str(error)
-            if not isinstance(error, XyfastError):  # its words may hold secrets
+            if not isinstance(error, (TokenError, ConfigError)):  # its words may hold secrets
                 account_id = self.account.id
                 reason = f"the token provider raised {type(error).__name__}"
                 say(log, logging.ERROR, "token provider raised", error=error, account=account_id)
@@ -400,9 +410,11 @@ class Driver:
         try:
             self._env.transport.dial(action, headers, register, account.proxy)
         except (XyfastError, OSError) as error:
-            row = raised(error)
-            self._trouble(row, str(error))
-            lost = LinkLost(action.link, row.backoff, str(error))
+            row, reason = raised(error), str(error)
+            if isinstance(error, OSError):
+                reason = error.strerror or type(error).__name__
+            self._trouble(row, reason)
+            lost = LinkLost(action.link, row.backoff, reason)
             self._loop.call_soon(self.feed, lost)  # not inside the step that asked for it
         else:
             self._env.owners[action.link] = self
@@ -440,10 +452,10 @@ class Driver:
         say(
             log,
             _LEVELS.get(move.new, logging.INFO),
-            f"account is {move.new.value}",
+            f"account {'' if move.new is State.NEEDS_LOGIN else 'is '}{move.new.value}",
             account=self.account.id,
             reason=move.reason,
-            wait=None if move.wait is None else round(move.wait, 2),
+            wait=None if move.wait is None else seconds(move.wait),
         )
         self._env.hooks(StateChanged(self.account.id, move.old, move.new, move.reason, move.wait))
 
@@ -459,7 +471,9 @@ class Driver:
         else:
             del self._env.owners[event.link]  # what it pushes is not ours
             self._env.transport.close(event.link)
-            self.feed(LinkRefused(event.link, "rejected", "registered as another account"))
+            reason = "registered as another account"
+            self._trouble(ANSWERS["rejected"], reason)
+            self.feed(LinkRefused(event.link, "rejected", reason))
 
     def closed(self, event: Closed) -> None:
         """A link is over, or its registration was refused."""
@@ -468,7 +482,7 @@ class Driver:
         if event.answer is not None:
             refusal = verdict(event.answer)
             name = refusal.error or "server"
-            self._trouble(ANSWERS[name], refusal.reason, event.code)
+            self._trouble(ANSWERS[name], refusal.reason or None, event.code)
             self.feed(LinkRefused(event.link, name, refusal.reason))
         else:
             row = LINKS[event.trouble]

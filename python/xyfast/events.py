@@ -20,6 +20,7 @@ __all__ = [
     "Event",
     "FetchToken",
     "Kicked",
+    "LinkDeaf",
     "LinkLost",
     "LinkOpened",
     "LinkRefused",
@@ -96,6 +97,13 @@ class TokenFailed(Event):
 @dataclass(frozen=True, slots=True)
 class LinkOpened(Event):
     """A link is registered."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDeaf(Event):
+    """A link that is up does not hear what is pushed."""
 
     link: int
 

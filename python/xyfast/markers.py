@@ -47,8 +47,13 @@ class Markers:
         self._known = known
         self._tell = tell
         self._spawn = spawn
-        self._awaited: set[str] = set()
+        self._awaited: dict[str, int] = {}  # with the times of their messages
         self._turn = asyncio.Lock()
+
+    @property
+    def oldest(self) -> int | None:
+        """The lowest time (milliseconds) of a message that is awaited."""
+        return min(self._awaited.values(), default=None)
 
     def came(self, marker: Facts, now: int, began: int = 0, received: int = 0) -> None:
         """A marker was stored; ``now`` (milliseconds) is its time if it bears none.
@@ -67,7 +72,7 @@ class Markers:
             reason = "too many messages are announced at once"
             self._tell(Recovery(gaps=[self._gap(conversation_id, time, reason)]))
             return
-        self._awaited.add(key)
+        self._awaited[key] = time
         self._spawn(self._await(key, conversation_id, max(time - SLACK, began), time))
 
     async def _await(self, key: str, conversation_id: str, start: int, time: int) -> None:
@@ -77,7 +82,7 @@ class Markers:
                 await self._caught_up.wait()
                 await self._fetch(key, conversation_id, start, time)
         finally:
-            self._awaited.discard(key)
+            del self._awaited[key]
 
     async def _fetch(self, key: str, conversation_id: str, start: int, time: int) -> None:
         if await self._known([key]):

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
+from xyfast.arguments import must_be_text
 from xyfast.errors import StateError
 
 __all__ = [
@@ -113,9 +114,10 @@ class Message:
 
     ``account_id`` is the account that received it, ``key`` what tells it from every other
     message of that account: a handler that must act only once remembers keys. ``time`` is
-    when the server took it, or None where the wire does not say. ``redelivered`` counts how
-    often it was given to a handler before without a record that the handler ended.
-    ``tree`` is the decoded payload, for what has no field of its own.
+    when the server took it, or None where the wire does not say. ``redelivered`` above 0 says
+    that it may have been handled before, wholly, partly or not at all: it counts tries that
+    failed, restarts and replays, not what the server delivers. ``tree`` is the decoded
+    payload, for what has no field of its own.
     """
 
     account_id: str
@@ -166,18 +168,21 @@ class ChatMessage(_Written):
 
         Returns once the server has it. Raises `NotSent` if the text surely did not go out,
         `SendRefused` if the server refused it, `SendUnknown` if only the confirmation is
-        missing, and `StateError` if the message cannot be answered: it did not come from a
-        running client, or it names no conversation or peer. When the handler fails and runs
-        again, the same words get the result of the first time and go out once. What it was
-        not told to be sent goes out again, and after a restart all of it does.
+        missing, `ConfigError` for a text that cannot be sent (see `Client.send_text`), and
+        `StateError` if the message cannot be answered: it did not come from a running client,
+        or it names no conversation or peer. When the handler fails and runs again, the same
+        words get the result of the first time and go out once. What it was not told to be sent
+        goes out again, and after a restart all of it does.
 
         A ``durable`` reply survives a restart. It stays in the outbox, and goes out when
         that is possible, when the handler is cut off or is told `NotSent` or `SendUnknown`;
-        only a refusal for good ends it. `StoreError` says that it was not kept. A handler that
+        only a refusal for good ends it. `StoreError` says that it was not kept,
+        `ConfigError` that the client has no store. A handler that
         runs again for the same message gets the result of the first time for its first
         durable reply, for its second, and so on, and answers nothing twice, even if its
         words are others this time.
         """
+        must_be_text(text=text)
         sender, conversation_id, peer_id = self._way_back()
         send = partial(sender.send_text, self.account_id, conversation_id, text, peer_id=peer_id)
         return await self._once(text, send, durable=durable)
@@ -189,6 +194,7 @@ class ChatMessage(_Written):
 
         Returns and raises as `reply`.
         """
+        must_be_text(url=url)
         sender, conversation_id, peer_id = self._way_back()
         send = partial(
             sender.send_image,
@@ -352,10 +358,16 @@ def for_handler(message: T, name: str, /) -> T:
 
     Each handler counts its own replies, from none at every try: so a reply is known whenever
     that handler runs again, whichever others do. What was answered is known to all copies.
+    The first handler gets a fresh message itself, since a copy takes longer than to make one.
     """
     if isinstance(message, Expired):
         return replace(message, message=for_handler(message.message, name))
-    return replace(message, _handler=name) if isinstance(message, ChatMessage) else message
+    if not isinstance(message, ChatMessage):
+        return message
+    if message._handler:
+        return replace(message, _handler=name)
+    object.__setattr__(message, "_handler", name)
+    return message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,13 @@ _PAGE = 20  # messages in a page
 
 @dataclass(slots=True)
 class Recovery:
-    """What came of it: new messages, the conversations they are of, and what may be missing."""
+    """What came of it: new messages, the conversations they are of, and what may be missing.
+
+    ``others`` of the messages are not the account's own.
+    """
 
     messages: int = 0
+    others: int = 0
     conversations: int = 0
     gaps: list[Gap] = field(default_factory=list)
 
@@ -46,6 +50,7 @@ class _Span(NamedTuple):
 class _Entry(NamedTuple):
     key: str
     time: int | None
+    sender: str | None
     payload: str
 
 
@@ -55,8 +60,8 @@ class Reconciler:
     ``ask(build)`` sends the request that ``build(mid=...)`` makes and gives the answer's
     body; ``known(keys)`` says which messages the inbox has; ``take_in(payloads)`` commits
     messages, oldest first, and gives the keys of the new ones. ``pauses`` are the seconds
-    between tries of a request. At most ``pages`` pages of a
-    conversation and ``conversations`` conversations are read; what lies beyond is a `Gap`.
+    between tries of a request. At most ``pages`` pages that bring something new are read of
+    a conversation, and ``conversations`` conversations; what lies beyond is a `Gap`.
     """
 
     def __init__(
@@ -150,13 +155,22 @@ class Reconciler:
     # --- one conversation -----------------------------------------------------------
 
     async def _fetch(self, recovery: Recovery, conversation_id: str, span: _Span) -> None:
-        """Read pages back to the start, and commit what they hold."""
+        """Read pages back to the start, and commit what they hold.
+
+        Pages of known messages alone are passed over until one reaches back to ``since``,
+        however many there are: a replay has brought them, and where it began too late, what
+        is missing lies behind them.
+        """
         entries: dict[str, _Entry] = {}  # the newest first
         known: set[str] = set()
         reached = False
-        reason: str | None = f"more than {self._pages} pages of history"
-        cursor = requests.NEWEST
-        for _ in range(self._pages):
+        reason: str | None = None
+        cursor = oldest = requests.NEWEST
+        pages = 0
+        while True:
+            if pages == self._pages:
+                reason = f"more than {pages} pages of history"
+                break
             build = partial(requests.history, conversation_id, cursor=cursor, limit=_PAGE)
             try:
                 body = await self._patiently(build)
@@ -164,12 +178,17 @@ class Reconciler:
                 reason = _why(error)
                 break
             page = [entry for model in history.models(body) if (entry := _entry(model))]
-            entries.update((each.key, each) for each in page if not _before(each, span.start))
+            inside = [each for each in page if not _before(each, span.start)]
+            here = set(await self._known([each.key for each in page]))
+            last = min([each.time for each in inside if each.time is not None], default=oldest)
             reached = reached or any(_before(each, span.since) for each in page)
-            known |= set(await self._known([each.key for each in page]))
+            if reached or last == oldest or any(each.key not in here for each in inside):
+                pages += 1
+                entries.update((each.key, each) for each in inside)
+                known |= here
+            oldest = min(last, oldest)
             older = requests.older(body, cursor)
-            if any(_before(each, span.start) for each in page) or older is None:
-                reason = None
+            if len(inside) < len(page) or older is None:
                 break
             if older == cursor:
                 reason = "the history does not go on"
@@ -177,9 +196,8 @@ class Reconciler:
             cursor = older
         await self._commit(recovery, list(entries.values()), known)
         if reason is not None and not reached:
-            times = [each.time for each in entries.values() if each.time is not None]
-            gap = self._gap(span.since, min(times, default=span.end), reason, conversation_id)
-            recovery.gaps.append(gap)
+            end = min(oldest, span.end)
+            recovery.gaps.append(self._gap(span.since, end, reason, conversation_id))
 
     async def _commit(self, recovery: Recovery, entries: list[_Entry], known: set[str]) -> None:
         """Commit from the oldest new one on: what waits behind it takes its place anew."""
@@ -188,6 +206,9 @@ class Reconciler:
         if entries:
             new = await self._take_in([each.payload for each in reversed(entries)])
             recovery.messages += len(new)
+            senders = {each.key: each.sender for each in entries}
+            own = self._account_id
+            recovery.others += sum(senders.get(key, own) != own for key in new)
             recovery.conversations += bool(new)
 
     # --- requests -------------------------------------------------------------------
@@ -203,7 +224,7 @@ class Reconciler:
             try:
                 return await self._ask(build)
             except NotSent:
-                pass  # no link, as the log has told
+                continue  # it has waited for a link
             except SendRefused as error:
                 if error.error == "rejected":
                     raise
@@ -235,7 +256,9 @@ class Reconciler:
 
 def _entry(model: object) -> _Entry | None:
     key = history.message_id(model)
-    return None if key is None else _Entry(key, history.time_ms(model), history.payload(model))
+    if key is None:
+        return None
+    return _Entry(key, history.time_ms(model), history.sender_id(model), history.payload(model))
 
 
 def _before(entry: _Entry, time: int) -> bool:

@@ -21,6 +21,7 @@ from xyfast.events import (
     Event,
     FetchToken,
     Kicked,
+    LinkDeaf,
     LinkLost,
     LinkOpened,
     LinkRefused,
@@ -62,6 +63,7 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
         TokenReady: frozenset({_S.CONNECTED}),
         TokenFailed: frozenset({_S.CONNECTED}),
         LinkOpened: frozenset({_S.CONNECTED}),
+        LinkDeaf: frozenset({_S.CONNECTED}),
         LinkLost: frozenset(
             {_S.CONNECTED, _S.CONNECTING, _S.RECONNECTING, _S.FAILED, _S.NEEDS_LOGIN}
         ),
@@ -108,7 +110,8 @@ class Session:
 
     ``dice`` gives floats in [0, 1), ``links`` the numbers of new links. `link` is the
     registered link; `dialling` the one being opened, which stands beside it while a token
-    is renewed: the old link is closed only when the new one is registered.
+    is renewed, or a deaf link replaced: the old one is closed only when the new one is
+    registered.
     """
 
     def __init__(self, settings: Settings, dice: Callable[[], float], links: Iterator[int]) -> None:
@@ -156,6 +159,8 @@ class Session:
                 self._on_no_token(event, now)
             case LinkOpened():
                 self._on_opened(event.link, now)
+            case LinkDeaf():
+                self._on_deaf(event.link, now)
             case LinkLost():
                 self._on_lost(event, now)
             case LinkRefused():
@@ -238,6 +243,15 @@ class Session:
         self._actions.append(Resume(link))
         if old is not None:
             self._actions.append(CloseLink(old))
+
+    def _on_deaf(self, link: int, now: float) -> None:
+        """Replace it, with a new token unless the one at hand is fresh."""
+        if link != self.link or self.dialling is not None or self._fetching or self._needs_human:
+            return
+        if now < self._not_before:
+            self._dial()
+        else:
+            self._fetch(now)
 
     def _on_lost(self, event: LinkLost, now: float) -> None:
         if event.link == self.dialling:

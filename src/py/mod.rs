@@ -20,6 +20,7 @@ mod picker;
 mod post;
 mod shapes;
 mod stream;
+mod tree;
 mod unpack;
 mod unpacker;
 
@@ -89,6 +90,8 @@ mod _core {
     use super::picker::{pick, Picker};
     #[pymodule_export]
     use super::post::{check_proxy, post};
+    #[pymodule_export]
+    use super::tree::mentions;
     #[pymodule_export]
     use super::unpack::unpackb;
     #[pymodule_export]

@@ -15,7 +15,7 @@ from xyfast.testing.faults import Fault
 from xyfast.testing.platform import Platform
 from xyfast.testing.samples import Message, Sample
 from xyfast.testing.service import Service
-from xyfast.testing.sync import Entry
+from xyfast.testing.sync import Entry, Seat
 from xyfast.tokens import Token
 
 __all__ = ["Pushed", "SimServer", "SimTokens"]
@@ -23,7 +23,7 @@ __all__ = ["Pushed", "SimServer", "SimTokens"]
 EPOCH_MS = 1_767_225_600_000
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Pushed:
     """One entry that the server has put into an account's stream."""
 
@@ -33,6 +33,8 @@ class Pushed:
     payload: str
     message: Message | None
     """The chat message, None for a mark or hint."""
+    mislaid: bool = False
+    """Whether only dead links were given it while the server had another one: it may be late."""
 
 
 class SimServer:
@@ -85,6 +87,7 @@ class SimServer:
 
         def watched(batch: Sequence[Sample], lwp: str = "/s/sync") -> list[Entry]:
             position = channel.position
+            notes = []
             for sample in batch:  # noted before a link can hear of them
                 position = max(position + 1, self.platform.clock() * 1000)
                 id_ = sample.id or f"entry-{position}"
@@ -92,9 +95,23 @@ class SimServer:
                 self.pushed[account].append(note)
                 self.by_id[account, id_] = note
                 self.by_payload[sample.payload] = note
-            return push(batch, lwp)
+                notes.append(note)
+            well = [seat for seat in channel.seats if not _dead(seat)]
+            before = {seat: len(seat.outstanding) for seat in well}
+            entries = push(batch, lwp)
+            if well and len(well) < len(channel.seats):
+                mislaid = all(len(seat.outstanding) == before[seat] for seat in well)
+                for note in notes:
+                    note.mislaid = mislaid
+            return entries
 
         channel.push = watched  # type: ignore[method-assign]
+
+
+def _dead(seat: Seat) -> bool:
+    """Whether nothing that is pushed to a link arrives; the server does not know."""
+    wire: Any = seat.link
+    return bool(wire.frozen or wire.over or wire.zombie)
 
 
 class SimTokens:

@@ -19,9 +19,10 @@ from xyfast.driver import Driver
 from xyfast.events import Dial
 from xyfast.intake import Intake
 from xyfast.lanes import Lanes
+from xyfast.probe import Probe
+from xyfast.reconcile import Reconciler, Recovery
 from xyfast.session import Session
 from xyfast.store import MemoryStore, Row
-from xyfast.sync import Sync
 from xyfast.window import Window
 
 FEW = 40
@@ -130,11 +131,35 @@ def loses_outcomes(patch: Patch) -> None:
     patch.setattr(Intake, "finished", lossy)
 
 
-def does_not_look_back(patch: Patch) -> None:
-    async def nothing(self: Sync, received: int, position: int | None = None) -> None:
-        return None
+def believes_that_links_hear(patch: Patch) -> None:
+    async def believe(self: Probe) -> bool:
+        return False
 
-    patch.setattr(Sync, "_reconcile", nothing)
+    patch.setattr(Probe, "_hears_nothing", believe)
+
+
+def replaces_at_every_look(patch: Patch) -> None:
+    replace = Probe._replace
+
+    def hasty(self: Probe, link: int) -> None:
+        self._spare_until = 0.0
+        replace(self, link)
+
+    patch.setattr(Probe, "_replace", hasty)
+
+
+def looks_once(patch: Patch) -> None:
+    async def blind(self: Probe) -> None:
+        self._second = None
+
+    patch.setattr(Probe, "_look_back", blind)
+
+
+def does_not_look_back(patch: Patch) -> None:
+    async def nothing(self: Reconciler, since: int, end: int, *, start: int) -> Recovery:
+        return Recovery()
+
+    patch.setattr(Reconciler, "account", nothing)
 
 
 def does_not_wait(patch: Patch) -> None:
@@ -201,6 +226,9 @@ MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (admits_everything, "rows in memory <= bound"),
     (loses_outcomes, "clean stop records what was handled"),
     (does_not_look_back, "in sequence"),
+    (believes_that_links_hear, "a zombie is replaced in time"),
+    (replaces_at_every_look, "deaf links are replaced sparingly"),
+    (looks_once, "every message is handled"),
     (does_not_wait, "next dial >= last + delay"),
     (waits_too_long, "the wait ends in time"),
     (beats_seldom, "heartbeat policy"),

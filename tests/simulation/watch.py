@@ -19,7 +19,7 @@ from simulation.server import Pushed, SimServer
 from simulation.told import SimFrame
 from xyfast.config import Settings
 from xyfast.events import State
-from xyfast.instrumentation import StateChanged
+from xyfast.instrumentation import FoundDeaf, StateChanged
 from xyfast.messages import Expired, Gap, Message, Undecodable
 from xyfast.session import TRANSITIONS
 
@@ -61,6 +61,8 @@ class Watch:
         """Every committed message: ``"open"``, ``"handled"`` or ``"dead"``."""
         self.gaps: list[Gap] = []
         """Gaps that a handler was told of."""
+        self.positions: defaultdict[str, list[int]] = defaultdict(list)
+        """What the server was told by ackDiff, by account."""
         self.secrets: set[str] = set()
         self.words: list[str] = []
         """Log records and facts, as text."""
@@ -84,6 +86,8 @@ class Watch:
         self._suspect: Counter[Identity] = Counter()  # processes whose handlers may have had it
         self._states: dict[str, State] = {}
         self._earliest: dict[str, tuple[float, float]] = {}
+        self._replaced: dict[str, float] = {}  # when deaf links were, by account
+        self._silent: set[str] = set()  # accounts that were told of nothing since
         self._started: dict[Identity, int] = {}
         self._done: set[Identity] = set()
         self._running: dict[Identity, str | None] = {}
@@ -113,6 +117,8 @@ class Watch:
         self.transport = transport
         self._states.clear()
         self._earliest.clear()
+        self._replaced.clear()
+        self._silent.clear()
         self._started.clear()
         self._in_hand.clear()
         self._held.clear()
@@ -133,6 +139,11 @@ class Watch:
         """The client's process is gone."""
         self.transport = None
         self._suspect.update(self._held)
+
+    def spares(self, account: str) -> float:
+        """Seconds for which the client may leave a deaf link, since one was just replaced."""
+        since = self._replaced.get(account, float("-inf"))
+        return max(since + 10 * self._settings.probe_after - self._now(), 0.0)
 
     # --- the store ------------------------------------------------------------------------
 
@@ -221,7 +232,10 @@ class Watch:
             if isinstance(event, SimFrame):
                 for payload in event.payloads:
                     pushed = self._server.by_payload.get(payload.text or "")
-                    if pushed is not None and pushed.message is not None:
+                    if pushed is not None:
+                        self._silent.discard(pushed.account)
+                    # What was mislaid is looked for in the lists, whatever the position says.
+                    if pushed is not None and pushed.message is not None and not pushed.mislaid:
                         self._in_hand[pushed.account][pushed.payload] = pushed.pts
 
     def acked(self, wire: Wire, frame: Any) -> None:
@@ -239,6 +253,7 @@ class Watch:
         self._note("ask", wire.account, request["lwp"])
         if request["lwp"].endswith("/ackDiff"):
             position = request["body"][0]["pts"]
+            self.positions[wire.account].append(position)
             if wire.account not in self._kept:  # else a restart goes on from there
                 self._begun[wire.account] = position
             for payload, pts in self._in_hand[wire.account].items():
@@ -283,6 +298,8 @@ class Watch:
     def fact(self, fact: Any) -> None:
         """A hook was told."""
         self.words.append(repr(fact))
+        if isinstance(fact, FoundDeaf):
+            self._found_deaf(fact)
         if not isinstance(fact, StateChanged):
             return
         account, now = fact.account_id, self._now()
@@ -309,6 +326,15 @@ class Watch:
             self.must(late <= _SLACK or fact.reason != "waited", "the wait ends in time", account)
             if fact.reason != "waited":
                 del self._earliest[account]
+
+    def _found_deaf(self, fact: FoundDeaf) -> None:
+        account, now = fact.account_id, self._now()
+        self._note("deaf", account, fact.replaced)
+        if fact.replaced:
+            enough = account not in self._silent or self.spares(account) <= _SLACK
+            self.must(enough, "deaf links are replaced sparingly", account)
+            self._silent.add(account)
+            self._replaced[account] = now
 
     def logged(self, record: logging.LogRecord) -> None:
         """The client has logged something."""
@@ -373,9 +399,11 @@ class Watch:
             return
         self._started[identity] = pushed.pts
         begin = self._begun.get(account, 0)  # what is from before comes in any order
-        if pushed.pts <= begin:
+        if pushed.pts <= begin or pushed.mislaid:
             return
         for other in self._conversation(account, pushed.message.conversation):
+            if other.mislaid:
+                continue
             begun = (account, other.id) in self._started
             if begin < other.pts < pushed.pts:
                 settled = begun or self.rows.get((account, other.id)) in ("handled", "dead")

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from simulation import faults
+from simulation import faults, finales
 from simulation.loop import VirtualLoop, simulate
 from simulation.network import Network, SimTransport
 from simulation.scenario import Scenario
@@ -23,7 +23,7 @@ from xyfast.errors import RequestError, StoreError
 from xyfast.messages import ChatMessage, Expired, Gap, Message
 from xyfast.store import MemoryStore, Retention
 
-__all__ = ["Failed", "World", "run"]
+__all__ = ["Failed", "World", "play", "run"]
 
 _RUN: contextvars.ContextVar[int] = contextvars.ContextVar("run", default=0)
 _LOG = logging.getLogger("xyfast")
@@ -287,6 +287,10 @@ class World:
         faults.heal(self)
         self.note("calm")
         await self._settle()
+        if self.scenario.finale is not None:
+            self.note("finale", self.scenario.finale)
+            await finales.perform(self)
+            await self._settle()
         await self.close()
         if self.scenario.encore:  # nothing that was handled comes again
             self.start()
@@ -296,15 +300,10 @@ class World:
         self.watch.step()
 
     async def _settle(self) -> None:
-        now = self._loop.time()
-        deadline, next_link = now + _PATIENCE, now + _PATIENCE / 2
-        while (now := self._loop.time()) < deadline:
+        deadline = self._loop.time() + _PATIENCE
+        while self._loop.time() < deadline:
             await asyncio.sleep(_GLANCE)
             self.console()
-            if now >= next_link:
-                # What a server that shares gave to a link that was dead, the next one finds.
-                next_link = deadline
-                faults.cut(self)
             if self.process is not None and not self.watch.missing() and not self.watch.unhandled():
                 return
         lost = [f"{each.account}/{each.id}" for each in self.watch.missing()]
@@ -352,11 +351,16 @@ def _listening(world: World) -> Iterator[None]:
 
 def run(seed: int) -> World:
     """Play a seed; raises `Failed` with the end of the trace."""
+    return play(Scenario.draw(seed))
+
+
+def play(scenario: Scenario) -> World:
+    """Play a scenario; raises `Failed` with the end of the trace."""
     world: World | None = None
 
     async def main() -> None:
         nonlocal world
-        world = World(Scenario.draw(seed))
+        world = World(scenario)
         asyncio.get_running_loop().set_exception_handler(
             lambda loop, context: world.watch.must(
                 False, "no exception is unexpected", context.get("exception") or context["message"]
@@ -373,8 +377,8 @@ def run(seed: int) -> World:
         simulate(main(), after_step=after_step)
     except Exception as error:
         lines = world.lines(60) if world is not None else []
-        text = "\n".join([f"seed {seed}: {type(error).__name__}: {error}", *lines])
-        text += f"\nagain: pytest tests/simulation --seed {seed}"
+        text = "\n".join([f"seed {scenario.seed}: {type(error).__name__}: {error}", *lines])
+        text += f"\nagain: pytest tests/simulation --seed {scenario.seed}"
         raise Failed(text) from (None if isinstance(error, Broken) else error)
     assert world is not None
     return world

@@ -18,6 +18,7 @@ __all__ = ["Inbox"]
 
 _COLUMNS = "key, payload, position, conversation, arrived, redelivered, reason, offset"
 _EVER = 2**62
+_LAST = 2**63 - 1  # position
 
 
 class Inbox:
@@ -73,7 +74,12 @@ class Inbox:
         return new
 
     def take(
-        self, account_id: str, limit: int, size: int | None, skip: Collection[str | None]
+        self,
+        account_id: str,
+        limit: int,
+        size: int | None,
+        skip: Collection[str | None],
+        until: int | None,
     ) -> Page:
         """See `Store.take`."""
         account, db = self._accounts.find(account_id), self._db
@@ -83,8 +89,9 @@ class Inbox:
         free += " AND conversation IS NOT NULL" if None in skip else " OR conversation IS NULL"
         with self._accounts.transaction():
             found = db.execute(
-                f"SELECT place, {_COLUMNS} {line} AND ({free}) ORDER BY position, place LIMIT ?",
-                (account, *names, limit),
+                f"SELECT place, {_COLUMNS} {line} AND position <= ? AND ({free})"
+                " ORDER BY position, place LIMIT ?",
+                (account, _LAST if until is None else to_integer(until), *names, limit),
             )
             places, rows = [], []
             left = math.inf if size is None else size

@@ -114,6 +114,7 @@ class MemoryStore:
         *,
         size: int | None = None,
         skip: Collection[str | None] = (),
+        until: int | None = None,
     ) -> Page:
         """See `Store.take`."""
         self._check()
@@ -122,6 +123,8 @@ class MemoryStore:
         passed = []
         left = math.inf if size is None else size
         while len(rows) < limit and left > 0 and (head := self._first(account_id)) is not None:
+            if until is not None and head.position > until:
+                break
             if head.conversation_id in skip:
                 passed.append(queue.pass_over())
                 continue

@@ -12,10 +12,10 @@ from xyfast.logs import say
 
 __all__ = ["NEAR", "Lost", "Patient", "Retention"]
 
-NEAR = 30_000_000
+NEAR = 600_000_000
 """Microseconds before the position up to which an account has all. What was handled there is
-forgotten last: whoever looks into the server's lists for what was missed, begins there, and
-would take it for new."""
+forgotten last: whoever looks into the server's lists for what was missed, begins there (after a
+restart twice `Settings.second_look` before it), and would take it for new."""
 
 _HOUR = 3600.0
 

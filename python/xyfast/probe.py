@@ -1,0 +1,190 @@
+"""The probe: whether a link that is up hears what is pushed, and what another one swallowed.
+
+A link may answer every heartbeat and push nothing (`protocol.md` 5.7), and a server that
+shares pushes between the links of an account gives some of them to one that is dead without
+its knowing. Neither is seen on the link, so the server's lists are looked at again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from functools import partial
+from typing import Any
+
+from xyfast import envelope, requests
+from xyfast.errors import RequestError, SendRefused
+from xyfast.instrumentation import FoundDeaf, Hooks
+from xyfast.logs import say
+from xyfast.messages import Conversation
+from xyfast.reconcile import Recovery
+
+__all__ = ["Probe"]
+
+log = logging.getLogger(__name__)
+
+_SPREAD = 0.25  # of each time: a crowd of accounts does not ask at once
+_ON_ITS_WAY = 1 / 12  # of `after`: what the list shows may take so long to be pushed
+_SPARING = 10.0  # of `after`, before a link is replaced whose predecessor heard nothing
+
+
+class Probe:
+    """Looks again over a link that is caught up.
+
+    After ``after`` seconds without a push the server is asked what is newest, in one small
+    request. If the inbox does not have that, and it is not pushed within a twelfth of that
+    time, the lists are compared, beside what the link brings: a link over which others'
+    messages should have come is deaf, and ``deaf(link)`` asks for another one, as it does when
+    the server says that the session is gone. Any other answer, or none, proves nothing. While
+    new links are deaf as well, what they miss is still fetched this way, and no more than one
+    of them is replaced in ten times ``after``.
+
+    ``again`` seconds after the account was caught up, or after the end of another of its
+    links, the lists are compared once more, from `doubt` on, silent or not: by then the server
+    has given up what was dead. The first time may be a quarter shorter, the second one longer.
+
+    ``ask(build)`` sends a request and gives the body of its answer, ``known(keys)`` says which
+    messages the inbox has, ``compare(since)`` fetches and tells what is missing since a time
+    of the server (milliseconds; None: since the last message). ``dice`` gives floats in
+    [0, 1), ``spawn`` starts a task that its owner awaits or cancels.
+    """
+
+    def __init__(
+        self,
+        account_id: str,
+        *,
+        after: float,
+        again: float,
+        ask: Callable[[Callable[..., str]], Awaitable[Any]],
+        known: Callable[[Collection[str]], Awaitable[Collection[str]]],
+        compare: Callable[[int | None], Awaitable[Recovery]],
+        deaf: Callable[[int], None],
+        hooks: Hooks,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        dice: Callable[[], float],
+    ) -> None:
+        self.doubt: int | None = None
+        """Time (server's milliseconds) from which a dead link may have been given pushes."""
+        self._account_id = account_id
+        self._after = after
+        self._again = again
+        self._ask = ask
+        self._known = known
+        self._compare = compare
+        self._deaf = deaf
+        self._hooks = hooks
+        self._spawn = spawn
+        self._dice = dice
+        self._task: asyncio.Task[None] | None = None
+        self._quiet_since = 0.0  # the last push or answer, by the loop's clock as all here
+        self._patience = after
+        self._suspect = False  # something was missed in this silence, which may end yet
+        self._pushes = 0
+        self._second: float | None = None
+        self._judged: Conversation | None = None  # the newest, of which nothing is missing
+        self._spare_until = 0.0
+        self._told = False
+
+    def begin(self, link: int, since: int | None) -> None:
+        """A link is caught up: compared with the lists of ``since``, or new to the server."""
+        self.end()
+        self._be_patient()
+        self._told = False
+        self.doubt = since
+        self._second = None if since is None else self._give_time()
+        self._task = self._spawn(self._run(link))
+
+    def heard(self) -> None:
+        """The link brought a message."""
+        self._quiet_since = self._now()
+        self._suspect = False
+        self._pushes += 1
+        self._spare_until = 0.0
+
+    def other_ended(self, since: int) -> None:
+        """Another link of the account is over; the server may have used it from ``since`` on."""
+        self.doubt = since if self.doubt is None else min(self.doubt, since)
+        self._second = self._give_time()
+
+    def end(self) -> None:
+        """The link is over, or must be caught up anew."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self, link: int) -> None:
+        while True:
+            now, second = self._now(), self._second
+            silent = self._quiet_since + self._patience
+            due = silent if second is None else min(silent, second)
+            if now < due:
+                await asyncio.sleep(min(due - now, self._again))  # it may move to an earlier time
+                continue
+            self._suspect = await self._hears_nothing() or self._suspect
+            if silent <= now:
+                if self._suspect:
+                    self._replace(link)
+                self._be_patient()
+            if second is not None and second <= now:
+                await self._look_back()
+
+    def _be_patient(self) -> None:
+        """Count the silence from now."""
+        self._suspect = False
+        self._quiet_since = self._now()
+        self._patience = self._after * (1.0 - _SPREAD * self._dice())
+
+    def _give_time(self) -> float:
+        """When the server will have given up a link that is dead by now."""
+        return self._now() + self._again * (1.0 + _SPREAD * self._dice())
+
+    async def _look_back(self) -> None:
+        doubt, self._second = self.doubt, None
+        await self._compare(doubt)
+        if self._second is None:  # else another link has ended meanwhile
+            self.doubt = None
+
+    async def _hears_nothing(self) -> bool:
+        """Whether the server has what this link should have brought."""
+        pushes, others = self._pushes, 0
+        try:
+            body = await self._ask(partial(requests.list_conversations, limit=1))
+        except SendRefused as error:
+            return error.error == "token"
+        except RequestError:
+            return False
+        newest = next(iter(envelope.conversations(body, self._account_id)), None)
+        if newest is None or newest == self._judged:
+            return False
+        if not await self._has(newest):
+            await asyncio.sleep(self._after * _ON_ITS_WAY)
+            if self._pushes > pushes:
+                return False
+            # What has changed may be no message at all, or one of the account's own.
+            if not await self._has(newest):
+                others = (await self._compare(None)).others
+        self._judged = newest
+        return others > 0 and self._pushes == pushes
+
+    async def _has(self, newest: Conversation) -> bool:
+        key = newest.last_message_id
+        return key is not None and bool(await self._known([key]))
+
+    def _replace(self, link: int) -> None:
+        """Ask for another link, but not for one after the other."""
+        replaced = self._now() >= self._spare_until
+        if replaced:
+            self._spare_until = self._now() + _SPARING * self._after
+            sentence = "link hears nothing, it is replaced"
+        else:
+            sentence = "new link hears nothing either; what it misses is fetched"
+        if replaced or not self._told:
+            say(log, logging.WARNING, sentence, account=self._account_id)
+        self._told = self._told or not replaced
+        self._hooks(FoundDeaf(self._account_id, replaced))
+        if replaced:
+            self._deaf(link)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
