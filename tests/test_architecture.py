@@ -24,6 +24,7 @@ LAYERS = [
         "ledger",
         "window",
         "pace",
+        "gate",
         "reading",
         "account",
         "messages",
@@ -33,6 +34,7 @@ LAYERS = [
     ["history", "envelope", "requests", "events", "session", "store"],
     [
         "instrumentation",
+        "gates",
         "transport",
         "tokens",
         "deadlines",
@@ -55,6 +57,7 @@ PURE = [
     "ledger",
     "window",
     "pace",
+    "gate",
     "reading",
     "facts",
     "messages",
