@@ -19,6 +19,7 @@ LAYERS = [
     [
         "codec",
         "retry",
+        "troubles",
         "lanes",
         "ledger",
         "window",
@@ -51,6 +52,7 @@ LAYERS = [
 ]
 PURE = [
     "retry",
+    "troubles",
     "lanes",
     "ledger",
     "window",

@@ -129,6 +129,23 @@ def test_five_failed_dials_in_a_row_ask_for_credentials_and_wait_long() -> None:
     assert rest(session.step(Tick(), now + 225.0)) == [FetchToken()]
 
 
+def test_what_this_machine_lacks_is_tried_again_soon_and_never_fails_an_account() -> None:
+    session, now = new(), 0.0
+    session.step(Start(), now)
+    assert rest(session.step(TokenFailed("no descriptor", Trouble.LOCAL), now)) == []
+    assert session.deadline == now + 0.5  # no platform was asked, so none waits a minute
+    now = session.deadline
+    assert rest(session.step(Tick(), now)) == [FetchToken()]
+    session.step(TokenReady(), now)
+    for link in range(1, 21):
+        session.step(LinkLost(link, Trouble.LOCAL, "no descriptor"), now)
+        assert session.state is State.RECONNECTING
+        assert session.deadline is not None
+        assert session.deadline <= now + 10.0
+        now = session.deadline
+        assert rest(session.step(Tick(), now)) == [dial(link + 1)]
+
+
 def test_a_registered_link_ends_the_row_of_failures() -> None:
     session, now = new(), 0.0
     session.step(Start(), now)
@@ -476,6 +493,7 @@ def test_a_move_off_the_map_is_a_bug_and_says_so(monkeypatch: pytest.MonkeyPatch
         (Trouble.LINK, [3, 6, 9, 12, 15, 15, 15]),
         (Trouble.NETWORK, [10, 20, 30, 40, 50, 60, 60]),
         (Trouble.OTHER, [5, 10, 15, 20, 25, 30, 30]),
+        (Trouble.LOCAL, [1, 2, 3, 4, 5, 6, 7]),
     ],
 )
 def test_back_off_bounds_grow_by_class_and_stop_growing(

@@ -35,7 +35,9 @@ class Wire:
     def start(self, sink: Callable[[Sequence[LinkEvent]], None]) -> None:
         self.sink = sink
 
-    def dial(self, policy: Dial, headers: Sequence[tuple[str, str]], register: str) -> None:
+    def dial(
+        self, policy: Dial, headers: Sequence[tuple[str, str]], register: str, proxy: str | None
+    ) -> None:
         self.log.append(("dial", policy.link))
 
     def ack(self, frames: Sequence[Frame]) -> int:

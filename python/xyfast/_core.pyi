@@ -25,6 +25,7 @@ __all__ = [
     "b64decode",
     "b64encode",
     "build_profile",
+    "check_proxy",
     "decode",
     "decode_frame",
     "decode_many",
@@ -34,6 +35,7 @@ __all__ = [
     "packb",
     "parse_frame",
     "pick",
+    "post",
     "read_payload",
     "simd",
     "unpackb",
@@ -588,12 +590,29 @@ class Closed:
     def link(self) -> int:
         """The link."""
     @property
-    def trouble(self) -> Literal["closed", "link", "deaf", "network", "refused", "protocol"]:
+    def trouble(
+        self,
+    ) -> Literal[
+        "closed",
+        "link",
+        "deaf",
+        "network",
+        "exhausted",
+        "proxy",
+        "proxy-refused",
+        "untrusted",
+        "refused",
+        "protocol",
+    ]:
         """Why it ended.
 
         ``"closed"``: by `close` or `shutdown`. ``"link"``: it broke, fell silent, or the
         server closed it. ``"deaf"``: its heartbeats were answered with refusals, so its
         session is gone. ``"network"``: the server could not be reached or did not answer.
+        ``"exhausted"``: this machine lacks something for now, such as descriptors.
+        ``"proxy"``: the proxy could not be reached, or could not reach the server.
+        ``"proxy-refused"``: the proxy wants another login or does not allow the server.
+        ``"untrusted"``: the server's certificate, or its TLS, cannot be trusted.
         ``"refused"``: the server refused the handshake or the registration.
         ``"protocol"``: the server broke the protocol or a limit.
         """
@@ -654,6 +673,7 @@ class Links:
         max_bytes: int = 8_388_608,
         allow_plain: bool = False,
         roots: str | None = None,
+        proxy: str | None = None,
     ) -> None:
         """Start a link under a number that no living link has.
 
@@ -664,7 +684,8 @@ class Links:
         `max_pushes` frames or `max_bytes` bytes of the link; the heartbeat goes on.
 
         `url` is ``wss://``, or ``ws://`` to this machine unless `allow_plain`. Certificates
-        are verified against the system's roots and those in `roots`, a PEM text.
+        are verified against the system's roots and those in `roots`, a PEM text. With `proxy`,
+        as `check_proxy` takes it, the link goes through that.
 
         The number is free again when `drain` has given the link's `Closed`. Raises
         `ConfigError` for an argument that cannot work and `StateError` for a number in use.
@@ -694,3 +715,30 @@ class Links:
         """
     def shutdown(self) -> None:
         """End all links at once, without a close handshake; a `Closed` follows for each."""
+
+def post(
+    url: str,
+    *,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+    timeout: float,
+    allow_plain: bool = False,
+    roots: str | None = None,
+    proxy: str | None = None,
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Send an HTTP POST request and return status, headers and body of the answer.
+
+    The way to the server, and what is trusted, is that of `Links.dial`. The call blocks its
+    thread, and no other, for at most ``timeout`` seconds. Redirects are not followed.
+
+    Raises `TokenError` whose code is a trouble of `Closed.trouble` if no whole answer of at
+    most 1 MiB came, and `ConfigError` for an argument that cannot work.
+    """
+
+def check_proxy(url: str, /) -> None:
+    """Raise `ConfigError`, which does not show it, if this cannot be a proxy's URL.
+
+    ``http://`` (CONNECT), ``socks5://`` or ``socks5h://``, ``user:password@`` if needed,
+    percent-encoded where they hold other signs, host and port. The proxy resolves the names
+    of servers, whichever of the schemes it is.
+    """

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import math
 import urllib.parse
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
+from xyfast._core import check_proxy
+from xyfast.arguments import must_be
 from xyfast.errors import ConfigError
 
 __all__ = ["Settings", "is_loopback"]
@@ -35,6 +37,10 @@ class Settings:
     """Take ``ws://`` and ``http://`` to other hosts too: cookies and tokens go out in clear."""
     roots: str | None = None
     """Path of a PEM file with certificate authorities to trust beside the system's."""
+    proxy: str | None = field(default=None, repr=False)
+    """What links and token calls go through: ``http://``, ``socks5://`` or ``socks5h://``, then
+    ``user:password@`` if needed, host and port. Accounts may have their own. Variables such as
+    ``HTTPS_PROXY`` are not read."""
 
     # Links
     heartbeat: float = 15.0
@@ -163,18 +169,21 @@ class Settings:
     def __post_init__(self) -> None:
         self._check_address("url", "ws", "wss")
         self._check_address("token_url", "http", "https")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type not in ("int", "float"):
+        if self.proxy is not None:
+            must_be(str, "a str", proxy=self.proxy)
+            check_proxy(self.proxy)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type not in ("int", "float"):
                 continue
-            whole = field.type == "int"
+            whole = each.type == "int"
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 kind = "a whole number" if whole else "a number"
-                raise ConfigError(f"Settings.{field.name} must be {kind}, not {value!r}")
-            may_be_zero = field.name == "handler_retries"
+                raise ConfigError(f"Settings.{each.name} must be {kind}, not {value!r}")
+            may_be_zero = each.name == "handler_retries"
             if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
                 least = "zero or more" if may_be_zero else "above zero"
-                raise ConfigError(f"Settings.{field.name} must be {least}, not {value!r}")
+                raise ConfigError(f"Settings.{each.name} must be {least}, not {value!r}")
 
     def _check_address(self, name: str, plain: str, safe: str) -> None:
         address = getattr(self, name)

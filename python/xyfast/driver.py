@@ -22,7 +22,14 @@ from xyfast.account import Account, format_cookies, make_device_id
 from xyfast.calls import Calls, verdict
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery
-from xyfast.errors import LoginRequired, StateError, StoreError, TokenError, XyfastError
+from xyfast.errors import (
+    ConfigError,
+    LoginRequired,
+    StateError,
+    StoreError,
+    TokenError,
+    XyfastError,
+)
 from xyfast.events import (
     Action,
     AskCredentials,
@@ -49,12 +56,12 @@ from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.logs import say, seconds
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
-from xyfast.retry import Trouble
 from xyfast.session import Session
 from xyfast.store import Store
 from xyfast.sync import Sync
 from xyfast.tokens import Token, TokenProvider
 from xyfast.transport import Transport
+from xyfast.troubles import ANSWERS, KICKS, LINKS, TOKENS, Remedy, Row, raised
 
 __all__ = ["CredentialSource", "Driver", "Environment"]
 
@@ -72,7 +79,6 @@ _AT_REST = (State.DISCONNECTED, State.DRAINING, State.CLOSED)
 _MOST_GAPS = 1000  # that are kept one by one
 _BROKEN = range(500, 600)  # answers to a handshake by which a server says that it cannot
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
-_TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
 
 class CredentialSource(Protocol):
@@ -277,28 +283,29 @@ class Driver:
             try:
                 call = self._env.tokens.token(self.account, self._keep)
                 token = await asyncio.wait_for(call, bound)
-            except LoginRequired as error:
-                turn.reached()
-                event = TokenFailed(str(error), human=True, url=error.url)
-            except TokenError as error:
-                if error.code == "network":
-                    turn.missed(Trouble.NETWORK)
-                    event = TokenFailed(str(error), Trouble.NETWORK)
-                else:
-                    turn.reached()
-                    event = TokenFailed(str(error), Trouble.OTHER)
             except asyncio.TimeoutError:
-                turn.missed(Trouble.NETWORK)
-                event = TokenFailed(f"no token within {bound:g} s", Trouble.NETWORK)
+                event = self._no_token(turn, LINKS["network"], f"no token within {bound:g} s")
             except Exception as error:
-                account_id, sentence = self.account.id, "token provider raised"
-                say(log, logging.ERROR, sentence, error=error, account=account_id)
-                event = TokenFailed(f"the token provider raised {type(error).__name__}")
+                row, reason = raised(error), str(error)
+                if not isinstance(error, (TokenError, ConfigError)):  # its words may hold secrets
+                    account_id, sentence = self.account.id, "token provider raised"
+                    reason = f"the {sentence} {type(error).__name__}"
+                    say(log, logging.ERROR, sentence, error=error, account=account_id)
+                url = error.url if isinstance(error, LoginRequired) else None
+                event = self._no_token(turn, row, reason, url)
             else:
                 turn.reached()
                 self._token = token
                 event = TokenReady(token.lifetime)
         self.feed(event)
+
+    def _no_token(self, turn: Turn, row: Row, reason: str, url: str | None = None) -> TokenFailed:
+        if row is LINKS["network"]:
+            turn.missed(row.backoff)
+        elif row.name in TOKENS:
+            turn.reached()
+        self._trouble(row, reason)
+        return TokenFailed(reason, row.backoff, human=row.remedy is Remedy.HUMAN, url=url)
 
     def _keep(self, account: Account) -> None:
         self.account = account
@@ -455,10 +462,14 @@ class Driver:
             mid=self._mid(),
         )
         try:
-            self._env.transport.dial(action, headers, register)
-        except XyfastError as error:
+            self._env.transport.dial(action, headers, register, account.proxy)
+        except (XyfastError, OSError) as error:
             self._no_turn(action.link)
-            lost = LinkLost(action.link, Trouble.OTHER, str(error))
+            row, reason = raised(error), str(error)
+            if isinstance(error, OSError):
+                reason = error.strerror or type(error).__name__
+            self._trouble(row, reason)
+            lost = LinkLost(action.link, row.backoff, reason)
             self._loop.call_soon(self.feed, lost)  # not inside the step that asked for it
         else:
             self._env.owners[action.link] = self
@@ -483,11 +494,13 @@ class Driver:
         self.replace_credentials(account)
 
     def replace_credentials(self, account: Account) -> None:
-        """Go on with new cookies; the device id stays."""
+        """Go on with new cookies; device id and proxy stay unless there are others."""
         if account.id != self.account.id:
             raise StateError(f"credentials of {account.id} given for {self.account.id}")
         self._given = _digest(account)
-        self._keep(replace(account, device_id=account.device_id or self.account.device_id))
+        kept = self.account
+        device_id, proxy = account.device_id or kept.device_id, account.proxy or kept.proxy
+        self._keep(replace(account, device_id=device_id, proxy=proxy))
         self.feed(NewCredentials())
 
     def _moved(self, move: Moved) -> None:
@@ -517,7 +530,9 @@ class Driver:
         else:
             del self._env.owners[event.link]  # what it pushes is not ours
             self._env.transport.close(event.link)
-            self.feed(LinkRefused(event.link, "rejected", "registered as another account"))
+            reason = "registered as another account"
+            self._trouble(ANSWERS["rejected"], reason)
+            self.feed(LinkRefused(event.link, "rejected", reason))
 
     def closed(self, event: Closed) -> None:
         """A link is over, or its registration was refused."""
@@ -526,16 +541,27 @@ class Driver:
         self.calls.lost(event.link)
         self.sync.lost(event.link)
         if event.answer is not None:
-            judged = verdict(event.answer)
-            self.feed(LinkRefused(event.link, judged.error or "server", judged.reason))
+            refusal = verdict(event.answer)
+            name = refusal.error or "server"
+            self._trouble(ANSWERS[name], refusal.reason or None, event.code)
+            self.feed(LinkRefused(event.link, name, refusal.reason))
         else:
-            trouble = _TROUBLE.get(event.trouble, Trouble.OTHER)
-            self.feed(LinkLost(event.link, trouble, event.reason, event.trouble == "deaf"))
+            row = LINKS[event.trouble]
+            self._trouble(row, event.reason, event.code)
+            deaf = row.remedy is Remedy.RENEW
+            self.feed(LinkLost(event.link, row.backoff, event.reason, deaf))
 
     def kicked(self, frame: Frame) -> None:
         """The server ended this session; kick frames are not acknowledged."""
-        reason = "another login" if frame.kind == "kick" else "session removed"
-        self.feed(Kicked(frame.link, reason))
+        row = KICKS[frame.kind]
+        self._trouble(row, None)
+        self.feed(Kicked(frame.link, row.sentence))
+
+    def _trouble(self, row: Row, reason: str | None, code: int | None = None) -> None:
+        """Log what went wrong; as an error only what goes on until it is set right."""
+        level = logging.ERROR if row.remedy is Remedy.CONFIGURE else logging.INFO
+        account_id, see = self.account.id, row.page
+        say(log, level, row.sentence, account=account_id, reason=reason, code=code, see=see)
 
     # --- what users ask for ---------------------------------------------------------
 
@@ -554,10 +580,12 @@ def _tell(turn: Turn, event: Closed) -> None:
     """What a link that was never open says of its endpoint."""
     if event.answer is not None:
         turn.reached()  # a refusal is one account's
-    elif event.trouble in ("link", "network") or event.code in _BROKEN:
-        turn.missed(_TROUBLE.get(event.trouble, Trouble.OTHER))
+    elif event.trouble in ("link", "network") or (
+        event.trouble == "refused" and event.code in _BROKEN
+    ):
+        turn.missed(LINKS[event.trouble].backoff)
     else:
-        turn.leave()
+        turn.leave()  # a proxy, or this machine, says nothing of the endpoint
 
 
 def _kind(gap: Gap) -> tuple[str | None, str]:

@@ -126,7 +126,7 @@ class LinkLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class LinkRefused(Event):
-    """The server refused to register a link; ``error`` is ``"token"``, ``"limit"`` or else."""
+    """The server refused to register a link; ``error`` names a row of `troubles.ANSWERS`."""
 
     link: int
     error: str

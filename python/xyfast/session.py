@@ -37,6 +37,7 @@ from xyfast.events import (
     TokenReady,
 )
 from xyfast.retry import Trouble, bound
+from xyfast.troubles import ANSWERS, Remedy
 
 __all__ = ["TRANSITIONS", "Session"]
 
@@ -210,7 +211,7 @@ class Session:
 
     def _on_no_token(self, event: TokenFailed, now: float) -> None:
         self._fetching = False
-        if event.trouble is Trouble.NETWORK:
+        if event.trouble in (Trouble.NETWORK, Trouble.LOCAL):
             self._not_before = now  # the platform was not asked
         if event.human:
             self._needs_human = True
@@ -299,15 +300,16 @@ class Session:
         if event.link != self.dialling:
             return
         self.dialling = None
-        if event.error == "token":
+        remedy = ANSWERS[event.error].remedy
+        if remedy is Remedy.RENEW:
             self._has_token = False
         if self.state is State.CONNECTED:
             self._renew_later(now)
         elif self._needs_human:
             self._move(State.NEEDS_LOGIN, event.reason)
-        elif event.error == "limit":
+        elif remedy is Remedy.KICKED:
             self._move(State.KICKED, event.reason)
-        elif event.error != "token":
+        elif remedy is not Remedy.RENEW:
             self._dial_failed(Trouble.OTHER, event.reason, now)
         elif self._token_refused:
             self._give_up(event.reason, now)
@@ -343,7 +345,8 @@ class Session:
 
     def _dial_failed(self, trouble: Trouble, reason: str, now: float) -> None:
         self._failures += 1
-        self._failed_dials += 1
+        if trouble is not Trouble.LOCAL:  # new credentials would not help
+            self._failed_dials += 1
         if self._needs_human:
             self._move(State.NEEDS_LOGIN, reason)
         elif self._failed_dials >= self._settings.max_failures:

@@ -17,6 +17,7 @@ mod make;
 mod object;
 mod pack;
 mod picker;
+mod post;
 mod shapes;
 mod stream;
 mod tree;
@@ -87,6 +88,8 @@ mod _core {
     use super::pack::{packb, Packer};
     #[pymodule_export]
     use super::picker::{pick, Picker};
+    #[pymodule_export]
+    use super::post::{check_proxy, post};
     #[pymodule_export]
     use super::tree::mentions;
     #[pymodule_export]

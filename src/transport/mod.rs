@@ -17,10 +17,15 @@ compile_error!("links need a descriptor that an event loop can watch: Linux or m
 
 mod closed;
 mod dial;
+pub mod eyeballs;
 mod handshake;
+mod http;
 pub mod keepalive;
 mod link;
 pub mod mailbox;
+mod post;
+mod proxy;
+mod route;
 mod runtime;
 mod task;
 mod tls;
@@ -37,6 +42,8 @@ pub use self::dial::{Dial, DialError};
 use self::link::Order;
 pub use self::link::{Link, Stats, MAX_TEXT};
 use self::mailbox::Mailbox;
+pub use self::post::{Answer, Post};
+pub use self::proxy::Proxy;
 use crate::envelope::Envelope;
 use crate::error::DecodeError;
 

@@ -329,7 +329,9 @@ class SimTransport:
         """See `Transport.start`."""
         self._sink = sink
 
-    def dial(self, policy: Dial, headers: Sequence[tuple[str, str]], register: str) -> None:
+    def dial(
+        self, policy: Dial, headers: Sequence[tuple[str, str]], register: str, proxy: str | None
+    ) -> None:
         """See `Transport.dial`."""
         if self._alive():
             wire = self.wires[policy.link] = Wire(self._network, self, policy)

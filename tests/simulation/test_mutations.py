@@ -185,8 +185,8 @@ def waits_too_long(patch: Patch) -> None:
 def beats_seldom(patch: Patch) -> None:
     dial = SimTransport.dial
 
-    def seldom(self: SimTransport, policy: Dial, headers: Any, register: str) -> None:
-        dial(self, replace(policy, heartbeat=policy.heartbeat * 2), headers, register)
+    def seldom(self: SimTransport, policy: Dial, *rest: Any) -> None:
+        dial(self, replace(policy, heartbeat=policy.heartbeat * 2), *rest)
 
     patch.setattr(SimTransport, "dial", seldom)
 
