@@ -64,6 +64,14 @@ async def answer(desk: Desk, lwp: str, body: Any, code: int = 200) -> None:
     driver.calls.answered(SimFrame(driver.session.link, frame))
 
 
+def conversation(modified: int, last: str | None = None, name: str = "1") -> Any:
+    """An entry of the list of conversations."""
+    inner = {"modifyTime": modified, "singleChatConversation": {"cid": f"{name}@goofish"}}
+    if last is not None:
+        inner["lastMessage"] = {"message": {"messageId": last}}
+    return {"type": 1, "singleChatUserConversation": inner}
+
+
 async def connect(desk: Desk, *, server_time: int | None) -> None:
     """Add the account and open a link; the server tells its time or not."""
     await desk.client.add(Account.from_cookies(f"unb={ME}; _m_h5_tk=a_1; cookie2=b"))
@@ -182,6 +190,30 @@ def test_whatever_the_store_raises_the_account_is_caught_up_in_the_end(
     simulate(main())
     assert ("position not kept" if told else "not caught up yet") in caplog.text
     assert "words" not in caplog.text
+
+
+@pytest.mark.parametrize("ahead", [0, 4_900, 600_000, 20 * 3_600_000])
+@pytest.mark.parametrize("change", [60_000, 10 * 86_400_000])
+def test_the_position_moves_to_what_the_lists_show_whatever_the_server_says_of_its_clock(
+    ahead: int, change: int
+) -> None:
+    """A node that is ahead would move it past what comes next, and so would one odd entry."""
+
+    async def main() -> None:
+        async with working() as desk:
+            await connect(desk, server_time=BASE)
+            calls = desk.driver().calls
+            await answer(desk, ACK_DIFF, {})
+            calls.told(BASE + 60_000 + ahead)
+            await answer(desk, CONVERSATIONS, {"userConvs": [conversation(BASE + change)]})
+            await answer(desk, HISTORY, {})
+            sync = desk.driver().sync
+            await desk.until(lambda: sync.confirmed is not None)
+            right = min(change, 60_000 + ahead) - 5_000
+            assert abs(sync.ledger.received // 1000 - BASE - right) < 1_000
+            assert sync._probe.doubt == sync.ledger.received // 1000
+
+    simulate(main())
 
 
 def test_what_is_stored_waits_after_a_restart_for_what_precedes_it() -> None:

@@ -7,8 +7,8 @@ through, what comes is stored, and held where its order is not known, and no pos
 counts: the position must not pass what is still missing.
 
 A comparison outlives its link: its requests wait for the next one. When it is through, all
-that the server had when it began is here, so the position moves up to then, and the next
-comparison is short however short links live.
+up to the newest change that the list showed is here, so the position moves up to that, and
+the next comparison begins there however short links live.
 """
 
 from __future__ import annotations
@@ -127,8 +127,9 @@ class Sync:
             spawn=spawn,
             dice=dice,
         )
-        self._compared: int | None = None  # when the lists were last read (server's ms)
+        self._compared: int | None = None  # the time (server's ms) up to which lists were read
         self._slack = SLACK
+        self._skew = int(settings.clock_skew * 1000)
         self._link: int | None = None
         self._follows: int | None = None  # the link that brings what follows our position
         self._reached: int | None = None  # the highest position stored from it
@@ -181,9 +182,9 @@ class Sync:
         if link == self._link:
             self._leave()
         elif self.ledger.received is not None:
-            # It may have been registered without our knowing.
-            dialled = self._early_now() - int(self._settings.open_timeout * 1000)
-            self._probe.other_ended(dialled)
+            # It may have been registered without our knowing, since it was dialled.
+            known = self.ledger.received // 1000 - self._skew
+            self._probe.other_ended(known - int(self._settings.open_timeout * 1000))
 
     def suspend(self) -> None:
         """Some of what the link brings is dropped: its positions say nothing any more."""
@@ -317,10 +318,11 @@ class Sync:
         nothing is missing, each if it can be told.
         """
         link, received = self._follows, self.ledger.received
-        state, through = "", self._safe_now()
+        state, position = "", None
         if self._too_long:
             link, self._too_long = self._link, False
-            state, through = await self._insist(self._get_state)
+            state, position = await self._insist(self._get_state)
+        through = None
         if received is not None:
             since = received // 1000
             start = since - self._slack
@@ -328,6 +330,7 @@ class Sync:
                 start = min(start, self._probe.doubt - SLACK)
             await self._fetch(since, start=start)
             self._slack = SLACK
+            through = self._compared * 1000
         await self._settled()  # the server counts what it has pushed before as confirmed
         await self._saved()  # gaps too, before a position passes them
         if state:
@@ -348,10 +351,11 @@ class Sync:
 
     async def _fetch(self, since: int, *, start: int) -> Recovery:
         """Fetch and tell what is missing since a time of the server, read back to ``start``."""
-        begun = self._early_now()
-        start = max(start, self.began or 0)
-        recovery = await self._lists.compare(since, self._server_ms(), start=start)
-        self._compared = begun
+        start, now = max(start, self.began or 0), self._server_ms()
+        recovery = await self._lists.compare(since, now, start=start)
+        # By what the list shows: a clock of the server that is ahead would hide what comes next.
+        shown = start if recovery.newest is None else min(recovery.newest, now) - self._skew
+        self._compared = max(shown, start)
         return recovery
 
     async def _get_state(self) -> tuple[str, int | None]:
@@ -363,16 +367,6 @@ class Sync:
         if position is not None and not self._believes(position, told):
             position = None
         return heard[0].body or "null", position
-
-    def _safe_now(self) -> int | None:
-        """A position up to which lists that are asked for from now on have all.
-
-        It is by the server's clock: ours may be wrong by days.
-        """
-        told = self._calls.server_ms()
-        if told is None or not believable(told * 1000, None, self._now()):
-            return None
-        return (told - SLACK) * 1000
 
     def _begin_at(self, position: int, time: int) -> None:
         """The account is new: the server will bring nothing from before."""
@@ -430,13 +424,6 @@ class Sync:
     def _server_ms(self) -> int:
         told = self._calls.server_ms()
         return self._now() if told is None else told
-
-    def _early_now(self) -> int:
-        """The server's time (milliseconds), as early as any of its clocks may show it."""
-        told = self._calls.server_ms()
-        if told is None:
-            return (self.ledger.received or 0) // 1000
-        return told - int(self._settings.clock_skew * 1000)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
