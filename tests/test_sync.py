@@ -216,6 +216,24 @@ def test_the_position_moves_to_what_the_lists_show_whatever_the_server_says_of_i
     simulate(main())
 
 
+def test_no_position_passes_a_message_that_is_announced_and_not_here() -> None:
+    """The next run begins to look for it at the position that is stored."""
+
+    async def main() -> None:
+        store = Ward()
+        async with working(store) as desk:
+            await desk.connect()
+            desk.give(push(1, samples.marker("2", "5000000000099.PNM", BASE + 1)))
+            await desk.until(lambda: desk.wire.acked)
+            for number in (1000, 2000):
+                desk.give(push(number, sample(number)))
+                await desk.until(lambda n=number: n in desk.numbers)
+            assert desk.driver().sync.ledger.received == (BASE + 1) * 1000
+            assert (await store.load(ME)).received == (BASE + 1) * 1000
+
+    simulate(main())
+
+
 def test_what_is_stored_waits_after_a_restart_for_what_precedes_it() -> None:
     async def main() -> None:
         store = Ward()

@@ -225,10 +225,15 @@ class Sync:
             return pts
         return None
 
+    def before_announced(self, position: int) -> int:
+        """A position, or that of the oldest message that is announced and not here yet."""
+        announced = self._lists.markers.oldest
+        return position if announced is None else min(position, announced * 1000)
+
     def stored(self, frame: Frame, pts: int) -> None:
         """A frame with such a position is stored."""
         if frame.link == self.confirmed:
-            self.ledger.stored(pts)
+            self.ledger.stored(self.before_announced(pts))
         elif frame.link == self._follows:
             self._reached = max(pts, self._reached or 0)
             if self._replay is not None and frame.has_more:
@@ -318,11 +323,10 @@ class Sync:
         nothing is missing, each if it can be told.
         """
         link, received = self._follows, self.ledger.received
-        state, position = "", None
+        state, through = "", None
         if self._too_long:
             link, self._too_long = self._link, False
-            state, position = await self._insist(self._get_state)
-        through = None
+            state, through = await self._insist(self._get_state)
         if received is not None:
             since = received // 1000
             start = since - self._slack
@@ -330,7 +334,8 @@ class Sync:
                 start = min(start, self._probe.doubt - SLACK)
             await self._fetch(since, start=start)
             self._slack = SLACK
-            through = self._compared * 1000
+            if through is None and self._compared is not None:
+                through = self._compared * 1000
         await self._settled()  # the server counts what it has pushed before as confirmed
         await self._saved()  # gaps too, before a position passes them
         if state:
@@ -384,9 +389,8 @@ class Sync:
 
     async def _move(self, *positions: int | None) -> None:
         """All up to the highest of these positions is stored, but for what is announced."""
-        position = max((each for each in positions if each is not None), default=0)
-        if (announced := self._lists.markers.oldest) is not None:
-            position = min(position, announced * 1000)
+        highest = max((each for each in positions if each is not None), default=0)
+        position = self.before_announced(highest)
         if position <= (self.ledger.received or 0):
             return
         self.ledger.stored(position)
