@@ -22,10 +22,22 @@ REJECTED = SendRefused("", code=400, reason="not yours", error="rejected")
 UNANSWERED = SendUnknown("no answer")
 
 
+def listed(name: str, modified: int, last: str) -> Any:
+    """An entry of the list of conversations."""
+    return {
+        "singleChatUserConversation": {
+            "modifyTime": modified,
+            "lastMessage": {"message": {"messageId": last}},
+            "singleChatConversation": {"cid": f"{name}@goofish"},
+        }
+    }
+
+
 class Ear:
     """A probe, what the server lists and the inbox has, and what the probe did."""
 
     def __init__(self, roll: float) -> None:
+        self.above: list[Any] = []
         self.newest: str | None = None
         self.modified = SINCE
         self.trouble: RequestError | None = None
@@ -65,22 +77,12 @@ class Ear:
 
     async def _ask(self, build: Callable[..., str]) -> Any:
         assert '"/r/Conversation/listNewestPagination"' in (text := build(mid="1 0"))
-        assert text.endswith(",1]}")
+        assert text.endswith(",10]}")
         self.asked.append(self.now)
         if self.trouble is not None:
             raise self.trouble
-        return {"userConvs": [] if self.newest is None else [self._conversation()]}
-
-    def _conversation(self) -> Any:
-        last = {"message": {"messageId": self.newest}}
-        chat = {"cid": "1@goofish"}
-        return {
-            "singleChatUserConversation": {
-                "modifyTime": self.modified,
-                "lastMessage": last,
-                "singleChatConversation": chat,
-            }
-        }
+        newest = [] if self.newest is None else [listed("1", self.modified, self.newest)]
+        return {"userConvs": self.above + newest}
 
     async def _known(self, keys: Collection[str]) -> Collection[str]:
         return self.inbox & set(keys)
@@ -154,10 +156,40 @@ def test_one_that_has_missed_a_message_is_replaced_and_that_is_told(
         await ear.until(75.0)
 
     ear = hearing(script)
-    assert ear.compared == [(65.0, None)]
+    assert ear.compared == [(65.0, SINCE + 1)]
     assert ear.deaf == [(65.0, 1)]
     assert ear.facts == [FoundDeaf(ME, replaced=True)]
     assert "link hears nothing" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "above",
+    [{"type": 2, "groupConversation": {"modifyTime": SINCE}}, listed("2", SINCE + 10**12, "b")],
+    ids=["a group", "a conversation that changed without a message"],
+)
+def test_what_stands_above_it_in_the_list_hides_no_missed_message(above: Any) -> None:
+    async def script(ear: Ear) -> None:
+        ear.inbox.add("b")
+        ear.above = [above]
+        await ear.until(61.0)
+        ear.say("a")
+        await ear.until(130.0)
+
+    ear = hearing(script)
+    assert ear.compared == [(125.0, SINCE + 1)]
+    assert ear.deaf == [(125.0, 1)]
+
+
+def test_what_was_compared_when_the_link_was_caught_up_is_not_looked_at() -> None:
+    """It may be from before the account's time, or forgotten."""
+
+    async def script(ear: Ear) -> None:
+        ear.probe.begin(2, SINCE)
+        ear.above = [listed("2", SINCE - 1, "forgotten")]
+        await ear.until(80.0)
+
+    ear = hearing(script)
+    assert (ear.asked, ear.compared) == ([60.0], [])
 
 
 def test_a_push_that_was_on_its_way_proves_that_the_link_hears() -> None:
@@ -179,7 +211,7 @@ def test_a_message_beside_which_another_was_pushed_is_looked_for_in_the_next_sil
         await ear.until(180.0)
 
     ear = hearing(script)
-    assert [since for _, since in ear.compared] == [None]
+    assert [since for _, since in ear.compared] == [SINCE + 1]
 
 
 def test_a_push_during_the_comparison_proves_that_the_link_hears() -> None:
@@ -297,7 +329,7 @@ def test_what_the_second_look_finds_in_a_silence_counts_when_that_ends(heard: bo
         await ear.until(200.0)
 
     ear = hearing(script)
-    assert ear.compared == [(95.0, None), (95.0, SINCE)]
+    assert ear.compared == [(95.0, SINCE + 1), (95.0, SINCE)]
     assert ear.deaf == ([] if heard else [(120.0, 2)])
 
 

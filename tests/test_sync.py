@@ -209,7 +209,7 @@ def test_the_position_moves_to_what_the_lists_show_whatever_the_server_says_of_i
             await answer(desk, HISTORY, {})
             sync = desk.driver().sync
             await desk.until(lambda: sync.confirmed is not None)
-            right = min(change, 60_000 + ahead) - 5_000
+            right = min(change, 60_000 + ahead) - 2_000
             assert abs(sync.ledger.received // 1000 - BASE - right) < 1_000
             assert sync._probe.doubt == sync.ledger.received // 1000
 
@@ -230,6 +230,24 @@ def test_no_position_passes_a_message_that_is_announced_and_not_here() -> None:
                 await desk.until(lambda n=number: n in desk.numbers)
             assert desk.driver().sync.ledger.received == (BASE + 1) * 1000
             assert (await store.load(ME)).received == (BASE + 1) * 1000
+
+    simulate(main())
+
+
+def test_a_message_that_the_position_has_passed_is_looked_for_where_the_list_shows_it() -> None:
+    """A dead link was given it, and something that the inbox does not keep passed it."""
+
+    async def main() -> None:
+        async with working() as desk:
+            await desk.connect()
+            desk.give(push(1, sample(1)), push(600_000, sample(600_000)))
+            await desk.until(lambda: len(desk.handled) == 2)
+            sync = desk.driver().sync
+            looking = asyncio.create_task(sync._look_again(BASE + 5_000))
+            await answer(desk, CONVERSATIONS, {"userConvs": [conversation(BASE + 5_000, "9.PNM")]})
+            await answer(desk, HISTORY, {})
+            [gap] = (await looking).gaps
+            assert (gap.conversation_id, gap.end) == ("1", BASE + 5_000)
 
     simulate(main())
 

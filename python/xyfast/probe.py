@@ -26,15 +26,17 @@ log = logging.getLogger(__name__)
 
 _SPREAD = 0.25  # of each time: a crowd of accounts does not ask at once
 _ON_ITS_WAY = 1 / 12  # of `after`: what the list shows may take so long to be pushed
+_FRONT = 10  # conversations, those that changed last
 _SPARING = 10.0  # of `after`, before a link is replaced whose predecessor heard nothing
 
 
 class Probe:
     """Looks again over a link that is caught up.
 
-    After ``after`` seconds without a push the server is asked what is newest, in one small
-    request. If the inbox does not have that, and it is not pushed within a twelfth of that
-    time, the lists are compared, beside what the link brings: a link over which others'
+    After ``after`` seconds without a push the server is asked which conversations changed last,
+    in one small request. If the inbox does not have the last message of one that is not as it
+    was, and nothing is pushed within a twelfth of that time, the lists are compared from there
+    on, beside what the link brings: a link over which others'
     messages should have come is deaf, and ``deaf(link)`` asks for another one, as it does when
     the server says that the session is gone. Any other answer, or none, proves nothing. While
     new links are deaf as well, what they miss is still fetched this way, and no more than one
@@ -46,7 +48,8 @@ class Probe:
 
     ``ask(build)`` sends a request and gives the body of its answer, ``known(keys)`` says which
     messages the inbox has, ``compare(since)`` fetches and tells what is missing since a time
-    of the server (milliseconds; None: since the last message). ``dice`` gives floats in
+    of the server (milliseconds; None: since the last message), or since the last message if
+    that is earlier. ``dice`` gives floats in
     [0, 1), ``spawn`` starts a task that its owner awaits or cancels.
     """
 
@@ -82,7 +85,8 @@ class Probe:
         self._suspect = False  # something was missed in this silence, which may end yet
         self._pushes = 0
         self._second: float | None = None
-        self._judged: Conversation | None = None  # the newest, of which nothing is missing
+        self._since: int | None = None  # all up to here was compared when the link was caught up
+        self._judged: list[Conversation] = []  # changed last when we looked last
         self._spare_until = 0.0
         self._told = False
 
@@ -91,7 +95,7 @@ class Probe:
         self.end()
         self._be_patient()
         self._told = False
-        self.doubt = since
+        self.doubt = self._since = since
         self._second = None if since is None else self._give_time()
         self._task = self._spawn(self._run(link))
 
@@ -149,27 +153,34 @@ class Probe:
         """Whether the server has what this link should have brought."""
         pushes, others = self._pushes, 0
         try:
-            body = await self._ask(partial(requests.list_conversations, limit=1))
+            body = await self._ask(partial(requests.list_conversations, limit=_FRONT))
         except SendRefused as error:
             return error.error == "token"
         except RequestError:
             return False
-        newest = next(iter(envelope.conversations(body, self._account_id)), None)
-        if newest is None or newest == self._judged:
-            return False
-        if not await self._has(newest):
+        front = envelope.conversations(body, self._account_id)
+        if await self._unknown(front):
             await asyncio.sleep(self._after * _ON_ITS_WAY)
             if self._pushes > pushes:
                 return False
             # What has changed may be no message at all, or one of the account's own.
-            if not await self._has(newest):
-                others = (await self._compare(None)).others
-        self._judged = newest
+            if unknown := await self._unknown(front):
+                times = [one.modified for one in unknown if one.modified is not None]
+                others = (await self._compare(min(times, default=None))).others
+        self._judged = front
         return others > 0 and self._pushes == pushes
 
-    async def _has(self, newest: Conversation) -> bool:
-        key = newest.last_message_id
-        return key is not None and bool(await self._known([key]))
+    async def _unknown(self, front: list[Conversation]) -> list[Conversation]:
+        """Those that have changed since and whose last message is not in the inbox."""
+        since = self._since or 0
+        changed = [
+            one
+            for one in front
+            if one not in self._judged and (one.modified is None or one.modified >= since)
+        ]
+        keys = [key for one in changed if (key := one.last_message_id) is not None]
+        known = await self._known(keys) if keys else ()
+        return [one for one in changed if one.last_message_id not in known]
 
     def _replace(self, link: int) -> None:
         """Ask for another link, but not for one after the other."""

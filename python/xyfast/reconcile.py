@@ -32,15 +32,16 @@ class Recovery:
     """What came of it: new messages, the conversations they are of, and what may be missing.
 
     ``others`` of the messages are not the account's own. ``newest`` is the time (milliseconds)
-    of the newest change that the list of conversations showed when it was asked first: all up
-    to then was in the lists.
+    of the newest change that the list of conversations showed first, 0 for none, and ``shown``
+    the loop's time of that: all up to then was in the lists.
     """
 
     messages: int = 0
     others: int = 0
     conversations: int = 0
     gaps: list[Gap] = field(default_factory=list)
-    newest: int | None = field(default=None, compare=False)
+    newest: int = field(default=0, compare=False)
+    shown: float = field(default=0.0, compare=False)
 
 
 class _Span(NamedTuple):
@@ -137,7 +138,8 @@ class Reconciler:
                     return list(found.values())
                 front, top = page, max([floor, *(one.modified or 0 for one in changed)])
                 if pages == 1:
-                    recovery.newest = max((one.modified or 0 for one in page), default=0) or None
+                    recovery.newest = max((one.modified or 0 for one in page), default=0)
+                    recovery.shown = asyncio.get_running_loop().time()
             for one in changed:
                 found.pop(one.conversation_id, None)
                 found[one.conversation_id] = one

@@ -7,8 +7,8 @@ through, what comes is stored, and held where its order is not known, and no pos
 counts: the position must not pass what is still missing.
 
 A comparison outlives its link: its requests wait for the next one. When it is through, all
-up to the newest change that the list showed is here, so the position moves up to that, and
-the next comparison begins there however short links live.
+that had happened by the newest change in the list is here, so the position moves up to that
+time, and the next comparison begins there however short links live.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ class Sync:
             dice=dice,
         )
         self._compared: int | None = None  # the time (server's ms) up to which lists were read
+        self._shown = 0, asyncio.get_running_loop().time()  # the newest change in a list, and when
         self._slack = SLACK
-        self._skew = int(settings.clock_skew * 1000)
         self._link: int | None = None
         self._follows: int | None = None  # the link that brings what follows our position
         self._reached: int | None = None  # the highest position stored from it
@@ -183,7 +183,7 @@ class Sync:
             self._leave()
         elif self.ledger.received is not None:
             # It may have been registered without our knowing, since it was dialled.
-            known = self.ledger.received // 1000 - self._skew
+            known = self.ledger.received // 1000 - SLACK
             self._probe.other_ended(known - int(self._settings.open_timeout * 1000))
 
     def suspend(self) -> None:
@@ -346,21 +346,23 @@ class Sync:
     async def _look_again(self, since: int | None) -> Recovery:
         """Fetch and tell what is missing, beside what the link brings: what is found comes late.
 
-        From a time of the server (milliseconds) on, or from the last that came or was listed.
+        From a time of the server (milliseconds) on, or from the last that came or was listed
+        if that is earlier.
         """
-        if since is None:
-            since = max((self.ledger.received or 0) // 1000, self._compared or 0)
-        if not since:
+        last = max((self.ledger.received or 0) // 1000, self._compared or 0)
+        if not last:
             return Recovery()  # no position was ever told: nothing is known to be ours
+        since = last if since is None else min(since, last)
         return await self._fetch(since, start=since - SLACK)
 
     async def _fetch(self, since: int, *, start: int) -> Recovery:
         """Fetch and tell what is missing since a time of the server, read back to ``start``."""
-        start, now = max(start, self.began or 0), self._server_ms()
+        start, now, shown = max(start, self.began or 0), self._server_ms(), self._shown_now()
         recovery = await self._lists.compare(since, now, start=start)
-        # By what the list shows: a clock of the server that is ahead would hide what comes next.
-        shown = start if recovery.newest is None else min(recovery.newest, now) - self._skew
-        self._compared = max(shown, start)
+        newest = min(recovery.newest, now)  # one odd entry proves nothing
+        if newest > shown:
+            self._shown = newest, recovery.shown
+        self._compared = max(min(max(newest, shown), now) - SLACK, start)
         return recovery
 
     async def _get_state(self) -> tuple[str, int | None]:
@@ -428,6 +430,14 @@ class Sync:
     def _server_ms(self) -> int:
         told = self._calls.server_ms()
         return self._now() if told is None else told
+
+    def _shown_now(self) -> int:
+        """What the server's clock (milliseconds) shows at least, by the lists of earlier.
+
+        What it tells may be ahead, and a position that follows it pass what comes next.
+        """
+        shown, at = self._shown
+        return shown + int((asyncio.get_running_loop().time() - at) * 1000)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
