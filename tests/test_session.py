@@ -177,6 +177,31 @@ def test_a_kick_ends_the_link_and_nothing_is_tried_until_the_user_says_so() -> N
     assert rest(session.step(Start(), 1e9)) == [FetchToken()]
 
 
+@pytest.mark.parametrize(
+    ("answer", "then"),
+    [(TokenReady(), [dial(2)]), (TokenFailed("no", human=True), [FetchToken()])],
+)
+def test_a_token_call_that_a_kick_overtakes_is_no_hindrance_later(
+    answer: Event, then: list[Action]
+) -> None:
+    session = connected(token_refresh=60.0)
+    assert rest(session.step(Tick(), 70.0)) == [FetchToken()]
+    session.step(Kicked(1, "session removed"), 71.0)
+    assert session.step(answer, 72.0) == []
+    assert session.deadline is None
+    actions = session.step(Start(), 80.0)
+    assert moves(actions) == [State.CONNECTING]
+    assert rest(actions) == then
+
+
+def test_a_token_call_that_a_kick_overtakes_may_end_after_the_user_has_started_again() -> None:
+    session = connected(token_refresh=60.0)
+    session.step(Tick(), 70.0)
+    session.step(Kicked(1, "session removed"), 71.0)
+    assert rest(session.step(Start(), 72.0)) == []
+    assert rest(session.step(TokenReady(), 73.0)) == [dial(2)]
+
+
 def test_a_platform_that_asks_for_a_human_is_left_alone() -> None:
     session = new()
     session.step(Start(), 0.0)
@@ -512,6 +537,11 @@ class AnyHistory(RuleBasedStateMachine):
     def a_connected_session_renews_its_token(self) -> None:
         if self.session.state is State.CONNECTED and self.session.deadline is None:
             assert self.fetching or self.human
+
+    @invariant()
+    def a_connecting_session_waits_for_an_answer(self) -> None:
+        if self.session.state is State.CONNECTING:
+            assert self.fetching or self.session.dialling is not None
 
     @invariant()
     def connected_means_a_link(self) -> None:

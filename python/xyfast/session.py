@@ -91,6 +91,8 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
     },
     _S.KICKED: {
         Start: frozenset({_S.CONNECTING}),
+        TokenReady: frozenset({_S.KICKED}),
+        TokenFailed: frozenset({_S.KICKED}),
         NewCredentials: frozenset({_S.CONNECTING}),
         Stop: frozenset({_S.CLOSED}),
     },
@@ -201,6 +203,8 @@ class Session:
         self._fetching = False
         if event.trouble is Trouble.NETWORK:
             self._not_before = now  # the platform was not asked
+        if self.state is State.KICKED:
+            return  # nobody is asked for anything before the user says so
         if event.human:
             self._needs_human = True
             if self.link is None and self.dialling is None:

@@ -13,6 +13,7 @@ import pytest
 
 from simulation.network import SimTransport
 from simulation.world import Failed, run
+from xyfast import Client
 from xyfast.account import Account
 from xyfast.dispatch import Delivery, Dispatcher
 from xyfast.driver import Driver
@@ -150,7 +151,7 @@ def replaces_at_every_look(patch: Patch) -> None:
 
 def looks_once(patch: Patch) -> None:
     async def blind(self: Probe) -> None:
-        self._second = None
+        self._look, self._next = self._next, None
 
     patch.setattr(Probe, "_look_back", blind)
 
@@ -194,6 +195,10 @@ def keeps_the_old_link(patch: Patch) -> None:
     patch.setattr(SimTransport, "close", lambda self, link: None)
 
 
+def stays_away(patch: Patch) -> None:
+    patch.setattr(Client, "reconnect", lambda self, account_id: None)
+
+
 def leaves_tasks(patch: Patch) -> None:
     async def careless(self: Driver) -> None:
         self._spawn(_wait_for_ever())
@@ -228,7 +233,8 @@ MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (does_not_look_back, "in sequence"),
     (believes_that_links_hear, "a zombie is replaced in time"),
     (replaces_at_every_look, "deaf links are replaced sparingly"),
-    (looks_once, "every message is handled"),
+    (looks_once, "what dead links swallow is fetched in time"),
+    (stays_away, "every account comes back"),
     (does_not_wait, "next dial >= last + delay"),
     (waits_too_long, "the wait ends in time"),
     (beats_seldom, "heartbeat policy"),

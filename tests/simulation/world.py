@@ -301,14 +301,22 @@ class World:
 
     async def _settle(self) -> None:
         deadline = self._loop.time() + _PATIENCE
+        away = set(self.scenario.accounts)
         while self._loop.time() < deadline:
             await asyncio.sleep(_GLANCE)
             self.console()
-            if self.process is not None and not self.watch.missing() and not self.watch.unhandled():
+            if self.process is None:
+                continue
+            away -= self._connected(self.process.client)
+            if not away and not self.watch.missing() and not self.watch.unhandled():
                 return
+        self.watch.must(not away, "every account comes back", *sorted(away))
         lost = [f"{each.account}/{each.id}" for each in self.watch.missing()]
         self.watch.must(not lost, "every message is handled, dead or in a gap", *lost)
         self.watch.must(not self.watch.unhandled(), "all is handled", *self.watch.unhandled())
+
+    def _connected(self, client: Client) -> set[str]:
+        return {each.id for each in client.accounts if client.state(each.id) is State.CONNECTED}
 
     def console(self) -> None:
         """What a user does who looks at the states: connects again, brings new cookies."""
