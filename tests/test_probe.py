@@ -367,6 +367,19 @@ def test_a_link_that_ends_while_lists_are_compared_for_the_next_one_stays_in_dou
     assert hearing(script).compared == [(140.0, SINCE + 45_000)]
 
 
+def test_a_comparison_that_reached_back_to_what_is_in_doubt_need_not_be_made_again() -> None:
+    """Links that end before they are caught up would have each comparison read further back."""
+
+    async def script(ear: Ear) -> None:
+        ear.probe.other_ended(SINCE + 40_000)
+        ear.probe.compared(SINCE + 50_000, SINCE + 90_000)
+        assert ear.probe.doubt == SINCE + 40_000
+        ear.probe.compared(SINCE + 40_000, SINCE + 90_000)
+        await ear.until(100.0)
+
+    assert hearing(script).compared == [(90.0, SINCE + 90_000)]
+
+
 def test_a_link_that_ends_beside_one_that_was_looked_at_is_looked_for_too() -> None:
     async def script(ear: Ear) -> None:
         ear.probe.begin(2, SINCE)

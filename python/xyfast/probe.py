@@ -114,6 +114,16 @@ class Probe:
         self._next = None
         self._task = self._spawn(self._run(link))
 
+    def compared(self, start: int, end: int) -> None:
+        """The lists were compared from ``start`` on, and had all up to ``end``."""
+
+        def settled(look: _Look | None) -> _Look | None:
+            if look is None or look.since < start:
+                return look
+            return look._replace(since=max(look.since, end))
+
+        self._look, self._next = settled(self._look), settled(self._next)
+
     def heard(self) -> None:
         """The link brought a message."""
         self._quiet_since = self._now()

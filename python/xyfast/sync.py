@@ -357,12 +357,14 @@ class Sync:
 
     async def _fetch(self, since: int, *, start: int) -> Recovery:
         """Fetch and tell what is missing since a time of the server, read back to ``start``."""
-        start, now, shown = max(start, self.began or 0), self._server_ms(), self._shown_now()
-        recovery = await self._lists.compare(since, now, start=start)
+        now, shown = self._server_ms(), self._shown_now()
+        earliest = max(start, self.began or 0)
+        recovery = await self._lists.compare(since, now, start=earliest)
         newest = min(recovery.newest, now)  # one odd entry proves nothing
         if newest > shown:
             self._shown = newest, recovery.shown
-        self._compared = max(min(max(newest, shown), now) - SLACK, start)
+        self._compared = max(min(max(newest, shown), now) - SLACK, earliest)
+        self._probe.compared(start, self._compared)
         return recovery
 
     async def _get_state(self) -> tuple[str, int | None]:
