@@ -40,7 +40,7 @@ class Ear:
         self.above: list[Any] = []
         self.newest: str | None = None
         self.modified = SINCE
-        self.trouble: RequestError | None = None
+        self.trouble: Exception | None = None
         self.inbox: set[str] = set()
         self.found = Recovery()
         self.meanwhile: Callable[[], None] = lambda: None
@@ -290,6 +290,19 @@ def test_a_link_that_has_heard_meanwhile_is_replaced_at_once() -> None:
             await ear.until(ear.now + 66.0)
 
     assert len(hearing(script).deaf) == 2
+
+
+def test_whatever_goes_wrong_the_probe_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(ear: Ear) -> None:
+        ear.say("a")
+        ear.trouble = ValueError("words")
+        await ear.until(70.0)
+        ear.trouble = None
+        await ear.until(200.0)
+
+    assert len(hearing(script).deaf) == 1
+    assert "a look at the lists failed" in caplog.text
+    assert "words" not in caplog.text
 
 
 def test_nothing_is_asked_over_a_link_that_is_over() -> None:

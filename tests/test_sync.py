@@ -252,6 +252,51 @@ def test_a_message_that_the_position_has_passed_is_looked_for_where_the_list_sho
     simulate(main())
 
 
+def test_an_answer_that_cannot_be_read_is_none_and_asked_for_again() -> None:
+    """The text is JSON; Python reads no number of so many digits."""
+
+    async def main() -> None:
+        async with working() as desk:
+            await connect(desk, server_time=BASE)
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: asked(desk, CONVERSATIONS))
+            mid = asked(desk, CONVERSATIONS)[-1]["headers"]["mid"]
+            body = f'{{"hasMore":0,"x":{"9" * 5000}}}'
+            frame = f'{{"code":200,"headers":{{"mid":"{mid}"}},"body":{body}}}'
+            driver = desk.driver()
+            driver.calls.answered(SimFrame(driver.session.link, frame))
+            await desk.until(lambda: len(asked(desk, CONVERSATIONS)) == 2)
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: driver.sync.confirmed is not None)
+
+    simulate(main())
+
+
+def test_whatever_goes_wrong_an_account_is_caught_up_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with working() as desk:
+            await connect(desk, server_time=BASE)
+            sync = desk.driver().sync
+            compare = sync._lists.compare
+            errors = [ValueError("words"), RecursionError("words")]
+
+            async def fail(*rest: Any, **named: Any) -> Any:
+                if errors:
+                    raise errors.pop()
+                return await compare(*rest, **named)
+
+            monkeypatch.setattr(sync._lists, "compare", fail)
+            await answer(desk, ACK_DIFF, {})
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: sync.confirmed is not None)
+
+    simulate(main())
+    assert "not caught up yet" in caplog.text
+    assert "words" not in caplog.text
+
+
 def test_what_is_stored_waits_after_a_restart_for_what_precedes_it() -> None:
     async def main() -> None:
         store = Ward()

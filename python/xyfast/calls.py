@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,7 +129,10 @@ class Calls:
             del self._waiting[call.key]
 
     def read(self, call: Call) -> Answer:
-        """Return the answer to a call; raises `SendUnknown` if none came, or `SendRefused`."""
+        """Return the answer to a call; raises `SendUnknown` or `SendRefused`.
+
+        The first if none came, or one that cannot be read: it says nothing of what is missing.
+        """
         if not call.answer.done():
             raise self._unknown(f"no answer came within {self._timeout:g} s")
         frame = call.answer.result()
@@ -136,7 +140,10 @@ class Calls:
             raise self._unknown("the link was lost before its answer")
         judged = verdict(frame)
         if judged.ok:
-            return Answer(_json(frame.headers), _json(frame.body))
+            try:
+                return Answer(_json(frame.headers), _json(frame.body))
+            except ValueError:
+                raise self._unknown("its answer cannot be read") from None
         raise SendRefused(
             f"account {self._account_id}: refused with code {judged.code}"
             f" ({judged.error}): {judged.reason or 'no reason given'}",
@@ -148,7 +155,8 @@ class Calls:
 
     def answered(self, frame: Frame) -> None:
         """An answer came; one that nobody waits for only tells the time."""
-        self.told(requests.server_time(_json(frame.headers)))
+        with contextlib.suppress(ValueError):
+            self.told(requests.server_time(_json(frame.headers)))
         call = self._waiting.get(requests.mid_key(frame.mid or ""))
         if call is None or call.answer.done():
             return
@@ -186,9 +194,17 @@ class Calls:
 
 
 def verdict(frame: Frame) -> requests.Verdict:
-    """Judge an answer frame."""
-    return requests.judge(frame.code, _json(frame.headers), _json(frame.body))
+    """Judge an answer frame; one that cannot be read by its code alone."""
+    try:
+        headers, body = _json(frame.headers), _json(frame.body)
+    except ValueError:
+        return requests.judge(frame.code, None, None)
+    return requests.judge(frame.code, headers, body)
 
 
 def _json(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+    """Raises `ValueError` for what is JSON and too much: numbers without an end, deep nesting."""
+    try:
+        return None if text is None else json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

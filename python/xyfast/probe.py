@@ -149,6 +149,15 @@ class Probe:
 
     async def _run(self, link: int) -> None:
         while True:
+            try:
+                await self._watch(link)
+            except Exception as error:  # whatever an answer made of it: nobody else looks
+                sentence = "a look at the lists failed"
+                say(log, logging.WARNING, sentence, account=self._account_id, error=error)
+                await asyncio.sleep(self._after)
+
+    async def _watch(self, link: int) -> None:
+        while True:
             now, look = self._now(), self._look
             silent = self._quiet_since + self._patience
             due = silent if look is None else min(silent, look.due)

@@ -310,7 +310,17 @@ class Sync:
             self._due.clear()
             # Not before the next link's replay, which may bring what no list has.
             await self._move(through)
-            link, through = await self._compare()
+            too_long = self._too_long
+            try:
+                link, through = await self._compare()
+            except (
+                Exception
+            ) as error:  # whatever an answer made of it: who is not caught up is deaf
+                complain(self._account_id, "not caught up yet", error)
+                through, self._too_long = None, self._too_long or too_long
+                await asyncio.sleep(self._pauses[-1])
+                self._due.set()
+                continue
             if link is not None and link == self._follows and not self._due.is_set():
                 await self._caught_up(link, through)
             elif self._too_long:
