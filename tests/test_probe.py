@@ -49,6 +49,7 @@ class Ear:
         self.deaf: list[tuple[float, int]] = []
         self.facts: list[Fact] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self.replaceable = True
         self.probe = Probe(
             ME,
             after=60.0,
@@ -56,7 +57,7 @@ class Ear:
             ask=self._ask,
             known=self._known,
             compare=self._compare,
-            deaf=lambda link: self.deaf.append((self.now, link)),
+            deaf=self._deafened,
             hooks=Hooks([self.facts.append]),
             spawn=self._spawn,
             dice=lambda: roll,
@@ -65,6 +66,10 @@ class Ear:
     @property
     def now(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def _deafened(self, link: int) -> bool:
+        self.deaf.append((self.now, link))
+        return self.replaceable
 
     def say(self, name: str, others: int = 1) -> None:
         """Let the server have a new message; a comparison will find so many of others."""
@@ -279,6 +284,34 @@ def test_links_that_are_all_deaf_are_replaced_sparingly_and_missed_messages_fetc
     assert [link for _, link in ear.deaf] == [1, 11]
     assert [fact for fact in ear.facts if fact == FoundDeaf(ME, replaced=True)] == ear.facts[::10]
     assert "new link hears nothing either" in caplog.text
+
+
+def test_a_link_that_could_not_be_replaced_is_not_said_to_be_and_bars_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def script(ear: Ear) -> None:
+        ear.replaceable = False
+        ear.say("a")
+        await ear.until(70.0)
+        assert ear.facts == [FoundDeaf(ME, replaced=False)]
+        assert "it is replaced" not in caplog.text
+        ear.replaceable = True
+        ear.say("b")
+        await ear.until(140.0)
+
+    assert hearing(script).facts[1:] == [FoundDeaf(ME, replaced=True)]
+
+
+def test_a_session_that_is_gone_before_the_account_is_caught_up_is_replaced_sparingly() -> None:
+    async def script(ear: Ear) -> None:
+        ear.probe.end()
+        for second in range(0, 1300, 6):
+            await ear.until(float(second))
+            ear.probe.gone(1)
+
+    ear = hearing(script)
+    assert [time for time, _ in ear.deaf] == [0.0, 600.0, 1200.0]
+    assert len(ear.facts) == 22
 
 
 def test_a_link_that_has_heard_meanwhile_is_replaced_at_once() -> None:

@@ -252,6 +252,17 @@ def test_a_message_that_the_position_has_passed_is_looked_for_where_the_list_sho
     simulate(main())
 
 
+def test_lists_that_are_refused_because_the_session_is_gone_cost_the_link() -> None:
+    async def main() -> None:
+        async with working() as desk:
+            await connect(desk, server_time=BASE)
+            await answer(desk, ACK_DIFF, {})
+            await answer(desk, CONVERSATIONS, {"reason": "token is not found"}, code=401)
+            await desk.until(lambda: len(desk.wire.told("dial")) == 2)
+
+    simulate(main())
+
+
 def test_an_answer_that_cannot_be_read_is_none_and_asked_for_again() -> None:
     """The text is JSON; Python reads no number of so many digits."""
 

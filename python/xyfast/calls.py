@@ -65,9 +65,14 @@ class Calls:
         return self._link is not None
 
     def use(self, link: int | None) -> None:
-        """Send over ``link`` from now on; None: wait for the next one."""
+        """Send over ``link`` from now on; None: wait for the next one.
+
+        The server's time goes with the link: the machine may sleep until the next one, and the
+        loop's clock with it.
+        """
         self._link = link
         if link is None:
+            self._server = None
             self._usable.clear()
         else:
             self._usable.set()
@@ -179,7 +184,7 @@ class Calls:
             self._server = (server_ms, asyncio.get_running_loop().time())
 
     def server_ms(self) -> int | None:
-        """What the server's clock shows (milliseconds), not ahead of it; None: never heard."""
+        """What the server's clock shows (milliseconds); None: not told since there was no link."""
         if self._server is None:
             return None
         told, at = self._server

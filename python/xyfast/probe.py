@@ -44,10 +44,10 @@ class Probe:
     in one small request. If the inbox does not have the last message of one that is not as it
     was, and nothing is pushed within a twelfth of that time, the lists are compared from there
     on, beside what the link brings: a link over which others'
-    messages should have come is deaf, and ``deaf(link)`` asks for another one, as it does when
-    the server says that the session is gone. Any other answer, or none, proves nothing. While
-    new links are deaf as well, what they miss is still fetched this way, and no more than one
-    of them is replaced in ten times ``after``.
+    messages should have come is deaf, and ``deaf(link)`` asks for another one (and says
+    whether it comes), as it does when the server says that the session is gone. Any other
+    answer, or none, proves nothing. While new links are deaf as well, what they miss is still
+    fetched this way, and no more than one of them is replaced in ten times ``after``.
 
     ``again`` seconds after the account was caught up, or after the end of another of its
     links, the lists are compared once more, from `doubt` on, silent or not: by then the server
@@ -70,7 +70,7 @@ class Probe:
         ask: Callable[[Callable[..., str]], Awaitable[Any]],
         known: Callable[[Collection[str]], Awaitable[Collection[str]]],
         compare: Callable[[int | None], Awaitable[Recovery]],
-        deaf: Callable[[int], None],
+        deaf: Callable[[int], bool],
         hooks: Hooks,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         dice: Callable[[], float],
@@ -95,6 +95,7 @@ class Probe:
         self._since: int | None = None  # all up to here was compared when the link was caught up
         self._judged: list[Conversation] = []  # changed last when we looked last
         self._spare_until = 0.0
+        self._quiet_until = 0.0
         self._told = False
 
     @property
@@ -130,6 +131,12 @@ class Probe:
         self._suspect = False
         self._pushes += 1
         self._spare_until = 0.0
+
+    def gone(self, link: int) -> None:
+        """The server says, over a link that is not caught up, that its session is gone."""
+        if self._now() >= self._quiet_until:
+            self._quiet_until = self._now() + self._after
+            self._replace(link)
 
     def other_ended(self, since: int) -> None:
         """Another link of the account is over; the server may have used it from ``since`` on."""
@@ -221,18 +228,19 @@ class Probe:
 
     def _replace(self, link: int) -> None:
         """Ask for another link, but not for one after the other."""
-        replaced = self._now() >= self._spare_until
+        spared = self._now() < self._spare_until
+        replaced = not spared and self._deaf(link)
         if replaced:
             self._spare_until = self._now() + _SPARING * self._after
             sentence = "link hears nothing, it is replaced"
-        else:
+        elif spared:
             sentence = "new link hears nothing either; what it misses is fetched"
+        else:
+            sentence = "link hears nothing and cannot be replaced; what it misses is fetched"
         if replaced or not self._told:
             say(log, logging.WARNING, sentence, account=self._account_id)
         self._told = self._told or not replaced
         self._hooks(FoundDeaf(self._account_id, replaced))
-        if replaced:
-            self._deaf(link)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -62,8 +62,9 @@ class Sync:
     comes may be handed on, ``take_in`` commits what was fetched and gives the keys of what is
     new, ``seen`` is the dedup window, ``missing`` keeps and tells what cannot be fetched,
     ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set, ``deaf`` asks
-    for another link in the place of one that hears nothing. ``clock`` gives seconds since the
-    epoch, ``dice`` floats in [0, 1), ``spawn`` starts a task that its owner awaits or cancels.
+    for another link in the place of one that hears nothing, and says whether it comes.
+    ``clock`` gives seconds since the epoch, ``dice`` floats in [0, 1), ``spawn`` starts a task
+    that its owner awaits or cancels.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Sync:
         hold: Callable[[str, int], None],
         release: Callable[[str], None],
         begun: Callable[[], None],
-        deaf: Callable[[int], None],
+        deaf: Callable[[int], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Callable[[], float],
         dice: Callable[[], float],
@@ -113,6 +114,7 @@ class Sync:
             take_in=take_in,
             missing=missing,
             pauses=self._pauses,
+            gone=self._gone,
             spawn=spawn,
         )
         self._probe = Probe(
@@ -299,6 +301,11 @@ class Sync:
             self._replay.cancel()
             self._replay = None
             self._due.set()
+
+    def _gone(self) -> None:
+        """A list was refused, because the session is gone."""
+        if self._link is not None:
+            self._probe.gone(self._link)
 
     # --- catching up ----------------------------------------------------------------
 
