@@ -88,9 +88,9 @@ async def running(server: FakeServer, **options: Any) -> AsyncIterator[World]:
 class ThreadedServer:
     """A fake server on a thread and event loop of its own, which the test cannot block."""
 
-    def __init__(self) -> None:
+    def __init__(self, *accounts: str) -> None:
         self.loop = asyncio.new_event_loop()
-        self.server = FakeServer([ME])
+        self.server = FakeServer(accounts or [ME])
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         self.call(self.server.start)
