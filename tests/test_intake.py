@@ -218,6 +218,27 @@ def test_the_age_of_fetched_messages_goes_by_the_servers_clock(wrong: int) -> No
     simulate(main())
 
 
+def test_the_servers_time_is_not_trusted_beyond_the_link_that_told_it() -> None:
+    """The loop's clock stands still while the machine sleeps."""
+
+    async def main() -> None:
+        late: list[Expired] = []
+        async with working() as desk:
+
+            @desk.client.on(Expired)
+            async def note(message: Expired) -> None:
+                late.append(message)
+
+            await desk.connect()
+            desk.driver().calls.told(BASE)
+            desk.driver().calls.lost(desk.driver().session.link)
+            desk.intake._clock = lambda: BASE / 1000 + 8 * 3600
+            await desk.intake.take_in(desk.driver(), [sample(1).payload])
+            await desk.until(lambda: late)
+
+    simulate(main())
+
+
 def test_fetched_messages_tell_the_order_of_those_that_wait() -> None:
     async def main() -> None:
         async with working(commit_batch=1) as desk:

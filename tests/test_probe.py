@@ -22,13 +22,25 @@ REJECTED = SendRefused("", code=400, reason="not yours", error="rejected")
 UNANSWERED = SendUnknown("no answer")
 
 
+def listed(name: str, modified: int, last: str) -> Any:
+    """An entry of the list of conversations."""
+    return {
+        "singleChatUserConversation": {
+            "modifyTime": modified,
+            "lastMessage": {"message": {"messageId": last}},
+            "singleChatConversation": {"cid": f"{name}@goofish"},
+        }
+    }
+
+
 class Ear:
     """A probe, what the server lists and the inbox has, and what the probe did."""
 
     def __init__(self, roll: float) -> None:
+        self.above: list[Any] = []
         self.newest: str | None = None
         self.modified = SINCE
-        self.trouble: RequestError | None = None
+        self.trouble: Exception | None = None
         self.inbox: set[str] = set()
         self.found = Recovery()
         self.meanwhile: Callable[[], None] = lambda: None
@@ -37,6 +49,7 @@ class Ear:
         self.deaf: list[tuple[float, int]] = []
         self.facts: list[Fact] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self.replaceable = True
         self.probe = Probe(
             ME,
             after=60.0,
@@ -44,7 +57,7 @@ class Ear:
             ask=self._ask,
             known=self._known,
             compare=self._compare,
-            deaf=lambda link: self.deaf.append((self.now, link)),
+            deaf=self._deafened,
             hooks=Hooks([self.facts.append]),
             spawn=self._spawn,
             dice=lambda: roll,
@@ -53,6 +66,10 @@ class Ear:
     @property
     def now(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def _deafened(self, link: int) -> bool:
+        self.deaf.append((self.now, link))
+        return self.replaceable
 
     def say(self, name: str, others: int = 1) -> None:
         """Let the server have a new message; a comparison will find so many of others."""
@@ -65,22 +82,12 @@ class Ear:
 
     async def _ask(self, build: Callable[..., str]) -> Any:
         assert '"/r/Conversation/listNewestPagination"' in (text := build(mid="1 0"))
-        assert text.endswith(",1]}")
+        assert text.endswith(",10]}")
         self.asked.append(self.now)
         if self.trouble is not None:
             raise self.trouble
-        return {"userConvs": [] if self.newest is None else [self._conversation()]}
-
-    def _conversation(self) -> Any:
-        last = {"message": {"messageId": self.newest}}
-        chat = {"cid": "1@goofish"}
-        return {
-            "singleChatUserConversation": {
-                "modifyTime": self.modified,
-                "lastMessage": last,
-                "singleChatConversation": chat,
-            }
-        }
+        newest = [] if self.newest is None else [listed("1", self.modified, self.newest)]
+        return {"userConvs": self.above + newest}
 
     async def _known(self, keys: Collection[str]) -> Collection[str]:
         return self.inbox & set(keys)
@@ -154,10 +161,40 @@ def test_one_that_has_missed_a_message_is_replaced_and_that_is_told(
         await ear.until(75.0)
 
     ear = hearing(script)
-    assert ear.compared == [(65.0, None)]
+    assert ear.compared == [(65.0, SINCE + 1)]
     assert ear.deaf == [(65.0, 1)]
     assert ear.facts == [FoundDeaf(ME, replaced=True)]
     assert "link hears nothing" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "above",
+    [{"type": 2, "groupConversation": {"modifyTime": SINCE}}, listed("2", SINCE + 10**12, "b")],
+    ids=["a group", "a conversation that changed without a message"],
+)
+def test_what_stands_above_it_in_the_list_hides_no_missed_message(above: Any) -> None:
+    async def script(ear: Ear) -> None:
+        ear.inbox.add("b")
+        ear.above = [above]
+        await ear.until(61.0)
+        ear.say("a")
+        await ear.until(130.0)
+
+    ear = hearing(script)
+    assert ear.compared == [(125.0, SINCE + 1)]
+    assert ear.deaf == [(125.0, 1)]
+
+
+def test_what_was_compared_when_the_link_was_caught_up_is_not_looked_at() -> None:
+    """It may be from before the account's time, or forgotten."""
+
+    async def script(ear: Ear) -> None:
+        ear.probe.begin(2, SINCE)
+        ear.above = [listed("2", SINCE - 1, "forgotten")]
+        await ear.until(80.0)
+
+    ear = hearing(script)
+    assert (ear.asked, ear.compared) == ([60.0], [])
 
 
 def test_a_push_that_was_on_its_way_proves_that_the_link_hears() -> None:
@@ -179,7 +216,7 @@ def test_a_message_beside_which_another_was_pushed_is_looked_for_in_the_next_sil
         await ear.until(180.0)
 
     ear = hearing(script)
-    assert [since for _, since in ear.compared] == [None]
+    assert [since for _, since in ear.compared] == [SINCE + 1]
 
 
 def test_a_push_during_the_comparison_proves_that_the_link_hears() -> None:
@@ -249,6 +286,34 @@ def test_links_that_are_all_deaf_are_replaced_sparingly_and_missed_messages_fetc
     assert "new link hears nothing either" in caplog.text
 
 
+def test_a_link_that_could_not_be_replaced_is_not_said_to_be_and_bars_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def script(ear: Ear) -> None:
+        ear.replaceable = False
+        ear.say("a")
+        await ear.until(70.0)
+        assert ear.facts == [FoundDeaf(ME, replaced=False)]
+        assert "it is replaced" not in caplog.text
+        ear.replaceable = True
+        ear.say("b")
+        await ear.until(140.0)
+
+    assert hearing(script).facts[1:] == [FoundDeaf(ME, replaced=True)]
+
+
+def test_a_session_that_is_gone_before_the_account_is_caught_up_is_replaced_sparingly() -> None:
+    async def script(ear: Ear) -> None:
+        ear.probe.end()
+        for second in range(0, 1300, 6):
+            await ear.until(float(second))
+            ear.probe.gone(1)
+
+    ear = hearing(script)
+    assert [time for time, _ in ear.deaf] == [0.0, 600.0, 1200.0]
+    assert len(ear.facts) == 22
+
+
 def test_a_link_that_has_heard_meanwhile_is_replaced_at_once() -> None:
     async def script(ear: Ear) -> None:
         for link in (1, 2):
@@ -258,6 +323,19 @@ def test_a_link_that_has_heard_meanwhile_is_replaced_at_once() -> None:
             await ear.until(ear.now + 66.0)
 
     assert len(hearing(script).deaf) == 2
+
+
+def test_whatever_goes_wrong_the_probe_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(ear: Ear) -> None:
+        ear.say("a")
+        ear.trouble = ValueError("words")
+        await ear.until(70.0)
+        ear.trouble = None
+        await ear.until(200.0)
+
+    assert len(hearing(script).deaf) == 1
+    assert "a look at the lists failed" in caplog.text
+    assert "words" not in caplog.text
 
 
 def test_nothing_is_asked_over_a_link_that_is_over() -> None:
@@ -297,7 +375,7 @@ def test_what_the_second_look_finds_in_a_silence_counts_when_that_ends(heard: bo
         await ear.until(200.0)
 
     ear = hearing(script)
-    assert ear.compared == [(95.0, None), (95.0, SINCE)]
+    assert ear.compared == [(95.0, SINCE + 1), (95.0, SINCE)]
     assert ear.deaf == ([] if heard else [(120.0, 2)])
 
 
@@ -333,6 +411,19 @@ def test_a_link_that_ends_while_lists_are_compared_for_the_next_one_stays_in_dou
         await ear.until(200.0)
 
     assert hearing(script).compared == [(140.0, SINCE + 45_000)]
+
+
+def test_a_comparison_that_reached_back_to_what_is_in_doubt_need_not_be_made_again() -> None:
+    """Links that end before they are caught up would have each comparison read further back."""
+
+    async def script(ear: Ear) -> None:
+        ear.probe.other_ended(SINCE + 40_000)
+        ear.probe.compared(SINCE + 50_000, SINCE + 90_000)
+        assert ear.probe.doubt == SINCE + 40_000
+        ear.probe.compared(SINCE + 40_000, SINCE + 90_000)
+        await ear.until(100.0)
+
+    assert hearing(script).compared == [(90.0, SINCE + 90_000)]
 
 
 def test_a_link_that_ends_beside_one_that_was_looked_at_is_looked_for_too() -> None:

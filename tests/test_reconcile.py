@@ -12,6 +12,7 @@ import pytest
 
 from simulation.loop import simulate
 from world import ME
+from xyfast import history, requests
 from xyfast._core import read_payload
 from xyfast.envelope import read
 from xyfast.errors import NotSent, RequestError, SendRefused, SendUnknown
@@ -182,11 +183,13 @@ async def test_a_long_conversation_is_read_to_the_bound_and_the_rest_is_told() -
 
 
 @pytest.mark.parametrize("page_splits", [False, True])
-async def test_pages_of_known_messages_alone_are_read_without_a_bound(page_splits: bool) -> None:
-    """An honest replay may bring any number of messages: nothing is missing then."""
+async def test_pages_of_known_messages_alone_are_read_far_beyond_the_bound(
+    page_splits: bool,
+) -> None:
+    """An honest replay may bring very many messages: nothing is missing then."""
     shelf = Shelf(page_splits=page_splits)
     shelf.message("1", -5)
-    names = [shelf.message("1", n // 2) for n in range(1000)]
+    names = [shelf.message("1", n // 2) for n in range(900)]
     shelf.inbox = list(names)
     assert await shelf.run(pages=1) == Recovery()
     assert shelf.inbox == names
@@ -232,6 +235,92 @@ async def test_known_messages_that_come_again_and_again_are_not_read_for_ever() 
     found = await shelf.run(pages=3)
     assert asked == 4
     assert len(found.gaps) == 1
+
+
+async def test_a_known_message_that_is_older_on_every_page_is_not_read_for_ever() -> None:
+    shelf = Shelf()
+    shelf.inbox = [shelf.message("1", 0)]
+    asked = 0
+
+    async def ask(build: Callable[..., str]) -> Any:
+        nonlocal asked
+        frame = json.loads(build(mid="1 0"))
+        if frame["lwp"] == LIST:
+            return await Shelf.ask(shelf, build)
+        asked += 1
+        frame["body"][2] = requests.NEWEST
+        body = await Shelf.ask(shelf, lambda mid: json.dumps(frame))
+        body["userMessageModels"][0]["message"]["createAt"] = END - asked
+        return {**body, "nextCursor": END - asked, "hasMore": 1}
+
+    shelf.ask = ask  # type: ignore[method-assign]
+    found = await shelf.run(pages=3)
+    assert asked == 150
+    [gap] = found.gaps
+    assert gap.reason == "more than 150 pages of history"
+
+
+async def test_what_the_list_shows_and_the_history_has_not_is_a_gap() -> None:
+    shelf = Shelf()
+    shelf.inbox = [shelf.message("1", 3)]
+    name = shelf.message("1", 5)
+
+    async def ask(build: Callable[..., str]) -> Any:
+        body = await Shelf.ask(shelf, build)
+        models = body.get("userMessageModels", [])
+        return {**body, "userMessageModels": [m for m in models if history.message_id(m) != name]}
+
+    shelf.ask = ask  # type: ignore[method-assign]
+    [gap] = (await shelf.run()).gaps
+    assert (gap.conversation_id, gap.start, gap.end) == ("1", START, START + 5)
+    shelf.inbox.append(name)
+    assert (await shelf.run()).gaps == []
+
+
+@pytest.mark.parametrize("modified", [None, 5])
+async def test_conversations_that_no_time_tells_apart_are_listed_once_more_at_most(
+    modified: int | None,
+) -> None:
+    chats = [
+        {
+            "singleChatUserConversation": {
+                "singleChatConversation": {"cid": f"{n}@goofish"},
+                **({} if modified is None else {"modifyTime": START + modified}),
+            }
+        }
+        for n in range(120)
+    ]
+    asked = 0
+
+    async def ask(build: Callable[..., str]) -> Any:
+        nonlocal asked
+        frame = json.loads(build(mid="1 0"))
+        if frame["lwp"] == HISTORY:
+            return {}
+        asked += 1
+        first = max(END - frame["body"][0], 0)
+        chosen = chats[first : first + 50]
+        return {"userConvs": chosen, "hasMore": int(first < 70), "nextCursor": END - first - 50}
+
+    shelf = Shelf()
+    shelf.ask = ask  # type: ignore[method-assign]
+    assert (await shelf.run()).gaps == []
+    assert asked == 4
+
+
+async def test_empty_pages_without_an_end_are_a_gap() -> None:
+    asked = 0
+
+    async def ask(build: Callable[..., str]) -> Any:
+        nonlocal asked
+        asked += 1
+        return {"hasMore": 1, "nextCursor": END - asked}
+
+    shelf = Shelf()
+    shelf.ask = ask  # type: ignore[method-assign]
+    [gap] = (await shelf.run(conversations=30)).gaps
+    assert asked == 30
+    assert (gap.start, gap.reason) == (START, "the list of conversations does not end")
 
 
 async def test_what_lies_before_the_time_in_question_is_no_gap() -> None:

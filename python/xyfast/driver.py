@@ -149,7 +149,7 @@ class Driver:
             hold=env.hold,
             release=env.release,
             begun=self._keep_session,
-            deaf=lambda link: self.feed(LinkDeaf(link)),
+            deaf=self._deaf,
             spawn=self._spawn,
             clock=env.clock,
             dice=env.dice.random,
@@ -568,6 +568,10 @@ class Driver:
     async def ask(self, build: Callable[..., str]) -> Any:
         """Send the request that ``build(mid=...)`` makes; returns the answer's body."""
         return (await self.calls.ask(build)).body
+
+    def _deaf(self, link: int) -> bool:
+        self.feed(LinkDeaf(link))
+        return self.session.renewing
 
     def _mid(self) -> str:
         return self._mids.next(self._now_ms())

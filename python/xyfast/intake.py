@@ -327,7 +327,8 @@ class Intake:
             frame, sync = arrival.frame, arrival.driver.sync
             if arrival.pts is not None and frame is not None and frame.link == sync.confirmed:
                 account_id = arrival.driver.account.id
-                received[account_id] = max(received.get(account_id, 0), arrival.pts)
+                position = sync.before_announced(arrival.pts)
+                received[account_id] = max(received.get(account_id, 0), position)
         try:
             new = await self._store.commit(
                 rows,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from xyfast._core import DedupCache
 from xyfast.calls import Calls
 from xyfast.config import Settings
-from xyfast.errors import NotSent, SendUnknown, XyfastError
+from xyfast.errors import NotSent, SendRefused, SendUnknown, XyfastError
 from xyfast.instrumentation import Hooks, Recovered
 from xyfast.logs import say
 from xyfast.markers import Markers
@@ -32,7 +32,8 @@ class Lists:
 
     ``seen`` is the dedup window, ``take_in`` commits what was fetched and gives the keys of
     what is new, ``missing`` keeps and tells what cannot be fetched. ``pauses`` are the seconds
-    between tries, ``spawn`` starts a task that its owner awaits or cancels.
+    between tries, ``gone`` is called when the server says that the session is, ``spawn`` starts
+    a task that its owner awaits or cancels.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Lists:
         take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
         missing: Callable[[Sequence[Gap]], None],
         pauses: Sequence[float],
+        gone: Callable[[], None],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self._account_id = account_id
@@ -55,13 +57,14 @@ class Lists:
         self._hooks = hooks
         self._seen = seen
         self._missing = missing
+        self._gone = gone
         self._insist = partial(insist, account_id, pauses)
         self.idle = asyncio.Event()
         """Cleared while the account is compared."""
         self.idle.set()
         self._reconciler = Reconciler(
             account_id,
-            ask=self.ask,
+            ask=self._ask_patiently,
             known=self.known,
             take_in=take_in,
             pages=settings.history_pages,
@@ -97,6 +100,15 @@ class Lists:
             except SendUnknown:
                 if losses == self._calls.losses:
                     raise
+
+    async def _ask_patiently(self, build: Callable[..., str]) -> Any:
+        """Ask for what is asked for until it is there: it takes a link that is heard."""
+        try:
+            return await self.ask(build)
+        except SendRefused as error:
+            if error.error == "token":
+                self._gone()
+            raise
 
     async def known(self, keys: Collection[str]) -> Collection[str]:
         """Which messages the inbox has; waits while it cannot be read."""

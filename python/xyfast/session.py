@@ -191,6 +191,11 @@ class Session:
         actions, self._actions = self._actions, []
         return actions
 
+    @property
+    def renewing(self) -> bool:
+        """Whether another link is on its way."""
+        return self.dialling is not None or self._fetching
+
     # --- the token ----------------------------------------------------------------
 
     def _fetch(self, now: float) -> None:

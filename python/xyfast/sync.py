@@ -7,8 +7,8 @@ through, what comes is stored, and held where its order is not known, and no pos
 counts: the position must not pass what is still missing.
 
 A comparison outlives its link: its requests wait for the next one. When it is through, all
-that the server had when it began is here, so the position moves up to then, and the next
-comparison is short however short links live.
+that had happened by the newest change in the list is here, so the position moves up to that
+time, and the next comparison begins there however short links live.
 """
 
 from __future__ import annotations
@@ -62,8 +62,9 @@ class Sync:
     comes may be handed on, ``take_in`` commits what was fetched and gives the keys of what is
     new, ``seen`` is the dedup window, ``missing`` keeps and tells what cannot be fetched,
     ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set, ``deaf`` asks
-    for another link in the place of one that hears nothing. ``clock`` gives seconds since the
-    epoch, ``dice`` floats in [0, 1), ``spawn`` starts a task that its owner awaits or cancels.
+    for another link in the place of one that hears nothing, and says whether it comes.
+    ``clock`` gives seconds since the epoch, ``dice`` floats in [0, 1), ``spawn`` starts a task
+    that its owner awaits or cancels.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Sync:
         hold: Callable[[str, int], None],
         release: Callable[[str], None],
         begun: Callable[[], None],
-        deaf: Callable[[int], None],
+        deaf: Callable[[int], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Callable[[], float],
         dice: Callable[[], float],
@@ -113,6 +114,7 @@ class Sync:
             take_in=take_in,
             missing=missing,
             pauses=self._pauses,
+            gone=self._gone,
             spawn=spawn,
         )
         self._probe = Probe(
@@ -127,7 +129,8 @@ class Sync:
             spawn=spawn,
             dice=dice,
         )
-        self._compared: int | None = None  # when the lists were last read (server's ms)
+        self._compared: int | None = None  # the time (server's ms) up to which lists were read
+        self._shown = 0, asyncio.get_running_loop().time()  # the newest change in a list, and when
         self._slack = SLACK
         self._link: int | None = None
         self._follows: int | None = None  # the link that brings what follows our position
@@ -181,9 +184,9 @@ class Sync:
         if link == self._link:
             self._leave()
         elif self.ledger.received is not None:
-            # It may have been registered without our knowing.
-            dialled = self._early_now() - int(self._settings.open_timeout * 1000)
-            self._probe.other_ended(dialled)
+            # It may have been registered without our knowing, since it was dialled.
+            known = self.ledger.received // 1000 - SLACK
+            self._probe.other_ended(known - int(self._settings.open_timeout * 1000))
 
     def suspend(self) -> None:
         """Some of what the link brings is dropped: its positions say nothing any more."""
@@ -224,10 +227,15 @@ class Sync:
             return pts
         return None
 
+    def before_announced(self, position: int) -> int:
+        """A position, or that of the oldest message that is announced and not here yet."""
+        announced = self._lists.markers.oldest
+        return position if announced is None else min(position, announced * 1000)
+
     def stored(self, frame: Frame, pts: int) -> None:
         """A frame with such a position is stored."""
         if frame.link == self.confirmed:
-            self.ledger.stored(pts)
+            self.ledger.stored(self.before_announced(pts))
         elif frame.link == self._follows:
             self._reached = max(pts, self._reached or 0)
             if self._replay is not None and frame.has_more:
@@ -294,6 +302,11 @@ class Sync:
             self._replay = None
             self._due.set()
 
+    def _gone(self) -> None:
+        """A list was refused, because the session is gone."""
+        if self._link is not None:
+            self._probe.gone(self._link)
+
     # --- catching up ----------------------------------------------------------------
 
     async def _catch_up(self) -> None:
@@ -304,7 +317,17 @@ class Sync:
             self._due.clear()
             # Not before the next link's replay, which may bring what no list has.
             await self._move(through)
-            link, through = await self._compare()
+            too_long = self._too_long
+            try:
+                link, through = await self._compare()
+            except (
+                Exception
+            ) as error:  # whatever an answer made of it: who is not caught up is deaf
+                complain(self._account_id, "not caught up yet", error)
+                through, self._too_long = None, self._too_long or too_long
+                await asyncio.sleep(self._pauses[-1])
+                self._due.set()
+                continue
             if link is not None and link == self._follows and not self._due.is_set():
                 await self._caught_up(link, through)
             elif self._too_long:
@@ -317,7 +340,7 @@ class Sync:
         nothing is missing, each if it can be told.
         """
         link, received = self._follows, self.ledger.received
-        state, through = "", self._safe_now()
+        state, through = "", None
         if self._too_long:
             link, self._too_long = self._link, False
             state, through = await self._insist(self._get_state)
@@ -328,6 +351,8 @@ class Sync:
                 start = min(start, self._probe.doubt - SLACK)
             await self._fetch(since, start=start)
             self._slack = SLACK
+            if through is None and self._compared is not None:
+                through = self._compared * 1000
         await self._settled()  # the server counts what it has pushed before as confirmed
         await self._saved()  # gaps too, before a position passes them
         if state:
@@ -338,20 +363,25 @@ class Sync:
     async def _look_again(self, since: int | None) -> Recovery:
         """Fetch and tell what is missing, beside what the link brings: what is found comes late.
 
-        From a time of the server (milliseconds) on, or from the last that came or was listed.
+        From a time of the server (milliseconds) on, or from the last that came or was listed
+        if that is earlier.
         """
-        if since is None:
-            since = max((self.ledger.received or 0) // 1000, self._compared or 0)
-        if not since:
+        last = max((self.ledger.received or 0) // 1000, self._compared or 0)
+        if not last:
             return Recovery()  # no position was ever told: nothing is known to be ours
+        since = last if since is None else min(since, last)
         return await self._fetch(since, start=since - SLACK)
 
     async def _fetch(self, since: int, *, start: int) -> Recovery:
         """Fetch and tell what is missing since a time of the server, read back to ``start``."""
-        begun = self._early_now()
-        start = max(start, self.began or 0)
-        recovery = await self._lists.compare(since, self._server_ms(), start=start)
-        self._compared = begun
+        now, shown = self._server_ms(), self._shown_now()
+        earliest = max(start, self.began or 0)
+        recovery = await self._lists.compare(since, now, start=earliest)
+        newest = min(recovery.newest, now)  # one odd entry proves nothing
+        if newest > shown:
+            self._shown = newest, recovery.shown
+        self._compared = max(min(max(newest, shown), now) - SLACK, earliest)
+        self._probe.compared(start, self._compared)
         return recovery
 
     async def _get_state(self) -> tuple[str, int | None]:
@@ -363,16 +393,6 @@ class Sync:
         if position is not None and not self._believes(position, told):
             position = None
         return heard[0].body or "null", position
-
-    def _safe_now(self) -> int | None:
-        """A position up to which lists that are asked for from now on have all.
-
-        It is by the server's clock: ours may be wrong by days.
-        """
-        told = self._calls.server_ms()
-        if told is None or not believable(told * 1000, None, self._now()):
-            return None
-        return (told - SLACK) * 1000
 
     def _begin_at(self, position: int, time: int) -> None:
         """The account is new: the server will bring nothing from before."""
@@ -390,9 +410,8 @@ class Sync:
 
     async def _move(self, *positions: int | None) -> None:
         """All up to the highest of these positions is stored, but for what is announced."""
-        position = max((each for each in positions if each is not None), default=0)
-        if (announced := self._lists.markers.oldest) is not None:
-            position = min(position, announced * 1000)
+        highest = max((each for each in positions if each is not None), default=0)
+        position = self.before_announced(highest)
         if position <= (self.ledger.received or 0):
             return
         self.ledger.stored(position)
@@ -431,12 +450,13 @@ class Sync:
         told = self._calls.server_ms()
         return self._now() if told is None else told
 
-    def _early_now(self) -> int:
-        """The server's time (milliseconds), as early as any of its clocks may show it."""
-        told = self._calls.server_ms()
-        if told is None:
-            return (self.ledger.received or 0) // 1000
-        return told - int(self._settings.clock_skew * 1000)
+    def _shown_now(self) -> int:
+        """What the server's clock (milliseconds) shows at least, by the lists of earlier.
+
+        What it tells may be ahead, and a position that follows it pass what comes next.
+        """
+        shown, at = self._shown
+        return shown + int((asyncio.get_running_loop().time() - at) * 1000)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
