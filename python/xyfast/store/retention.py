@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from xyfast.config import LOOK_BACK
 from xyfast.errors import StoreFull
 from xyfast.logs import say
 
 __all__ = ["NEAR", "Lost", "Patient", "Retention"]
 
-NEAR = 600_000_000
+NEAR = int(LOOK_BACK * 1_000_000)
 """Microseconds before the position up to which an account has all. What was handled there is
-forgotten last: whoever looks into the server's lists for what was missed, begins there (after a
-restart twice `Settings.second_look` before it), and would take it for new."""
+forgotten last: whoever looks into the server's lists for what was missed, begins there, and
+would take it for new."""
 
 _HOUR = 3600.0
 
@@ -27,9 +28,11 @@ class Retention:
     """The bounds of a store, in time and in size.
 
     Past a bound of size the messages handled longest ago are forgotten early, some at a
-    time, within `Store.commit`; one of them that the server sends again would be new. Those
-    next to the position up to which their account has all (`NEAR`) stay longer: past the
-    times below, and until no others are left to go. When
+    time, within `Store.commit`; one of them that the server sends again would be new. Past
+    ``max_bytes`` so are durable messages that were settled as long ago; one of them that is
+    asked for again goes out again. Those next to the position up to which their account has
+    all (`NEAR`), or settled in the last ten minutes, stay until no others are left to go, and
+    such messages as long as dead letters. When
     the others alone exceed the bound, the dead letters with the lowest numbers go as long as
     they are more than the unhandled messages, each time with one ERROR line in the log: a
     handler that is broken must not end the intake. Else `Store.commit` raises `StoreFull`.
@@ -50,6 +53,11 @@ class Retention:
     """Messages in the outbox that have no outcome; past it `Store.post` raises `StoreFull`."""
     max_outbox_bytes: int = 16 * 1024**2
     """Characters of their content; past it `Store.post` raises `StoreFull`."""
+
+    @property
+    def keep_near(self) -> float:
+        """Seconds for which a handled message is remembered that is `NEAR`."""
+        return max(self.keep, self.keep_dead)
 
     def check_outbox(self, letters: int, size: int) -> None:
         """Raise `StoreFull` if so many messages, of so many characters, wait to go out."""
