@@ -29,10 +29,10 @@ class Retention:
 
     Past a bound of size the messages handled longest ago are forgotten early, some at a
     time, within `Store.commit`; one of them that the server sends again would be new. Past
-    ``max_bytes`` so are durable messages that were settled as long ago; one of them that is
-    asked for again goes out again. Those next to the position up to which their account has
-    all (`NEAR`), or settled in the last ten minutes, stay until no others are left to go, and
-    such messages as long as dead letters. When
+    ``max_bytes`` durable messages that were settled longest ago go with them; one of them
+    that is asked for again would go out again. Messages next to the position up to which
+    their account has all (`NEAR`), and letters of the last ten minutes, stay until no others
+    are left to go; such messages also past ``keep``, as long as dead letters. When
     the others alone exceed the bound, the dead letters with the lowest numbers go as long as
     they are more than the unhandled messages, each time with one ERROR line in the log: a
     handler that is broken must not end the intake. Else `Store.commit` raises `StoreFull`.
@@ -44,7 +44,7 @@ class Retention:
     keep: float = 7 * 86_400.0
     """Seconds for which a handled message, or one that was sent, is remembered."""
     keep_dead: float = 30 * 86_400.0
-    """Seconds for which a dead letter is kept."""
+    """Seconds for which a dead letter is kept, and what was handled next to the position."""
     max_rows: int = 1_000_000
     """Messages in the inbox."""
     max_bytes: int = 1024**3
