@@ -39,15 +39,18 @@ async def test_time_does_not_make_forget_what_is_near_the_position(make: Maker) 
     await store.close()
 
 
-async def test_what_is_near_is_kept_as_long_as_a_dead_letter(make: Maker) -> None:
-    store = make(Retention(keep=DAY, keep_dead=3 * DAY))
+async def test_what_is_near_is_kept_for_thirty_days_more(make: Maker) -> None:
+    store = make(Retention(keep=DAY, keep_dead=2 * DAY))
     await store.open()
     rows = [row("a", position=HERE), row("b", position=HERE), row("c", position=HERE)]
     await store.commit(rows, [*handled("a"), *died("b")], received={ME: HERE})
-    make.clock.now += 3 * DAY - 1
+    make.clock.now += 31 * DAY - 1
     assert await store.sweep() == 0
     make.clock.now += 1
-    assert await store.sweep() == 2
+    assert await store.sweep() == 1
+    assert await known(store) == "bc"
+    make.clock.now += DAY
+    assert await store.sweep() == 1
     assert await known(store) == "c"
     await store.close()
 

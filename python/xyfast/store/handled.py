@@ -33,8 +33,8 @@ class Slot:
 class Handled:
     """Handled rows in the order in which they became so; none costs a look at its neighbours.
 
-    A row is far once it is more than `NEAR` before the position of its account, or if that
-    has none.
+    A row is near unless it is more than `NEAR` before the position of its account, or that has
+    none; the others are far.
     """
 
     def __init__(self) -> None:
@@ -48,6 +48,11 @@ class Handled:
     def __len__(self) -> int:
         return len(self._slots)
 
+    def is_near(self, row: Row) -> bool:
+        """Whether the next look into the server's lists may bring a row again; see `NEAR`."""
+        cut = self._cuts.get(row.account_id)
+        return cut is not None and row.position >= cut
+
     def get(self, identity: Identity) -> Slot | None:
         """The row of that name, if it is here."""
         return self._slots.get(identity)
@@ -59,7 +64,7 @@ class Handled:
         self.size += len(slot.row.payload)
         if slot.row.position >= self._cuts.get(account_id, slot.row.position):
             insort(self._near[account_id], (slot.row.position, slot.place, key))
-        if self._is_far(slot):
+        if not self.is_near(slot.row):
             self._push(slot)
 
     def pop(self, identity: Identity) -> Slot | None:
@@ -88,7 +93,7 @@ class Handled:
         while self._far:
             changed, _, identity = self._far[0]
             slot = self._slots.get(identity)
-            if slot is not None and slot.changed == changed and self._is_far(slot):
+            if slot is not None and slot.changed == changed and not self.is_near(slot.row):
                 return slot
             heappop(self._far)
         return None
@@ -96,10 +101,6 @@ class Handled:
     def first(self) -> Slot | None:
         """The row that was handled longest ago."""
         return next(iter(self._slots.values()), None)
-
-    def _is_far(self, slot: Slot) -> bool:
-        cut = self._cuts.get(slot.row.account_id)
-        return cut is None or slot.row.position < cut
 
     def _push(self, slot: Slot) -> None:
         heappush(self._far, (slot.changed, slot.place, slot.identity))

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from xyfast.store.accounts import Accounts
-from xyfast.store.retention import NEAR, Lost, Retention
+from xyfast.store.retention import LONGER, NEAR, Lost, Retention
 from xyfast.store.rows import DeadLetter, Outcome, Page, Row
 from xyfast.store.schema import DEAD, HANDLED, TAKEN, WAITING
 from xyfast.store.values import from_text, to_integer, to_text
@@ -247,15 +247,12 @@ class Inbox:
     def sweep(self, now: int, most: int) -> int:
         """Forget what was kept for long enough; ``total`` is left to the caller."""
         keeps, gone = self._retention, 0
-        for what, keep in (
-            (f"{_ENDED.format(HANDLED)} AND {_FAR}", keeps.keep),
-            (_ENDED.format(HANDLED), keeps.keep_near),
-            (_ENDED.format(DEAD), keeps.keep_dead),
-        ):
+        for state, keep in ((HANDLED, keeps.keep), (DEAD, keeps.keep_dead)):
+            before = now - int(keep * 1000)
             gone += self._db.execute(
-                f"DELETE FROM inbox WHERE place IN (SELECT place {what} AND changed <= ?"
-                " ORDER BY changed LIMIT ?)",
-                (now - int(keep * 1000), most - gone),
+                f"DELETE FROM inbox WHERE place IN (SELECT place {_ENDED.format(state)}"
+                f" AND changed <= ? AND ({_FAR} OR changed <= ?) ORDER BY changed LIMIT ?)",
+                (before, before - int(LONGER * 1000), most - gone),
             ).rowcount
         return gone
 

@@ -13,7 +13,7 @@ from itertools import count, islice, takewhile
 from xyfast.errors import StoreError
 from xyfast.store.handled import Handled, Identity, Slot
 from xyfast.store.queue import Head, Queue
-from xyfast.store.retention import NEAR, Lost, Patient, Retention
+from xyfast.store.retention import LONGER, NEAR, Lost, Patient, Retention
 from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
 
 __all__ = ["MemoryStore"]
@@ -194,12 +194,17 @@ class MemoryStore:
         gone = 0
         for first, keep in (
             (self._handled.first_far, keeps.keep),
-            (self._handled.first, keeps.keep_near),
+            (self._handled.first, keeps.keep + LONGER),
         ):
             while gone < _SWEEP and (slot := first()) and slot.changed <= now - keep:
                 self._handled.pop(slot.identity)
                 gone += 1
-        dead = ((identity, slot.changed) for identity, slot in self._dead.items())
+        longer = now - keeps.keep_dead - LONGER
+        dead = (
+            (identity, slot.changed)
+            for identity, slot in self._dead.items()
+            if slot.changed <= longer or not self._handled.is_near(slot.row)
+        )
         for identity in list(islice(_older(dead, now - keeps.keep_dead), _SWEEP - gone)):
             self._remove_dead(identity)
             gone += 1

@@ -11,12 +11,15 @@ from xyfast.config import LOOK_BACK
 from xyfast.errors import StoreFull
 from xyfast.logs import say
 
-__all__ = ["NEAR", "Lost", "Patient", "Retention"]
+__all__ = ["LONGER", "NEAR", "Lost", "Patient", "Retention"]
 
 NEAR = int(LOOK_BACK * 1_000_000)
 """Microseconds before the position up to which an account has all. What was handled there is
 forgotten last: whoever looks into the server's lists for what was missed, begins there, and
 would take it for new."""
+
+LONGER = 30 * 86_400.0
+"""Seconds for which a message that is near stays longer: its account may never come back."""
 
 _HOUR = 3600.0
 
@@ -32,7 +35,7 @@ class Retention:
     ``max_bytes`` durable messages that were settled longest ago go with them; one of them
     that is asked for again would go out again. Messages next to the position up to which
     their account has all (`NEAR`), and letters of the last ten minutes, stay until no others
-    are left to go; such messages also past ``keep``, as long as dead letters. When
+    are left to go; such messages also past the times below, for 30 days. When
     the others alone exceed the bound, the dead letters with the lowest numbers go as long as
     they are more than the unhandled messages, each time with one ERROR line in the log: a
     handler that is broken must not end the intake. Else `Store.commit` raises `StoreFull`.
@@ -44,7 +47,7 @@ class Retention:
     keep: float = 7 * 86_400.0
     """Seconds for which a handled message, or one that was sent, is remembered."""
     keep_dead: float = 30 * 86_400.0
-    """Seconds for which a dead letter is kept, and what was handled next to the position."""
+    """Seconds for which a dead letter is kept."""
     max_rows: int = 1_000_000
     """Messages in the inbox."""
     max_bytes: int = 1024**3
@@ -53,11 +56,6 @@ class Retention:
     """Messages in the outbox that have no outcome; past it `Store.post` raises `StoreFull`."""
     max_outbox_bytes: int = 16 * 1024**2
     """Characters of their content; past it `Store.post` raises `StoreFull`."""
-
-    @property
-    def keep_near(self) -> float:
-        """Seconds for which a handled message is remembered that is `NEAR`."""
-        return max(self.keep, self.keep_dead)
 
     def check_outbox(self, letters: int, size: int) -> None:
         """Raise `StoreFull` if so many messages, of so many characters, wait to go out."""
