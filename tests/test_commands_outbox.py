@@ -71,9 +71,10 @@ def test_times_are_local_for_people(path: Path, run: Run, monkeypatch: pytest.Mo
     ("options", "left"),
     [
         (["1"], [(ME, "-17672256000001"), (OTHER, "a")]),
-        (["a"], [(ME, "-17672256000001")]),
-        (["a", "--account", OTHER], [(ME, "a"), (ME, "-17672256000001")]),
-        (["-17672256000001"], [(ME, "a"), (OTHER, "a")]),
+        (["1", "4"], [(ME, "-17672256000001")]),
+        (["--name", "a", "--account", OTHER], [(ME, "a"), (ME, "-17672256000001")]),
+        (["--name", "-17672256000001", "--account", ME], [(ME, "a"), (OTHER, "a")]),
+        (["1", "--name", "-17672256000001", "--account", ME], [(OTHER, "a")]),
         (["--account", ME], [(OTHER, "a")]),
         (["--all"], []),
     ],
@@ -87,6 +88,17 @@ def test_what_is_dropped_waits_no_more(
     assert waiting(path) == left
 
 
+def test_a_number_is_no_name_and_a_name_no_number(path: Path, run: Run) -> None:
+    async def name(store: SqliteStore) -> None:
+        await store.post(letter("1"))
+
+    with_store(path, name)
+    assert run("outbox", "drop", "--store", path, "1").out.startswith("dropped 1:")
+    assert (ME, "1") in waiting(path)
+    shown = run("outbox", "drop", "--store", path, "--name", "3", "--account", ME)
+    assert (shown.code, len(waiting(path))) == (1, 3)
+
+
 def test_what_was_dropped_counts_as_refused(path: Path, run: Run) -> None:
     run("outbox", "drop", "--store", path, "1")
 
@@ -97,14 +109,17 @@ def test_what_was_dropped_counts_as_refused(path: Path, run: Run) -> None:
 
 
 def test_what_is_not_there_is_named(path: Path, run: Run) -> None:
-    shown = run("outbox", "drop", "--store", path, "1", "sent", "--json")
+    shown = run("outbox", "drop", "--store", path, "1", "2", "--json")
     assert (shown.code, shown.objects) == (1, [{"dropped": 1}])
-    assert shown.err == "xyfast outbox drop: nothing waits by that number or name: sent\n"
+    assert shown.err == "xyfast outbox drop: nothing waits by that number or name: 2\n"
     assert run("outbox", "drop", "--store", path, "--account", "7").code == 1
     assert run("outbox", "list", "--store", path, "--account", "7").code == 0
 
 
-@pytest.mark.parametrize("options", [[], ["--all", "1"], ["--all", "--account", ME]])
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--all", "1"], ["--all", "--account", ME], ["--name", "a"], ["1", "--name", "a"]],
+)
 def test_it_must_be_said_what_is_dropped(options: list[str], path: Path, run: Run) -> None:
     shown = run("outbox", "drop", "--store", path, *options)
     assert shown.code == 2

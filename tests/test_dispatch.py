@@ -216,6 +216,34 @@ async def test_a_handler_that_outlives_the_grace_time_is_cut_off_and_not_reporte
     assert desk.dispatcher.running == 0
 
 
+class Odd(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("answer", [ConnectionError, Odd])
+async def test_a_handler_that_answers_being_cut_off_with_an_error_is_not_reported(
+    answer: type[BaseException],
+) -> None:
+    desk, started, seen = Desk(), asyncio.Event(), []
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise answer from None
+
+    @desk.router.on(ChatMessage)
+    async def other(message: ChatMessage) -> None:
+        seen.append(message)
+
+    desk.give(chat("a"))
+    await started.wait()
+    assert await desk.dispatcher.stop(0.0) == 1
+    assert (desk.finished, seen) == ([], [])
+
+
 def test_a_handler_that_goes_on_when_it_is_cancelled_is_cancelled_again() -> None:
     async def main() -> None:
         desk, cancelled = Desk(timeout=2.0), 0
@@ -265,9 +293,6 @@ def test_a_handler_may_wait_with_a_bound_after_another_was_cancelled() -> None:
 
 
 async def test_a_handler_that_raises_what_is_no_exception_costs_only_its_message() -> None:
-    class Odd(BaseException):
-        pass
-
     desk = Desk(limit=1)
 
     @desk.router.on(ChatMessage)

@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 
 H = TypeVar("H", bound=Handled)
 
+_LAST_WORD = 1.0  # seconds past the grace time that a store gets to answer
+
 
 class Client:
     """Receives for many accounts, hands messages to handlers, sends what they answer.
@@ -155,6 +157,7 @@ class Client:
         self._intaking: asyncio.Task[None] | None = None
         self._upkeep: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
+        self._deadline = 0.0  # of closing, by the loop's time
         self._no_links = asyncio.Event()
         self._stopped = asyncio.Event()
 
@@ -291,8 +294,9 @@ class Client:
         """Stop: take nothing new, let running handlers finish, record, close the links.
 
         Handlers get ``Settings.grace`` seconds; the messages of those that are cut off
-        stay in the inbox. May be called at any time and more than once; called from a
-        handler it returns at once, and the client closes when the handler has ended.
+        stay in the inbox. A store that does not answer is left behind a second later. May be
+        called at any time and more than once; called from a handler it returns at once, and
+        the client closes when the handler has ended.
         """
         closing = self._begin_close()
         if not self._dispatcher.runs(asyncio.current_task()):
@@ -334,6 +338,10 @@ class Client:
         except StoreError:
             self._starting = None
             raise
+        except asyncio.CancelledError:
+            if self._starting.cancelled():  # the store did not answer until the client closed
+                self._check_open()
+            raise
         self._check_open()
 
     async def _open(self) -> None:
@@ -357,31 +365,46 @@ class Client:
             await self._wind_down()
         finally:
             self._transport.stop()
+            closing = asyncio.ensure_future(self._store.close())
             try:
-                await self._store.close()
+                if await self._answered(closing, "its closing"):
+                    closing.result()
             finally:
                 self._stopped.set()
 
+    async def _answered(self, work: asyncio.Future[Any], what: str) -> bool:
+        """Wait for what the store is asked to do; whether it is over, or was left behind."""
+        left = self._deadline - asyncio.get_running_loop().time()
+        await asyncio.wait({work}, timeout=max(left, 0.0) + _LAST_WORD)
+        if not work.done():
+            work.cancel()
+            say(log, logging.ERROR, "store does not answer, going on without", what=what)
+            return False
+        return True
+
     async def _wind_down(self) -> None:
+        self._deadline = asyncio.get_running_loop().time() + self._settings.grace
         if self._starting is not None:
-            await asyncio.wait({self._starting})
+            await self._answered(self._starting, "its opening")
         drivers = list(self._drivers.values())
         for driver in drivers:
             driver.feed(Stop())
         if self._removing:
             await asyncio.wait(set(self._removing.values()))
         self._intake.refuse()
-        deadline = asyncio.get_running_loop().time() + self._settings.grace
         if left := await self._dispatcher.stop(self._settings.grace):
             say(log, logging.WARNING, "handlers cut off", count=left)
         if self._intaking is not None:
-            self._intake.stop(deadline)
-            await asyncio.wait({self._intaking})  # it may have been cancelled: go on closing
+            self._intake.stop(self._deadline)
+            # It may have been cancelled: go on closing.
+            if not await self._answered(self._intaking, "the record of what was handled"):
+                self._intake.tell_left()
         for driver in drivers:
             driver.feed(Drained())
         await self._links_closed()
-        for driver in drivers:
-            await driver.close()
+        ends = asyncio.gather(*(driver.close() for driver in drivers))
+        if await self._answered(ends, "session material"):
+            ends.result()
         for task in self._upkeep:
             task.cancel()
         await asyncio.gather(*self._upkeep, return_exceptions=True)

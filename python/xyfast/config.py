@@ -11,10 +11,14 @@ from xyfast._core import check_proxy
 from xyfast.arguments import must_be
 from xyfast.errors import ConfigError
 
-__all__ = ["Settings", "is_loopback"]
+__all__ = ["LOOK_BACK", "Settings", "is_loopback"]
 
 _WEB_IM = "wss://wss-goofish.dingtalk.com/"
 _MTOP = "https://h5api.m.goofish.com/h5"
+
+LOOK_BACK = 600.0
+"""Seconds before the position up to which an account has all: catching up after a restart looks
+there again, so stores forget last what was handled there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +188,11 @@ class Settings:
             if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
                 least = "zero or more" if may_be_zero else "above zero"
                 raise ConfigError(f"Settings.{each.name} must be {least}, not {value!r}")
+        if self.marker_wait + 2 * self.second_look > LOOK_BACK - 10:
+            raise ConfigError(
+                "Settings.marker_wait and twice Settings.second_look may come to "
+                f"{LOOK_BACK - 10:g} s: no store remembers what was handled earlier for longer"
+            )
 
     def _check_address(self, name: str, plain: str, safe: str) -> None:
         address = getattr(self, name)

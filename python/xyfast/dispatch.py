@@ -284,7 +284,8 @@ class Dispatcher:
             else:  # no Exception: one that ends the program, say
                 facts = {"account": job.delivery.account_id, "key": job.delivery.key}
                 say(log, logging.ERROR, "handler raised", error=error, **facts)
-                self._dead(job, DeadLetter(reason=f"a handler raised {type(error).__name__}"))
+                if task not in self._cut_off:
+                    self._dead(job, DeadLetter(reason=f"a handler raised {type(error).__name__}"))
         if wait is None or self._stopping or lane[0] in self._leaving:
             self._lanes.done(lane)
         else:  # the lane rests before the timer runs, which may be at once
@@ -352,6 +353,8 @@ class Dispatcher:
             return DeadLetter(reason=f"{_name(handler)} took longer than {self._timeout:g} s")
         except Exception as error:
             self._say("handler raised", handler, job, error=error)
+            if task in self._cut_off:  # its answer to that
+                raise asyncio.CancelledError from None
             return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
         finally:
             self._deadlines.end(task)

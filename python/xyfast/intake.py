@@ -220,7 +220,7 @@ class Intake:
                 # Whatever it is, the intake goes on trying: without it the client is deaf.
                 self._fails(error)
                 if last and loop.time() >= self._deadline:
-                    self._tell_left()
+                    self.tell_left()
                     return
                 await self._wait()
 
@@ -240,6 +240,14 @@ class Intake:
             self._full.cancel()
         self._stopping.set()
         self._work.set()
+
+    def tell_left(self) -> None:
+        """The store did not work again in time: what will come again, as redelivered."""
+        for delivery, _ in self._outcomes:
+            sentence = "handled and not recorded, will be redelivered"
+            say(log, logging.ERROR, sentence, account=delivery.account_id, key=delivery.key)
+        if unbegun := sum(each.key is not None for each in self._dispatcher.unbegun):
+            say(log, logging.ERROR, "not begun, will count as redelivered", count=unbegun)
 
     async def _round(self) -> None:
         batch = [] if self._refusing or self._full is not None else self._next_batch()
@@ -485,14 +493,6 @@ class Intake:
             self._stalled = True
             self._stall(True)
             self._transport.resume()  # or nobody would hear that the links are closed
-
-    def _tell_left(self) -> None:
-        """The store did not work again in time: what will come again, as redelivered."""
-        for delivery, _ in self._outcomes:
-            sentence = "handled and not recorded, will be redelivered"
-            say(log, logging.ERROR, sentence, account=delivery.account_id, key=delivery.key)
-        if unbegun := sum(each.key is not None for each in self._dispatcher.unbegun):
-            say(log, logging.ERROR, "not begun, will count as redelivered", count=unbegun)
 
     def _works(self) -> None:
         self._most = min(self._most * 2, self._settings.commit_batch)

@@ -78,6 +78,7 @@ class Lists:
             caught_up=self.idle,
             known=self.known,
             tell=self._tell,
+            missing=missing,
             spawn=spawn,
         )
 

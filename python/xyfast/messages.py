@@ -29,7 +29,7 @@ from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
 from xyfast.arguments import must_be_text
-from xyfast.errors import StateError
+from xyfast.errors import StateError, StoreError
 
 __all__ = [
     "ChatMessage",
@@ -143,6 +143,15 @@ class _Written(Message):
     origin: Origin = "peer"
 
 
+@dataclass(slots=True)
+class _Run:
+    """The replies of one run of a handler, whichever copies of its message gave them."""
+
+    durable: int = 0  # how many have a number
+    unkept: dict[str, int] = field(default_factory=dict)  # numbers that nothing is kept by
+    given: list[Sent] = field(default_factory=list)  # results of those that are not durable
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatMessage(_Written):
     """Someone wrote in a conversation of two.
@@ -158,8 +167,8 @@ class ChatMessage(_Written):
 
     _sender: Sender | None = field(default=None, repr=False, compare=False)
     _handler: str = field(default="", repr=False, compare=False)
-    _replies: list[str | None] = field(default_factory=list, init=False, repr=False, compare=False)
-    _answered: dict[tuple[str, str, int], Sent] = field(
+    _run: _Run = field(default_factory=_Run, repr=False, compare=False)
+    _answered: dict[tuple[str, str], list[Sent]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -212,18 +221,26 @@ class ChatMessage(_Written):
     ) -> Sent:
         """Send, unless the handler has been told of this reply in an earlier run.
 
-        A durable reply is known by its number among the durable ones of a run, another one by
-        its number among those of the same content.
+        A durable reply is known by its number among those of a run: a number that nothing is
+        kept by is left to the same content. Of the others the results are known, by content,
+        and each is given once in a run.
         """
-        known_by = None if durable else content
-        number = self._replies.count(known_by)
-        self._replies.append(known_by)
+        run = self._run
         if durable:
-            return await send(durable=True, name=f"reply:{self.key}:{self._handler}.{number}")
-        reply = self._handler, content, number
-        if reply not in self._answered:
-            self._answered[reply] = await send(durable=False, name=None)
-        return self._answered[reply]
+            number = run.unkept.pop(content, run.durable)
+            run.durable = max(run.durable, number + 1)
+            try:
+                return await send(durable=True, name=f"reply:{self.key}:{self._handler}.{number}")
+            except StoreError:
+                run.unkept[content] = number
+                raise
+        results = self._answered.setdefault((self._handler, content), [])
+        result = next((each for each in results if each not in run.given), None)
+        if result is None:
+            result = await send(durable=False, name=None)
+            results.append(result)
+        run.given.append(result)
+        return result
 
     def _way_back(self) -> tuple[Sender, str, str]:
         if self._sender is None:
@@ -357,7 +374,8 @@ def for_handler(message: T, name: str, /) -> T:
     """Give the copy of a message that the handler of that name gets.
 
     Each handler counts its own replies, from none at every try: so a reply is known whenever
-    that handler runs again, whichever others do. What was answered is known to all copies.
+    that handler runs again, whichever others do. What was answered is known to all copies, and
+    those that a handler makes count on.
     The first handler gets a fresh message itself, since a copy takes longer than to make one.
     """
     if isinstance(message, Expired):
@@ -365,7 +383,7 @@ def for_handler(message: T, name: str, /) -> T:
     if not isinstance(message, ChatMessage):
         return message
     if message._handler:
-        return replace(message, _handler=name)
+        return replace(message, _handler=name, _run=_Run())
     object.__setattr__(message, "_handler", name)
     return message
 

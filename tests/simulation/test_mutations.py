@@ -24,6 +24,7 @@ from xyfast.probe import Probe
 from xyfast.reconcile import Reconciler, Recovery
 from xyfast.session import Session
 from xyfast.store import MemoryStore, Row
+from xyfast.store.handled import Handled
 from xyfast.window import Window
 
 FEW = 40
@@ -73,7 +74,7 @@ def gives_back_what_was_begun(patch: Patch) -> None:
 
 
 def forgets_what_it_will_look_at(patch: Patch) -> None:
-    patch.setattr(MemoryStore, "_near", lambda self, row: False)
+    patch.setattr(Handled, "is_near", lambda self, row: False)
 
 
 def takes_known_for_new(patch: Patch) -> None:

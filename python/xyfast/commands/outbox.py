@@ -40,8 +40,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "SendRefused. The bot must not run. One whose state is `out` may be at the server "
         "already. " + guest.EXIT_CODES,
     )
-    drop.add_argument("which", nargs="*", metavar="NUMBER|NAME", help="as `list` shows it")
+    drop.add_argument("numbers", nargs="*", type=int, metavar="NUMBER", help="as `list` shows it")
     guest.add_account(drop)
+    drop.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        dest="names",
+        help="one by its name, which is unique within --account; may be given again",
+    )
     drop.add_argument("--all", action="store_true", help="all that wait")
     guest.add_options(drop, _drop)
 
@@ -87,18 +94,21 @@ def _line(
 
 
 async def _drop(options: argparse.Namespace, store: SqliteStore) -> int:
-    narrowed = options.which or options.account is not None
-    if bool(narrowed) == options.all:
-        guest.complain(options, "say which: NUMBER|NAME, --account, or --all alone")
+    chosen: set[int | str] = {*options.numbers, *options.names}
+    if bool(chosen or options.account is not None) == options.all:
+        guest.complain(options, "say which: NUMBER, --account with or without --name, or --all")
         return 2
-    missing = set(options.which)
+    if options.names and options.account is None:
+        guest.complain(options, "--name wants --account: others may have that name too")
+        return 2
+    missing = set(chosen)
     names: dict[str, list[str]] = {}
     for number, post in await _waiting(options, store):
-        found = {str(number), post.name}.intersection(options.which)
+        found = chosen.intersection((number, post.name))
         missing -= found
-        if found or not options.which:
+        if found or not chosen:
             names.setdefault(post.account_id, []).append(post.name)
-    for which in sorted(missing):
+    for which in sorted(map(str, missing)):
         guest.complain(options, f"nothing waits by that number or name: {which}")
     if not names:
         guest.complain(options, "nothing was found to drop")
