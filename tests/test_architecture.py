@@ -41,6 +41,7 @@ LAYERS = [
         "outbox",
         "entries",
         "upkeep",
+        "watchdog",
     ],
     ["reconcile", "markers", "probe", "holding", "lists", "sync", "driver", "intake"],
     ["client"],

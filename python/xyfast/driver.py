@@ -7,6 +7,7 @@ set for the session's deadline.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -38,6 +39,7 @@ from xyfast.events import (
     Moved,
     NewCredentials,
     Resume,
+    RetireLink,
     State,
     Tick,
     TokenFailed,
@@ -67,6 +69,7 @@ _LEVELS = {
     State.NEEDS_LOGIN: logging.ERROR,
 }
 _MOST_GAPS = 1000  # that are kept one by one
+_ANSWER = 5.0  # seconds that a link which is tested may take
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
 _TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
@@ -221,6 +224,8 @@ class Driver:
                 if self._postponed is not None and self._postponed.link == action.link:
                     self._postponed = None
                 self._env.transport.close(action.link)
+            case RetireLink():
+                self._spawn(self._retire(action.link))
             case AskCredentials():
                 if self._asking is None or self._asking.done():
                     self._asking = self._spawn(self._ask(action))
@@ -374,10 +379,9 @@ class Driver:
         self._stalled = stalled
         if stalled:
             self.sync.suspend()
-            for link in (self.session.link, self.session.dialling):
-                if link is not None:
-                    self.cut = max(self.cut, link)
-                    self._env.transport.close(link)
+            for link in self.session.links:
+                self.cut = max(self.cut, link)
+                self._env.transport.close(link)
         elif (action := self._postponed) is not None:
             self._postponed = None
             self._dial(action)
@@ -405,6 +409,32 @@ class Driver:
             self._loop.call_soon(self.feed, lost)  # not inside the step that asked for it
         else:
             self._env.owners[action.link] = self
+
+    async def _retire(self, link: int) -> None:
+        """Close a link that was replaced, when nothing is under way on it or time is up."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._finish(link), self._env.settings.close_timeout)
+        self._env.transport.close(link)
+
+    async def _finish(self, link: int) -> None:
+        """Wait until its requests are answered, and what it pushed is stored and acknowledged."""
+        await self.calls.answers(link)
+        await self.calls.beat(link)  # its answer stands behind all that was pushed before
+        await self._env.take_in(self, ())
+
+    def test_link(self) -> None:
+        """Replace the link unless it answers within a few seconds."""
+        if self.session.link is not None:
+            self._spawn(self._test(self.session.link))
+
+    async def _test(self, link: int) -> None:
+        try:
+            alive = await asyncio.wait_for(self.calls.beat(link), _ANSWER)
+        except asyncio.TimeoutError:
+            alive = False
+        if not alive and link == self.session.link:
+            say(log, logging.WARNING, "link answers nothing, it is replaced", account=self.account.id)
+            self.feed(LinkDeaf(link))
 
     async def _ask(self, action: AskCredentials) -> None:
         """Ask the user's hook; an answer that comes too soon after the last one waits."""

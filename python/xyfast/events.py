@@ -27,6 +27,7 @@ __all__ = [
     "Moved",
     "NewCredentials",
     "Resume",
+    "RetireLink",
     "Start",
     "State",
     "Stop",
@@ -103,7 +104,7 @@ class LinkOpened(Event):
 
 @dataclass(frozen=True, slots=True)
 class LinkDeaf(Event):
-    """A link that is up does not hear what is pushed."""
+    """A link that is up is to be replaced: it does not hear what is pushed, or answers nothing."""
 
     link: int
 
@@ -175,6 +176,13 @@ class Resume(Action):
 @dataclass(frozen=True, slots=True)
 class CloseLink(Action):
     """Close a link with code 1000."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetireLink(Action):
+    """Let a link that was replaced end what is under way on it, then close it with code 1000."""
 
     link: int
 

@@ -74,6 +74,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Refuse: what a thread does has no place on a virtual clock."""
         raise RuntimeError("there are no threads on a virtual clock")
 
+    def call_soon_threadsafe(self, callback: object, *args: object, **rest: object) -> NoReturn:
+        """Refuse, for the same reason."""
+        raise RuntimeError("there are no threads on a virtual clock")
+
     def _make_task(
         self,
         loop: asyncio.AbstractEventLoop,
