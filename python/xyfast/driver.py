@@ -433,7 +433,12 @@ class Driver:
         except asyncio.TimeoutError:
             alive = False
         if not alive and link == self.session.link:
-            say(log, logging.WARNING, "link answers nothing, it is replaced", account=self.account.id)
+            say(
+                log,
+                logging.WARNING,
+                "link answers nothing, it is replaced",
+                account=self.account.id,
+            )
             self.feed(LinkDeaf(link))
 
     async def _ask(self, action: AskCredentials) -> None:
