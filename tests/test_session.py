@@ -214,6 +214,21 @@ def test_a_failed_renewal_keeps_the_link_and_is_tried_again_after_a_minute() -> 
     assert (session.state, session.deadline) == (State.CONNECTED, 72_090.0)
 
 
+@pytest.mark.parametrize("trouble", [Trouble.NETWORK, Trouble.OTHER])
+def test_an_endpoint_that_gives_no_token_is_asked_once_in_one_to_two_minutes(
+    trouble: Trouble,
+) -> None:
+    session, calls = connected(), []
+    for _ in range(60):
+        assert session.deadline is not None
+        calls.append(session.deadline)
+        assert session.step(Tick(), session.deadline) == [FetchToken()]
+        assert session.step(TokenFailed("no", trouble), calls[-1] + 1.0) == []
+    waits = [later - earlier for earlier, later in itertools.pairwise(calls)]
+    assert all(60.0 <= wait <= 121.0 for wait in waits)
+    assert (session.state, session.link) == (State.CONNECTED, 1)
+
+
 def test_a_renewal_that_needs_a_human_keeps_the_link_as_long_as_it_lives() -> None:
     session = connected()
     session.step(Tick(), 72_000.0)

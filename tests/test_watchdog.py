@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from scripted import until
 from simulation.loop import simulate
 from wire import ME, Desk, working
 from world import running
@@ -128,14 +129,9 @@ def listening(ear: Ear) -> Iterator[None]:
     logging.getLogger("xyfast").removeHandler(ear)
 
 
-def block_until(heard: threading.Event) -> bool:
+def block_until(heard: threading.Event, most: float = 20.0) -> bool:
     words = "what a buyer wrote"
-    return heard.wait(20.0) and bool(words)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():
-        await asyncio.sleep(0.01)
+    return heard.wait(most) and bool(words)
 
 
 async def test_where_a_loop_stands_still_is_told_while_it_does(ear: Ear) -> None:
@@ -143,7 +139,7 @@ async def test_where_a_loop_stands_still_is_told_while_it_does(ear: Ear) -> None
     end = watch_loop(0.1, told.append)
     try:
         assert block_until(ear.heard)
-        await until(lambda: told)
+        await until(lambda: bool(told))
     finally:
         end()
     [record] = ear.records
@@ -164,11 +160,11 @@ async def test_a_loop_that_is_blocked_again_and_again_is_told_of_once_a_minute(e
     end = watch_loop(0.05, told.append)
     try:
         assert block_until(ear.heard)
-        await until(lambda: told)
+        await until(lambda: bool(told))
         for _ in range(3):
             before = len(told)
             while len(told) == before:
-                time.sleep(0.2)
+                block_until(threading.Event(), 0.2)
                 await asyncio.sleep(0.05)
     finally:
         end()

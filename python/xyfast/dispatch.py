@@ -249,8 +249,8 @@ class Dispatcher:
             if (error := task.exception()) is None:
                 wait = task.result()
             else:  # no Exception: one that ends the program, say
-                facts = {"account": job.delivery.account_id, "key": job.delivery.key}
-                say(log, logging.ERROR, "handler raised", error=error, **facts)
+                account_id, key = job.delivery.account_id, job.delivery.key
+                say(log, logging.ERROR, "handler raised", error=error, account=account_id, key=key)
                 self._dead(job, DeadLetter(reason=f"a handler raised {type(error).__name__}"))
         if wait is None or self._stopping:
             self._lanes.done(lane)
