@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from xyfast import Account, ChatMessage, Client, MemoryStore, Settings, State
-from xyfast.testing import FakeServer
+from xyfast.testing import FakeServer, ServerSettings
 
 ME, OTHER = "9000000000001", "9000000000002"
 T = TypeVar("T")
@@ -88,9 +88,10 @@ async def running(server: FakeServer, **options: Any) -> AsyncIterator[World]:
 class ThreadedServer:
     """A fake server on a thread and event loop of its own, which the test cannot block."""
 
-    def __init__(self) -> None:
+    def __init__(self, assumed: ServerSettings | None = None) -> None:
         self.loop = asyncio.new_event_loop()
-        self.server = FakeServer([ME])
+        self.server = FakeServer([ME], settings=assumed)
+        self._work: set[asyncio.Future[object]] = set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         self.call(self.server.start)
@@ -107,6 +108,16 @@ class ThreadedServer:
             return await result if isinstance(result, Awaitable) else result
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(30.0)
+
+    def later(self, delay: float, work: Callable[[], Awaitable[object] | object]) -> None:
+        """Begin ``work`` on the server's loop after so many seconds."""
+
+        def begin() -> None:
+            result = work()
+            if isinstance(result, Awaitable):
+                self._work.add(asyncio.ensure_future(result, loop=self.loop))
+
+        self.loop.call_soon_threadsafe(self.loop.call_later, delay, begin)
 
     def close(self) -> None:
         self.call(self.server.close)
