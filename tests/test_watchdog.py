@@ -14,7 +14,7 @@ from scripted import until
 from simulation.loop import simulate
 from wire import ME, Desk, working
 from world import running
-from xyfast import Client, Settings
+from xyfast import Client, Settings, State
 from xyfast._core import parse_frame
 from xyfast.instrumentation import Fact, LoopBlocked, MachineSlept
 from xyfast.testing import FakeServer
@@ -68,7 +68,7 @@ def test_a_link_that_answers_after_a_sleep_stays(caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.parametrize("code", [None, 401])
-def test_a_link_that_does_not_answer_after_a_sleep_is_replaced(code: int | None) -> None:
+def test_a_link_that_does_not_answer_after_a_sleep_is_given_up(code: int | None) -> None:
     async def main() -> None:
         async with working() as desk:
             await sleep_for_an_hour(desk)
@@ -77,10 +77,12 @@ def test_a_link_that_does_not_answer_after_a_sleep_is_replaced(code: int | None)
                 desk.give(parse_frame(f'{{"code":{code},"headers":{{"mid":"{mid}"}}}}'))
             else:
                 await asyncio.sleep(4.5)
-                assert desk.wire.told("dial") == [1]
+                assert desk.client.state(ME) is State.CONNECTED
                 await asyncio.sleep(0.6)
             await asyncio.sleep(0.01)
-            assert desk.wire.told("dial") == [1, 2]
+            assert desk.wire.told("close") == [1]
+            assert desk.client.state(ME) is State.RECONNECTING
+            await desk.until(lambda: desk.wire.told("dial") == [1, 2])
 
     simulate(main())
 

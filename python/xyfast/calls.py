@@ -143,14 +143,14 @@ class Calls:
             error=judged.error or "server",
         )
 
-    async def beat(self, link: int) -> bool:
-        """Send a heartbeat beside the link's own; whether it was answered with code 200."""
+    async def beat(self, link: int) -> bool | None:
+        """Send a heartbeat beside the link's own; whether its answer is good, None for none."""
         call = self._write(link, requests.heartbeat)
         if call is None:
-            return False
+            return None
         await self.wait(call)
         frame = call.answer.result() if call.answer.done() else None
-        return frame is not None and verdict(frame).ok
+        return None if frame is None else verdict(frame).ok
 
     async def answers(self, link: int) -> None:
         """Wait until all that was asked over a link is answered, or it is over."""

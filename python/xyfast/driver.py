@@ -423,23 +423,20 @@ class Driver:
         await self._env.take_in(self, ())
 
     def test_link(self) -> None:
-        """Replace the link unless it answers within a few seconds."""
+        """Give the link up unless it answers within a few seconds."""
         if self.session.link is not None:
             self._spawn(self._test(self.session.link))
 
     async def _test(self, link: int) -> None:
-        try:
-            alive = await asyncio.wait_for(self.calls.beat(link), _ANSWER)
-        except asyncio.TimeoutError:
-            alive = False
-        if not alive and link == self.session.link:
-            say(
-                log,
-                logging.WARNING,
-                "link answers nothing, it is replaced",
-                account=self.account.id,
-            )
-            self.feed(LinkDeaf(link))
+        answered: bool | None = None
+        with contextlib.suppress(asyncio.TimeoutError):
+            answered = await asyncio.wait_for(self.calls.beat(link), _ANSWER)
+        if answered or link != self.session.link:
+            return
+        self._env.transport.close(link)
+        self.calls.lost(link)
+        self.sync.lost(link)
+        self.feed(LinkLost(link, Trouble.LINK, "no good answer after sleep", answered is False))
 
     async def _ask(self, action: AskCredentials) -> None:
         """Ask the user's hook; an answer that comes too soon after the last one waits."""

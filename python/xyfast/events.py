@@ -104,7 +104,7 @@ class LinkOpened(Event):
 
 @dataclass(frozen=True, slots=True)
 class LinkDeaf(Event):
-    """A link that is up is to be replaced: it does not hear what is pushed, or answers nothing."""
+    """A link that is up does not hear what is pushed, or is to be replaced for another reason."""
 
     link: int
 

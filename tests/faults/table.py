@@ -144,7 +144,7 @@ CASES = [
     Case(
         "machine slept",
         "the machine wakes, and its links have died meanwhile",
-        "tests each link when the clock has moved and replaces those that do not answer for 5 s",
+        "tests each link when the clock has moved, and gives it up when it does not answer for 5 s",
         lambda s: s.half_open(ME),
         sleeps=3600.0,
         linked=10.0,
