@@ -88,9 +88,9 @@ async def running(server: FakeServer, **options: Any) -> AsyncIterator[World]:
 class ThreadedServer:
     """A fake server on a thread and event loop of its own, which the test cannot block."""
 
-    def __init__(self, assumed: ServerSettings | None = None) -> None:
+    def __init__(self, assumed: ServerSettings | None = None, host: str = "127.0.0.1") -> None:
         self.loop = asyncio.new_event_loop()
-        self.server = FakeServer([ME], settings=assumed)
+        self.server = FakeServer([ME], settings=assumed, host=host)
         self._work: set[asyncio.Future[object]] = set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -124,3 +124,5 @@ class ThreadedServer:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+        for work in self._work:
+            work.result()
