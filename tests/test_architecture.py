@@ -23,6 +23,7 @@ LAYERS = [
         "ledger",
         "window",
         "pace",
+        "gate",
         "reading",
         "account",
         "messages",
@@ -32,6 +33,7 @@ LAYERS = [
     ["history", "envelope", "requests", "events", "session", "store"],
     [
         "instrumentation",
+        "gates",
         "transport",
         "tokens",
         "deadlines",
@@ -54,6 +56,7 @@ PURE = [
     "ledger",
     "window",
     "pace",
+    "gate",
     "reading",
     "facts",
     "messages",

@@ -204,7 +204,7 @@ async def test_an_account_is_there_once_what_was_kept_of_it_is_loaded(server: Fa
         with pytest.raises(StateError, match="never added"):
             await world.client.send_text(ME, "7", "x", peer_id="9", durable=True, name="n")
         with pytest.raises(StateError, match="never added"):
-            world.client.reconnect(ME)
+            world.client.resume(ME)
         assert world.client.accounts == ()
         store.let.set()
         await adding

@@ -301,14 +301,38 @@ def test_what_the_second_look_finds_in_a_silence_counts_when_that_ends(heard: bo
     assert ear.deaf == ([] if heard else [(120.0, 2)])
 
 
-def test_the_end_of_another_link_puts_the_second_look_off() -> None:
+def test_the_end_of_another_link_puts_no_second_look_off_and_has_its_own() -> None:
     async def script(ear: Ear) -> None:
         ear.probe.begin(2, SINCE)
         await ear.until(50.0)
         ear.probe.other_ended(SINCE + 40_000)
         await ear.until(200.0)
 
-    assert hearing(script).compared == [(140.0, SINCE)]
+    assert hearing(script).compared == [(90.0, SINCE), (140.0, SINCE + 40_000)]
+
+
+def test_links_that_end_again_and_again_put_no_second_look_off() -> None:
+    async def script(ear: Ear) -> None:
+        ear.probe.begin(2, SINCE)
+        for end in range(80, 500, 80):
+            await ear.until(float(end))
+            ear.probe.heard()
+            ear.probe.other_ended(SINCE + 1000 * end)
+
+    later = [(end + 90.0, SINCE + 1000 * end) for end in (80, 160, 240, 320)]
+    assert hearing(script).compared == [(90.0, SINCE), *later]
+
+
+def test_a_link_that_ends_while_lists_are_compared_for_the_next_one_stays_in_doubt() -> None:
+    async def script(ear: Ear) -> None:
+        ear.probe.begin(2, SINCE)
+        await ear.until(50.0)
+        ear.probe.end()
+        ear.probe.other_ended(SINCE + 45_000)
+        ear.probe.begin(3, SINCE + 50_000)
+        await ear.until(200.0)
+
+    assert hearing(script).compared == [(140.0, SINCE + 45_000)]
 
 
 def test_a_link_that_ends_beside_one_that_was_looked_at_is_looked_for_too() -> None:

@@ -27,6 +27,7 @@ from xyfast.events import (
     LinkRefused,
     Moved,
     NewCredentials,
+    Pause,
     Resume,
     RetireLink,
     Start,
@@ -40,6 +41,8 @@ from xyfast.retry import Trouble, bound
 from xyfast.session import TRANSITIONS, Session
 
 HALF = 0.5
+RESTING = (State.DISCONNECTED, State.CLOSED, State.KICKED, State.NEEDS_LOGIN, State.FAILED)
+"""States without a link."""
 
 
 def new(**changes: Any) -> Session:
@@ -176,6 +179,24 @@ def test_a_kick_ends_the_link_and_nothing_is_tried_until_the_user_says_so() -> N
     assert session.deadline is None
     assert session.step(Tick(), 1e9) == []
     assert rest(session.step(Start(), 1e9)) == [FetchToken()]
+
+
+def test_a_human_who_is_asked_for_after_a_kick_is_waited_for_later() -> None:
+    session = connected(token_refresh=60.0)
+    assert rest(session.step(Tick(), 70.0)) == [FetchToken()]
+    session.step(Kicked(1, "session removed"), 71.0)
+    asked = session.step(TokenFailed("slider", human=True), 72.0)
+    assert asked == [AskCredentials("slider", human=True, url=None)]
+    assert session.state is State.KICKED
+    assert moves(session.step(Start(), 73.0)) == [State.NEEDS_LOGIN]
+
+
+def test_a_token_call_that_a_kick_overtakes_may_end_after_the_user_has_started_again() -> None:
+    session = connected(token_refresh=60.0)
+    session.step(Tick(), 70.0)
+    session.step(Kicked(1, "session removed"), 71.0)
+    assert rest(session.step(Start(), 72.0)) == []
+    assert rest(session.step(TokenReady(), 73.0)) == [dial(2)]
 
 
 def test_a_platform_that_asks_for_a_human_is_left_alone() -> None:
@@ -446,10 +467,57 @@ def test_news_of_a_link_that_is_not_ours_any_more_changes_nothing() -> None:
     assert session.state is State.CONNECTED
 
 
+def test_a_pause_closes_the_link_and_the_user_ends_it() -> None:
+    session = connected()
+    assert rest(session.step(Pause(), 1.0)) == [CloseLink(1)]
+    assert session.state is State.DISCONNECTED
+    for event in (Tick(), LinkLost(1, Trouble.LINK, "late"), Pause()):
+        assert session.step(event, 1000.0) == []
+    assert session.deadline is None
+    assert rest(session.step(Start(), 1000.0)) == [dial(2)]  # the token is good still
+
+
+def test_a_pause_ends_a_dial_and_a_wait() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    session.step(Pause(), 0.0)
+    assert rest(session.step(Start(), 0.0)) == [FetchToken()]  # the first one was given up
+    session.step(TokenReady(), 0.0)
+    assert rest(session.step(Pause(), 0.0)) == [CloseLink(1)]
+    session.step(Start(), 0.0)
+    session.step(LinkLost(2, Trouble.NETWORK, "refused"), 0.0)
+    assert session.state is State.RECONNECTING
+    session.step(Pause(), 0.0)
+    assert session.deadline is None
+
+
+def test_a_pause_does_not_answer_for_the_human_that_the_platform_asked_for() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    session.step(TokenFailed("slider", human=True), 0.0)
+    session.step(Pause(), 1.0)
+    assert moves(session.step(Start(), 2.0)) == [State.NEEDS_LOGIN]
+    session.step(Pause(), 3.0)
+    assert session.step(NewCredentials(), 4.0) == []
+    assert rest(session.step(Start(), 5.0)) == [FetchToken()]
+
+
+@pytest.mark.parametrize("answer", [TokenReady(), TokenFailed("no")])
+def test_a_token_call_that_a_kick_overtakes_is_not_waited_for_twice(answer: Event) -> None:
+    session = connected()
+    due = session.deadline
+    assert due is not None
+    assert session.step(Tick(), due) == [FetchToken()]
+    session.step(Kicked(1, "another login"), due)
+    assert session.step(answer, due) == []
+    again = rest(session.step(Start(), due))
+    assert again == [dial(2) if answer == TokenReady() else FetchToken()]
+
+
 def test_every_state_can_be_closed_and_no_state_is_out_of_the_map() -> None:
     assert set(TRANSITIONS) == set(State)
     reached = {state for known in TRANSITIONS.values() for to in known.values() for state in to}
-    assert reached == set(State) - {State.DISCONNECTED}
+    assert reached == set(State)
     for state, known in TRANSITIONS.items():
         if state not in (State.CLOSED, State.DRAINING):
             assert known[Stop] <= {State.DRAINING, State.CLOSED}
@@ -491,6 +559,8 @@ class AnyHistory(RuleBasedStateMachine):
             self.fetching = False
         if isinstance(event, TokenReady | NewCredentials):
             self.human = False
+        if isinstance(event, Pause):
+            self.fetching = False  # the driver gives it up
         for action in self.session.step(event, self.now):
             if isinstance(action, Dial):
                 assert action.link not in self.dialled
@@ -558,6 +628,10 @@ class AnyHistory(RuleBasedStateMachine):
     def credentials(self) -> None:
         self.tell(NewCredentials())
 
+    @rule()
+    def pause(self) -> None:
+        self.tell(Pause())
+
     @rule(event=st.sampled_from([Stop(), Drained()]))
     def stop(self, event: Event) -> None:
         self.tell(event)
@@ -573,16 +647,26 @@ class AnyHistory(RuleBasedStateMachine):
             assert self.fetching or self.human
 
     @invariant()
+    def a_connecting_session_waits_for_an_answer(self) -> None:
+        if self.session.state is State.CONNECTING:
+            assert self.fetching or self.session.dialling is not None
+
+    @invariant()
     def connected_means_a_link(self) -> None:
         assert self.session.state is not State.CONNECTED or self.session.link is not None
 
     @invariant()
     def states_without_links_hold_none(self) -> None:
-        if self.session.state in (State.CLOSED, State.KICKED, State.NEEDS_LOGIN, State.FAILED):
+        if self.session.state in RESTING:
             assert self.session.link is None
             assert self.session.dialling is None
         if self.session.state in (State.CLOSED, State.KICKED):
             assert self.session.links == []
+
+    @invariant()
+    def a_session_that_connects_waits_for_something(self) -> None:
+        if self.session.state is State.CONNECTING:
+            assert self.fetching or self.session.dialling is not None
 
 
 AnyHistory.TestCase.settings = hypothesis_settings(max_examples=300, deadline=None)

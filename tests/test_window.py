@@ -265,3 +265,21 @@ def test_whatever_happens_order_and_bounds_hold_and_nothing_is_forgotten(
         for account in left:
             disk.handle(account)
     assert disk.handled == come
+
+
+def test_an_account_that_is_forgotten_is_in_no_line_and_counts_until_it_has_left() -> None:
+    window = Window(10, 1000)
+    window.behind("a")
+    window.behind("b")
+    window.forget("a")
+    ask = window.ask()
+    assert ask is not None
+    assert ask.account_id == "b"
+    window.paged(ask, [("x", 1)], more=False)
+    room = window.room
+    window.forget("b")
+    assert window.room == room
+    window.leave("b", "x", 1)
+    assert window.room == room + 1
+    window.forget("b")
+    window.forget("never there")

@@ -12,6 +12,7 @@ from typing import Any
 from xyfast import Account, ChatMessage, Client, Settings, Token
 from xyfast._core import Frame, parse_frame
 from xyfast.events import Dial, LinkOpened
+from xyfast.gates import Gates
 from xyfast.instrumentation import Fact
 from xyfast.store import MemoryStore, Outcome, Page, Row, Store
 from xyfast.testing.samples import Message, Sample, chat, text_content
@@ -121,6 +122,7 @@ class Desk:
             tokens=Tokens(),
             hooks=[self.facts.append],
             transport=self.wire,
+            gates=Gates(clock=asyncio.get_running_loop().time),
             clock=lambda: BASE / 1000 + asyncio.get_running_loop().time() + self.slept,
         )
         self.client.on(ChatMessage)(self._handle)

@@ -28,7 +28,9 @@ from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import CredentialSource, Driver, Environment
 from xyfast.errors import ConfigError, StateError, StoreError
-from xyfast.events import Drained, LinkDeaf, LinkLost, Start, State, Stop
+from xyfast.events import Drained, LinkDeaf, LinkLost, Pause, Start, State, Stop
+from xyfast.gate import Pace
+from xyfast.gates import PROCESS, Gates
 from xyfast.instrumentation import Hook, Hooks, LoopBlocked, MachineSlept
 from xyfast.intake import Intake
 from xyfast.logs import say, seconds
@@ -53,8 +55,9 @@ class Client:
     ``store`` is a path (an SQLite inbox that survives crashes), a `Store`, or None for
     memory only; then ``durable=True`` is refused. The other arguments replace a part of the
     client: ``tokens`` where tokens come from, ``credentials`` the hook that is asked for new
-    cookies, ``hooks`` observers, ``transport`` the links, ``clock`` (seconds since the epoch)
-    and ``dice``.
+    cookies, ``hooks`` observers, ``transport`` the links, ``gates`` where new links wait for
+    their turn (by default with those of all clients of the process), ``clock`` (seconds since
+    the epoch) and ``dice``.
 
     >>> from xyfast import ChatMessage, Client
     >>> client = Client()
@@ -72,6 +75,7 @@ class Client:
         credentials: CredentialSource | None = None,
         hooks: Iterable[Hook] = (),
         transport: Transport | None = None,
+        gates: Gates = PROCESS,
         clock: Callable[[], float] = time.time,
         dice: random.Random | None = None,
     ) -> None:
@@ -121,6 +125,9 @@ class Client:
         self._owners: dict[int, Driver] = {}  # of links that are not over
         self._drivers: dict[str, Driver] = {}
         self._adding: set[str] = set()  # accounts whose kept state is being loaded
+        self._removing: dict[str, asyncio.Task[None]] = {}
+        # Of accounts that were removed, what handlers had begun: rows that are taken.
+        self._begun: dict[str, list[Delivery]] = {}
         self._environment = Environment(
             settings=settings,
             store=self._store,
@@ -130,6 +137,14 @@ class Client:
             hooks=self._hooks,
             clock=clock,
             dice=dice,
+            link_gate=gates.at(
+                settings.url,
+                Pace(settings.dial_rate, settings.dial_burst, settings.backoff_scale),
+            ),
+            token_gate=gates.at(
+                settings.token_url,
+                Pace(settings.token_rate, settings.token_burst, settings.backoff_scale),
+            ),
             links=itertools.count(1),
             owners=self._owners,
             deliver=self._deliver,
@@ -185,12 +200,24 @@ class Client:
             self._adding.remove(account.id)
         self._drivers[account.id] = driver
         driver.stall(self._intake.stalled)
+        self._deliver(self._begun.pop(account.id, ()))  # before all that came later
         self._intake.recover(driver)
         driver.tell_again()
         driver.feed(Start())
 
-    def reconnect(self, account_id: str, /) -> None:
-        """Connect an account again that was kicked; in other states nothing happens."""
+    def pause(self, account_id: str, /) -> None:
+        """Close an account's link and open none until `resume`.
+
+        What it has received is handled; what comes meanwhile is fetched afterwards. Nothing
+        happens if it is paused already. Raises `StateError` if it was never added.
+        """
+        self._driver(account_id).feed(Pause())
+
+    def resume(self, account_id: str, /) -> None:
+        """Connect an account again that was paused or kicked; else nothing happens.
+
+        Raises `StateError` if it was never added.
+        """
         self._driver(account_id).feed(Start())
 
     def replace_link(self, account_id: str, /) -> None:
@@ -203,6 +230,42 @@ class Client:
         driver = self._driver(account_id)
         if driver.session.link is not None:
             driver.feed(LinkDeaf(driver.session.link))
+
+    async def remove(self, account_id: str, /) -> None:
+        """Stop an account and forget it, in whatever state it is.
+
+        Nothing new is taken, its handlers that run get ``Settings.grace`` seconds, its link is
+        closed. What was received and not handled stays in the store, for when the account is
+        added again. Called from a handler it returns at once, and goes on when the account's
+        handlers have ended. Raises `StateError` if the account was never added or the client is
+        closed.
+        """
+        self._check_open()
+        driver = self._driver(account_id)
+        removing = self._removing.get(account_id)
+        if removing is None:
+            removing = asyncio.get_running_loop().create_task(self._remove(driver))
+            self._removing[account_id] = removing
+        if not self._dispatcher.runs(asyncio.current_task()):
+            await asyncio.shield(removing)
+
+    async def _remove(self, driver: Driver) -> None:
+        account_id, grace = driver.account.id, self._settings.grace
+        try:
+            driver.retire()
+            with contextlib.suppress(asyncio.TimeoutError):  # if the store fails
+                await asyncio.wait_for(self._intake.take_in(driver, ()), grace)
+            unbegun, begun = await self._dispatcher.leave(account_id, grace)
+            driver.feed(Drained())
+            await driver.close()
+            self._begun[account_id] = [each for each in begun if each.key is not None]
+            await self._intake.forget(account_id, unbegun)
+        except StoreError as error:
+            sentence = "not given back, comes again after a restart"
+            say(log, logging.WARNING, sentence, account=account_id, reason=error)
+        finally:
+            del self._drivers[account_id]
+            del self._removing[account_id]
 
     def replace_credentials(self, account: Account, /) -> None:
         """Go on with new cookies of an account, in whatever state it is.
@@ -322,6 +385,8 @@ class Client:
         drivers = list(self._drivers.values())
         for driver in drivers:
             driver.feed(Stop())
+        if self._removing:
+            await asyncio.wait(set(self._removing.values()))
         self._intake.refuse()
         deadline = asyncio.get_running_loop().time() + self._settings.grace
         if left := await self._dispatcher.stop(self._settings.grace):
@@ -514,7 +579,7 @@ class Client:
             self._intake.arrived(driver, frame)
 
     def _finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
-        if isinstance(delivery.message, Gap):
+        if isinstance(delivery.message, Gap) and delivery.account_id in self._drivers:
             self._drivers[delivery.account_id].gap_told(delivery.message)
         self._intake.finished(delivery, letter)
 

@@ -73,6 +73,15 @@ class Settings:
     """Bound of the wait after a healthy link was lost."""
     backoff_scale: float = 1.0
     """Factor on every back-off bound; tests and demos shorten their waits with it."""
+    dial_rate: float = 200.0
+    """New links a second to one endpoint, over all accounts and clients of the process. While
+    the endpoint is down one of them tries at a time. The strictest client's pace counts."""
+    dial_burst: int = 20
+    """New links that may go out at once after a quiet time."""
+    token_rate: float = 20.0
+    """Token calls a second, likewise; at most as many are under way at once."""
+    token_burst: int = 20
+    """Token calls that may go out at once after a quiet time."""
     max_failures: int = 5
     """Failed dials in a row before credentials are asked for."""
     failed_wait: float = 300.0

@@ -175,8 +175,9 @@ class Dispatcher:
         self._unheard = Unheard()
         self._lanes: Lanes[_Job] = Lanes(limit)
         self._tasks: dict[asyncio.Task[float | None], tuple[Lane, _Job]] = {}
-        self._resting: dict[Lane, asyncio.TimerHandle] = {}
+        self._resting: dict[Lane, tuple[asyncio.TimerHandle, _Job]] = {}
         self._cut_off: set[asyncio.Task[float | None]] = set()
+        self._leaving: set[str] = set()
         self._stopping = False
         self.unbegun: list[Delivery] = []
 
@@ -221,7 +222,7 @@ class Dispatcher:
         self._stopping = True
         self._unheard.stop()
         self.unbegun += [job.delivery for job in self._lanes.clear() if not job.tries]
-        for timer in self._resting.values():
+        for timer, _ in self._resting.values():
             timer.cancel()
         self._resting.clear()
         if self._tasks:
@@ -234,9 +235,41 @@ class Dispatcher:
 
     def cut_off(self) -> None:
         """Cancel what runs, while `stop` waits for it."""
-        for task in self._tasks.keys() - self._cut_off:
-            self._cut_off.add(task)
+        self._cancel(self._tasks.keys() - self._cut_off)
+
+    def _cancel(self, tasks: set[asyncio.Task[float | None]]) -> None:
+        self._cut_off |= tasks
+        for task in tasks:
             task.cancel()
+
+    async def leave(self, account_id: str, grace: float) -> tuple[list[Delivery], list[Delivery]]:
+        """Start nothing more of an account, let what runs finish, cancel the rest, as `stop` does.
+
+        Returns what no handler has seen, and what was begun and has not come to its end.
+        """
+        self._leaving.add(account_id)
+        waiting = self._lanes.drop(account_id)
+        for lane in [lane for lane in self._resting if lane[0] == account_id]:
+            timer, job = self._resting.pop(lane)
+            timer.cancel()
+            waiting.append(job)
+        running = {task: job for task, (lane, job) in self._tasks.items() if lane[0] == account_id}
+        if running:
+            await asyncio.wait(running, timeout=grace)
+        cut_off = {task for task in running if not task.done()}
+        self._cancel(cut_off)
+        if cut_off:
+            await asyncio.wait(cut_off, timeout=_LAST_WORD)
+        self._cut_off -= {task for task in cut_off if task.done()}
+        self._leaving.remove(account_id)
+        begun = [job.delivery for job in waiting if job.tries]
+        for task, job in running.items():
+            if task.done() and task.cancelled():
+                message = _once_more(job.delivery.message)
+                begun.append(job.delivery._replace(message=message))
+            elif task.done() and task.exception() is None and task.result() is not None:
+                begun.append(job.delivery)  # it wanted another try
+        return [job.delivery for job in waiting if not job.tries], begun
 
     def runs(self, task: asyncio.Task[object] | None) -> bool:
         """Whether a task is one of the handlers that run."""
@@ -252,12 +285,12 @@ class Dispatcher:
                 account_id, key = job.delivery.account_id, job.delivery.key
                 say(log, logging.ERROR, "handler raised", error=error, account=account_id, key=key)
                 self._dead(job, DeadLetter(reason=f"a handler raised {type(error).__name__}"))
-        if wait is None or self._stopping:
+        if wait is None or self._stopping or lane[0] in self._leaving:
             self._lanes.done(lane)
         else:  # the lane rests before the timer runs, which may be at once
             self._lanes.rest(lane)
             loop = asyncio.get_running_loop()
-            self._resting[lane] = loop.call_later(wait, self._wake, lane, job)
+            self._resting[lane] = loop.call_later(wait, self._wake, lane, job), job
         self.start()
 
     async def _run(self, job: _Job) -> float | None:

@@ -41,10 +41,12 @@ from xyfast.events import (
     Resume,
     RetireLink,
     State,
+    Stop,
     Tick,
     TokenFailed,
     TokenReady,
 )
+from xyfast.gates import SharedGate, Turn
 from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.logs import say, seconds
 from xyfast.messages import Gap
@@ -68,8 +70,10 @@ _LEVELS = {
     State.FAILED: logging.ERROR,
     State.NEEDS_LOGIN: logging.ERROR,
 }
+_AT_REST = (State.DISCONNECTED, State.DRAINING, State.CLOSED)
 _MOST_GAPS = 1000  # that are kept one by one
 _ANSWER = 5.0  # seconds that a link which is tested may take
+_BROKEN = range(500, 600)  # answers to a handshake by which a server says that it cannot
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
 _TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
@@ -102,6 +106,10 @@ class Environment:
     clock: Callable[[], float]
     """Seconds since the epoch."""
     dice: random.Random
+    link_gate: SharedGate
+    """Where dials wait for their turn."""
+    token_gate: SharedGate
+    """Where token calls do."""
     links: Iterator[int]
     """Numbers for new links, unique within the transport."""
     owners: dict[int, Driver]
@@ -170,6 +178,7 @@ class Driver:
         """Links up to this number are cut: some of what they brought was dropped."""
         self._stalled = False
         self._postponed: Dial | None = None
+        self._turns: dict[int, Turn] = {}  # of links whose dials are not over
         self._mids = requests.Mids(env.dice)
 
     @property
@@ -223,9 +232,10 @@ class Driver:
             case CloseLink():
                 if self._postponed is not None and self._postponed.link == action.link:
                     self._postponed = None
+                self._no_turn(action.link)
                 self._env.transport.close(action.link)
             case RetireLink():
-                self._spawn(self._retire(action.link))
+                self._spawn(self._retire_link(action.link))
             case AskCredentials():
                 if self._asking is None or self._asking.done():
                     self._asking = self._spawn(self._ask(action))
@@ -240,6 +250,8 @@ class Driver:
             self._timer.cancel()
         self.sync.stop()
         self.outbox.close()
+        for link in list(self._turns):
+            self._no_turn(link)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -265,21 +277,33 @@ class Driver:
 
     async def _fetch(self) -> None:
         bound = _TOKEN_TRIES * self._env.settings.token_timeout
-        try:
-            token = await asyncio.wait_for(self._env.tokens.token(self.account, self._keep), bound)
-        except LoginRequired as error:
-            self.feed(TokenFailed(str(error), human=True, url=error.url))
-        except TokenError as error:
-            trouble = Trouble.NETWORK if error.code == "network" else Trouble.OTHER
-            self.feed(TokenFailed(str(error), trouble))
-        except asyncio.TimeoutError:
-            self.feed(TokenFailed(f"no token within {bound:g} s", Trouble.NETWORK))
-        except Exception as error:
-            say(log, logging.ERROR, "token provider raised", error=error, account=self.account.id)
-            self.feed(TokenFailed(f"the token provider raised {type(error).__name__}"))
-        else:
-            self._token = token
-            self.feed(TokenReady(token.lifetime))
+        async with self._env.token_gate.turn() as turn:
+            event: Event
+            try:
+                call = self._env.tokens.token(self.account, self._keep)
+                token = await asyncio.wait_for(call, bound)
+            except LoginRequired as error:
+                turn.reached()
+                event = TokenFailed(str(error), human=True, url=error.url)
+            except TokenError as error:
+                if error.code == "network":
+                    turn.missed(Trouble.NETWORK)
+                    event = TokenFailed(str(error), Trouble.NETWORK)
+                else:
+                    turn.reached()
+                    event = TokenFailed(str(error), Trouble.OTHER)
+            except asyncio.TimeoutError:
+                turn.missed(Trouble.NETWORK)
+                event = TokenFailed(f"no token within {bound:g} s", Trouble.NETWORK)
+            except Exception as error:
+                account_id, sentence = self.account.id, "token provider raised"
+                say(log, logging.ERROR, sentence, error=error, account=account_id)
+                event = TokenFailed(f"the token provider raised {type(error).__name__}")
+            else:
+                turn.reached()
+                self._token = token
+                event = TokenReady(token.lifetime)
+        self.feed(event)
 
     def _keep(self, account: Account) -> None:
         self.account = account
@@ -361,8 +385,10 @@ class Driver:
         self._env.deliver([Delivery(gap) for gap in self._gaps.values()])
 
     def gap_told(self, gap: Gap) -> None:
-        """The handlers of a gap have ended."""
-        kept = self._gaps[_kind(gap)]
+        """The handlers of a gap have ended; maybe of one that an earlier driver has told."""
+        kept = self._gaps.get(_kind(gap))
+        if kept is None:
+            return
         if kept == gap:
             del self._gaps[_kind(gap)]
             self._keep_session()
@@ -378,16 +404,47 @@ class Driver:
         """
         self._stalled = stalled
         if stalled:
-            self.sync.suspend()
-            for link in self.session.links:
-                self.cut = max(self.cut, link)
+            for link in self.mute():
                 self._env.transport.close(link)
         elif (action := self._postponed) is not None:
             self._postponed = None
             self._dial(action)
 
+    def retire(self) -> None:
+        """Stop, and hand nothing more on; handlers that run may still answer."""
+        for link in self.mute():
+            self.sync.lost(link)
+        self.sync.stop()
+        self._env.hold(self.account.id, -1)
+        self.feed(Stop())
+
+    def mute(self) -> list[int]:
+        """Take nothing more of what the links of now bring; returns them.
+
+        One that waits for its turn has not been dialled, and will bring what the server has.
+        """
+        self.sync.suspend()
+        dialled = self._env.owners
+        links = [link for link in self.session.links if link in dialled]
+        self.cut = max(self.cut, *links, -1)
+        return links
+
     def _dial(self, action: Dial) -> None:
+        """Dial when it is this account's turn; an endpoint that is up has it at once."""
         if self._stalled:
+            self._postponed = action
+            return
+        turn = self._turns[action.link] = Turn(self._env.link_gate, partial(self._open, action))
+        turn.ask()
+
+    def _no_turn(self, link: int) -> None:
+        """A dial will not go out, or ended in a way that says nothing of the endpoint."""
+        if (turn := self._turns.pop(link, None)) is not None:
+            turn.leave()
+
+    def _open(self, action: Dial) -> None:
+        if self._stalled:
+            self._no_turn(action.link)
             self._postponed = action
             return
         account, token = self.account, self._token
@@ -405,12 +462,13 @@ class Driver:
         try:
             self._env.transport.dial(action, headers, register)
         except XyfastError as error:
+            self._no_turn(action.link)
             lost = LinkLost(action.link, Trouble.OTHER, str(error))
             self._loop.call_soon(self.feed, lost)  # not inside the step that asked for it
         else:
             self._env.owners[action.link] = self
 
-    async def _retire(self, link: int) -> None:
+    async def _retire_link(self, link: int) -> None:
         """Close a link that was replaced, when nothing is under way on it or time is up."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._finish(link), self._env.settings.close_timeout)
@@ -466,6 +524,8 @@ class Driver:
         self.feed(NewCredentials())
 
     def _moved(self, move: Moved) -> None:
+        if move.new in _AT_REST and self._fetching is not None:
+            self._fetching.cancel()
         say(
             log,
             _LEVELS.get(move.new, logging.INFO),
@@ -480,6 +540,8 @@ class Driver:
 
     def opened(self, event: Opened) -> None:
         """A link is registered, for this account as the answer must say."""
+        if (turn := self._turns.pop(event.link, None)) is not None:
+            turn.reached()
         headers = json.loads(event.answer.headers)
         if requests.reg_uid(headers) in (None, self.account.id):
             self.calls.told(requests.server_time(headers))
@@ -492,6 +554,8 @@ class Driver:
 
     def closed(self, event: Closed) -> None:
         """A link is over, or its registration was refused."""
+        if (turn := self._turns.pop(event.link, None)) is not None:
+            _tell(turn, event)
         self.calls.lost(event.link)
         self.sync.lost(event.link)
         if event.answer is not None:
@@ -517,6 +581,16 @@ class Driver:
 
     def _now_ms(self) -> int:
         return int(self._env.clock() * 1000)
+
+
+def _tell(turn: Turn, event: Closed) -> None:
+    """What a link that was never open says of its endpoint."""
+    if event.answer is not None:
+        turn.reached()  # a refusal is one account's
+    elif event.trouble in ("link", "network") or event.code in _BROKEN:
+        turn.missed(_TROUBLE.get(event.trouble, Trouble.OTHER))
+    else:
+        turn.leave()
 
 
 def _kind(gap: Gap) -> tuple[str | None, str]:

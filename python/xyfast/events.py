@@ -26,6 +26,7 @@ __all__ = [
     "LinkRefused",
     "Moved",
     "NewCredentials",
+    "Pause",
     "Resume",
     "RetireLink",
     "Start",
@@ -60,7 +61,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Start(Event):
-    """The user wants the account connected; also the way out of KICKED."""
+    """The user wants the account connected; also the way out of KICKED and of a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Event):
+    """The user wants the account to have no link for a while."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,21 @@ class Intake:
         self._drivers[driver.account.id] = driver
         self.behind((driver.account.id,))
 
+    async def forget(self, account_id: str, unbegun: Iterable[Delivery]) -> None:
+        """An account is gone; what no handler has seen of it waits in the store again.
+
+        Raises `StoreError`; then that comes again after a restart.
+        """
+        del self._drivers[account_id]
+        keys = []
+        for delivery in unbegun:
+            if delivery.key is not None:
+                self._window.leave(*delivery.lane, delivery.size)
+                keys.append((account_id, delivery.key))
+        self._window.forget(account_id)
+        if keys:
+            await self._store.untake(keys)
+
     def behind(self, account_ids: Iterable[str]) -> None:
         """Rows of these accounts may wait in the store."""
         for account_id in account_ids:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from xyfast import envelope, requests
 from xyfast.errors import RequestError, SendRefused
@@ -29,6 +29,13 @@ _ON_ITS_WAY = 1 / 12  # of `after`: what the list shows may take so long to be p
 _SPARING = 10.0  # of `after`, before a link is replaced whose predecessor heard nothing
 
 
+class _Look(NamedTuple):
+    """A comparison from ``since`` (server's milliseconds) on, at ``due`` by the loop's clock."""
+
+    since: int
+    due: float
+
+
 class Probe:
     """Looks again over a link that is caught up.
 
@@ -42,7 +49,8 @@ class Probe:
 
     ``again`` seconds after the account was caught up, or after the end of another of its
     links, the lists are compared once more, from `doubt` on, silent or not: by then the server
-    has given up what was dead. The first time may be a quarter shorter, the second one longer.
+    has given up what was dead. Links that end meanwhile do not put that off, they are looked
+    after in their turn. The first time may be a quarter shorter, the second one longer.
 
     ``ask(build)`` sends a request and gives the body of its answer, ``known(keys)`` says which
     messages the inbox has, ``compare(since)`` fetches and tells what is missing since a time
@@ -64,8 +72,6 @@ class Probe:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         dice: Callable[[], float],
     ) -> None:
-        self.doubt: int | None = None
-        """Time (server's milliseconds) from which a dead link may have been given pushes."""
         self._account_id = account_id
         self._after = after
         self._again = again
@@ -81,18 +87,26 @@ class Probe:
         self._patience = after
         self._suspect = False  # something was missed in this silence, which may end yet
         self._pushes = 0
-        self._second: float | None = None
+        self._look: _Look | None = None
+        self._next: _Look | None = None  # for links that have ended since then
         self._judged: Conversation | None = None  # the newest, of which nothing is missing
         self._spare_until = 0.0
         self._told = False
+
+    @property
+    def doubt(self) -> int | None:
+        """Time (server's milliseconds) from which a dead link may have been given pushes."""
+        return min([each.since for each in (self._look, self._next) if each], default=None)
 
     def begin(self, link: int, since: int | None) -> None:
         """A link is caught up: compared with the lists of ``since``, or new to the server."""
         self.end()
         self._be_patient()
         self._told = False
-        self.doubt = since
-        self._second = None if since is None else self._give_time()
+        if since is not None and self._next is not None:  # it may not have been looked after
+            since = min(since, self._next.since)
+        self._look = None if since is None else _Look(since, self._give_time())
+        self._next = None
         self._task = self._spawn(self._run(link))
 
     def heard(self) -> None:
@@ -104,8 +118,13 @@ class Probe:
 
     def other_ended(self, since: int) -> None:
         """Another link of the account is over; the server may have used it from ``since`` on."""
-        self.doubt = since if self.doubt is None else min(self.doubt, since)
-        self._second = self._give_time()
+        if self._next is not None:
+            since = min(since, self._next.since)
+        look = _Look(since, self._give_time())
+        if self._look is None and self._task is not None:
+            self._look = look
+        else:
+            self._next = look
 
     def end(self) -> None:
         """The link is over, or must be caught up anew."""
@@ -115,9 +134,9 @@ class Probe:
 
     async def _run(self, link: int) -> None:
         while True:
-            now, second = self._now(), self._second
+            now, look = self._now(), self._look
             silent = self._quiet_since + self._patience
-            due = silent if second is None else min(silent, second)
+            due = silent if look is None else min(silent, look.due)
             if now < due:
                 await asyncio.sleep(min(due - now, self._again))  # it may move to an earlier time
                 continue
@@ -126,8 +145,9 @@ class Probe:
                 if self._suspect:
                     self._replace(link)
                 self._be_patient()
-            if second is not None and second <= now:
-                await self._look_back()
+            if look is not None and look.due <= now:
+                await self._compare(self.doubt)
+                self._look, self._next = self._next, None
 
     def _be_patient(self) -> None:
         """Count the silence from now."""
@@ -138,12 +158,6 @@ class Probe:
     def _give_time(self) -> float:
         """When the server will have given up a link that is dead by now."""
         return self._now() + self._again * (1.0 + _SPREAD * self._dice())
-
-    async def _look_back(self) -> None:
-        doubt, self._second = self.doubt, None
-        await self._compare(doubt)
-        if self._second is None:  # else another link has ended meanwhile
-            self.doubt = None
 
     async def _hears_nothing(self) -> bool:
         """Whether the server has what this link should have brought."""

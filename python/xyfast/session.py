@@ -27,6 +27,7 @@ from xyfast.events import (
     LinkRefused,
     Moved,
     NewCredentials,
+    Pause,
     Resume,
     RetireLink,
     Start,
@@ -43,7 +44,8 @@ __all__ = ["TRANSITIONS", "Session"]
 _S = State
 TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
     _S.DISCONNECTED: {
-        Start: frozenset({_S.CONNECTING}),
+        Start: frozenset({_S.CONNECTING, _S.NEEDS_LOGIN}),
+        NewCredentials: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.CONNECTING: {
@@ -56,6 +58,7 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
         ),
         Kicked: frozenset({_S.CONNECTING, _S.KICKED}),
         NewCredentials: frozenset({_S.CONNECTING}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.CONNECTED: {
@@ -70,6 +73,7 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
         LinkRefused: frozenset({_S.CONNECTED}),
         Kicked: frozenset({_S.CONNECTED, _S.CONNECTING, _S.KICKED}),
         NewCredentials: frozenset({_S.CONNECTED}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.DRAINING}),
     },
     _S.RECONNECTING: {
@@ -77,6 +81,7 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
         TokenReady: frozenset({_S.RECONNECTING}),
         TokenFailed: frozenset({_S.RECONNECTING, _S.NEEDS_LOGIN}),
         NewCredentials: frozenset({_S.CONNECTING}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.FAILED: {
@@ -84,15 +89,20 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
         TokenReady: frozenset({_S.FAILED}),
         TokenFailed: frozenset({_S.FAILED, _S.NEEDS_LOGIN}),
         NewCredentials: frozenset({_S.RECONNECTING}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.NEEDS_LOGIN: {
         NewCredentials: frozenset({_S.CONNECTING}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.KICKED: {
-        Start: frozenset({_S.CONNECTING}),
+        Start: frozenset({_S.CONNECTING, _S.NEEDS_LOGIN}),
+        TokenReady: frozenset({_S.KICKED}),
+        TokenFailed: frozenset({_S.KICKED}),
         NewCredentials: frozenset({_S.CONNECTING}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.DRAINING: {
@@ -155,8 +165,7 @@ class Session:
             return []
         match event:
             case Start():
-                self._forget_failures()
-                self._connect(now, "started")
+                self._on_start(now)
             case Tick():
                 if self.deadline is not None and now >= self.deadline:
                     self._on_deadline(now)
@@ -176,6 +185,8 @@ class Session:
                 self._on_kicked(event)
             case NewCredentials():
                 self._on_new_credentials(now)
+            case Pause():
+                self._on_pause()
             case Stop():
                 self._close_dialling()
                 if before is not State.CONNECTED:
@@ -213,7 +224,7 @@ class Session:
             self._not_before = now  # the platform was not asked
         if event.human:
             self._needs_human = True
-            if self.link is None and self.dialling is None:
+            if self.link is None and self.dialling is None and self.state is not State.KICKED:
                 self._move(State.NEEDS_LOGIN, event.reason)
             self._actions.append(AskCredentials(event.reason, human=True, url=event.url))
         elif self.link is not None or self.dialling is not None:
@@ -374,6 +385,8 @@ class Session:
         self._has_token = self._needs_human = self._fetching = False
         self._not_before = now
         self._forget_failures()
+        if self.state is State.DISCONNECTED:
+            return
         if self.state is State.FAILED:
             self._reconnect(now, 0.0, "new credentials")
             return
@@ -382,6 +395,21 @@ class Session:
             self._fetch(now)
         else:
             self._connect(now, "new credentials")
+
+    # --- what the user wants --------------------------------------------------------
+
+    def _on_start(self, now: float) -> None:
+        self._forget_failures()
+        if self._needs_human:
+            self._move(State.NEEDS_LOGIN, "the platform waits for a human")
+        else:
+            self._connect(now, "started")
+
+    def _on_pause(self) -> None:
+        self._close_dialling()
+        self._close_link()
+        self._fetching = False  # the driver gives a token call up
+        self._move(State.DISCONNECTED, "paused")
 
     def _forget_failures(self) -> None:
         self._failures = self._failed_dials = self._deaf_links = 0

@@ -104,6 +104,14 @@ class Window:
         view.until = None
         self._queue(account_id, view)
 
+    def forget(self, account_id: str) -> None:
+        """An account is gone; what is still in memory of it is counted until it leaves."""
+        view = self._views.get(account_id)
+        if view is not None and not view.rows:
+            del self._views[account_id]
+            if view.queued:
+                self._line.remove(account_id)
+
     def admit(self, account_id: str, conversation: Conversation, size: int) -> bool:
         """Say whether a new row goes into memory; if not it waits on disk, as will what follows.
 

@@ -220,7 +220,7 @@ async def measure(
     **settings: Any,
 ) -> Measured:
     """Put one bot through one fault."""
-    host = ThreadedServer(case.assumed, _address())
+    host = ThreadedServer(assumed=case.assumed, host=_address())
     try:
         cookies = host.call(lambda: host.server.cookies(ME))
         urls = {"url": host.server.url, "token_url": host.server.token_url}

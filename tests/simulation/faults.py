@@ -170,9 +170,9 @@ def _replaced(world: World, moment: Moment) -> None:
     """The user asks for another link in the midst of work."""
     process = world.process
     if process is not None and moment.account in [a.id for a in process.client.accounts]:
-        for _ in range(3):
-            _push(world, moment)
         process.context.run(process.client.replace_link, moment.account)
+        for number in range(4):  # while both links are up
+            world.network.later(number * 0.1, _push, world, moment)
 
 
 def _slept(world: World, moment: Moment) -> None:

@@ -10,14 +10,18 @@ from xyfast.testing.faults import Fault
 
 if TYPE_CHECKING:
     from simulation.network import Wire
+    from simulation.watch import Identity
     from simulation.world import World
 
 __all__ = ["perform"]
 
+_GLANCE = 0.25
 _CALM = 30.0
 """Seconds within which every account is caught up."""
 _DELAY = 3.5
 """More than times of a server are taken to differ by."""
+_ANEW = 30.0
+"""Seconds within which a link that died young is followed by one over which lists are read."""
 _COUNT = 4
 
 
@@ -35,8 +39,9 @@ async def perform(world: World) -> None:
 
 async def _zombies(world: World) -> None:
     """Links that are pushed nothing are replaced in time."""
-    accounts = [each for each in world.scenario.accounts if not world.watch.spares(each)]
-    zombies = [wire for wire in faults.wires(world, *accounts) if _caught_up(world, wire)]
+    # One that follows a deaf link, and has brought nothing yet, may be left for long.
+    await _pass(world, max(map(world.watch.spares, world.scenario.accounts)))
+    zombies = [await _next_caught_up(world, account) for account in world.scenario.accounts]
     for wire in zombies:
         wire.zombie = True
     _push(world, 0)
@@ -50,43 +55,54 @@ async def _swallowed(world: World) -> None:
     """Links die unnoticed; the server may share pushes between them and those that follow."""
     faults.half_open(world, *world.scenario.accounts)
     await _pass(world, world.scenario.settings.heartbeat_timeout + 10.0)
+    pushed = set()
     for number in range(_COUNT):
-        _push(world, number)
+        pushed |= _push(world, number)
         await _pass(world, _DELAY)
+    await _pass(world, 1.25 * world.scenario.settings.second_look)
+    late = pushed - world.watch.rows.keys()
+    world.watch.must(not late, "what dead links swallow is fetched in time", *sorted(late))
 
 
 async def _deaf_for_good(world: World) -> None:
-    """No link is pushed anything; what is said is handled all the same."""
+    """No link is pushed anything; what is said is fetched in time, and handled."""
     for account in world.scenario.accounts:
         world.server.fault(account, Fault.DEAF)
+    patience = _patience(world)
+    if world.scenario.server.link_life is not None:
+        patience += _ANEW  # links end before they have been silent for long
     for number in range(_COUNT):
         pushed = _push(world, number)
-        await _pass(world, _patience(world))
-        late = pushed & {each.id for each in world.watch.missing()}
-        if world.scenario.server.link_life is not None:
-            continue  # links end before they have been silent for long
+        await _pass(world, patience)
+        # How long its handler runs is another matter.
+        late = pushed - world.watch.rows.keys()
         world.watch.must(not late, "what no link hears is fetched in time", *sorted(late))
     for account in world.scenario.accounts:
         world.server.fault(account, Fault.DEAF, on=False)
 
 
-def _caught_up(world: World, wire: Wire) -> bool:
-    """Whether the client relies on a link: one that catches up asks for all that was said."""
-    assert world.process is not None
-    assert wire.account is not None
-    return world.process.client._drivers[wire.account].sync.confirmed == wire.number
+async def _next_caught_up(world: World, account: str) -> Wire:
+    """The link that the client relies on: one that catches up asks for all that was said."""
+    for _ in range(int(_CALM / _GLANCE)):
+        assert world.process is not None
+        sync = world.process.client._drivers[account].sync
+        for wire in faults.wires(world, account):
+            if wire.number == sync.confirmed and not wire.closing:
+                return wire
+        await _pass(world, _GLANCE)
+    raise AssertionError(f"{account} is not caught up within {_CALM:g} s of good weather")
 
 
-def _push(world: World, number: int) -> set[str]:
+def _push(world: World, number: int) -> set[Identity]:
     """Push a message to every account, into another conversation than the last one."""
-    ids = set()
+    pushed = set()
     for account in world.scenario.accounts:
         text = f"{world.scenario.canary} finale {number}"
         message = world.server.message(account, text, f"7000000002{number % 2}")
         world.note("push", account, message.id)
         world.server.push(account, [message])
-        ids.add(message.id)
-    return ids
+        pushed.add((account, message.id))
+    return pushed
 
 
 def _patience(world: World) -> float:

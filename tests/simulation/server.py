@@ -34,7 +34,7 @@ class Pushed:
     message: Message | None
     """The chat message, None for a mark or hint."""
     mislaid: bool = False
-    """Whether only dead links were given it while the server had another one: it may be late."""
+    """Whether dead links alone were given it while there was another one: it may be late."""
 
 
 class SimServer:
@@ -83,7 +83,12 @@ class SimServer:
 
     def _watch_channel(self, account: str) -> None:
         channel = self.service.channels[account]
-        push = channel.push
+        push, targets = channel.push, channel._targets
+        chosen: list[Seat] = []
+
+        def choosing() -> list[Seat]:
+            chosen[:] = targets()
+            return chosen
 
         def watched(batch: Sequence[Sample], lwp: str = "/s/sync") -> list[Entry]:
             position = channel.position
@@ -96,16 +101,15 @@ class SimServer:
                 self.by_id[account, id_] = note
                 self.by_payload[sample.payload] = note
                 notes.append(note)
-            well = [seat for seat in channel.seats if not _dead(seat)]
-            before = {seat: len(seat.outstanding) for seat in well}
             entries = push(batch, lwp)
-            if well and len(well) < len(channel.seats):
-                mislaid = all(len(seat.outstanding) == before[seat] for seat in well)
+            hearing = [seat for seat in channel.seats if channel._hears(seat)]
+            if chosen and all(map(_dead, chosen)) and not all(map(_dead, hearing)):
                 for note in notes:
-                    note.mislaid = mislaid
+                    note.mislaid = True
             return entries
 
         channel.push = watched  # type: ignore[method-assign]
+        channel._targets = choosing  # type: ignore[method-assign]
 
 
 def _dead(seat: Seat) -> bool:

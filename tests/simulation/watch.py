@@ -73,12 +73,14 @@ class Watch:
         self._seam = seam
         self._broken: list[str] = []
         self._looked = -1.0
+        self._order: dict[Identity, int] = {}  # in which messages were stored
         self._payloads: set[tuple[str, str]] = set()
         self._open: set[Identity] = set()  # what is not handled
         self._held: set[Identity] = set()  # what the process has taken
         self._sizes: dict[Identity, int] = {}  # of what waits in its memory, or runs
         self._tries: Counter[Identity] = Counter()
         self._in_hand: defaultdict[str, dict[str, int]] = defaultdict(dict)  # not durable yet
+        self._furthest: Counter[str] = Counter()  # position that has come or is kept, by account
         self._begun: dict[str, int] = {}  # where an account that is new has begun
         self._kept: set[str] = set()  # accounts whose positions are stored
         self._unflagged: Counter[Identity] = Counter()
@@ -160,6 +162,7 @@ class Watch:
                 for account, position in (given.get("received") or {}).items():
                     self._begun.setdefault(account, position)
                     self._kept.add(account)
+                    self._furthest[account] = max(self._furthest[account], position)
                 self._bounded()
             case "take":
                 for row in result.rows:
@@ -181,6 +184,7 @@ class Watch:
             self._in_hand[row.account_id].pop(row.payload, None)
             if identity not in self.rows:
                 self.rows[identity] = "open" if row.dead is None else "dead"
+                self._order[identity] = len(self._order)
                 self._note("stored", *identity)
                 if row.dead is None:
                     self._open.add(identity)
@@ -236,9 +240,18 @@ class Watch:
                     pushed = self._server.by_payload.get(payload.text or "")
                     if pushed is not None:
                         self._silent.discard(pushed.account)
-                    # What was mislaid is looked for in the lists, whatever the position says.
-                    if pushed is not None and pushed.message is not None and not pushed.mislaid:
-                        self._in_hand[pushed.account][pushed.payload] = pushed.pts
+                    if pushed is not None and pushed.message is not None:
+                        self._came(pushed)
+
+    def _came(self, pushed: Pushed) -> None:
+        """From now on positions must not pass it before it is durable.
+
+        What was mislaid may be passed already when it comes: it is looked for in the lists.
+        """
+        account, furthest = pushed.account, self._furthest[pushed.account]
+        if not pushed.mislaid or pushed.pts > furthest:
+            self._in_hand[account][pushed.payload] = pushed.pts
+        self._furthest[account] = max(furthest, pushed.pts)
 
     def acked(self, wire: Wire, frame: Any) -> None:
         """A push is acknowledged: all that it carries must be durable."""
@@ -411,19 +424,24 @@ class Watch:
             return
         self._started[identity] = pushed.pts
         begin = self._begun.get(account, 0)  # what is from before comes in any order
-        if pushed.pts <= begin or pushed.mislaid:
+        if pushed.pts <= begin:
             return
         for other in self._conversation(account, pushed.message.conversation):
-            if other.mislaid:
-                continue
             begun = (account, other.id) in self._started
             if begin < other.pts < pushed.pts:
                 settled = begun or self.rows.get((account, other.id)) in ("handled", "dead")
-                self.must(
-                    settled or self._excused(other), "in sequence", *identity, "before", other.id
-                )
-            elif other.pts > pushed.pts:
-                self.must(not begun, "in sequence", *identity, "after", other.id)
+                excused = settled or self._excused(other) or self._late(other, pushed)
+                self.must(excused, "in sequence", *identity, "before", other.id)
+            elif begun and other.pts > pushed.pts:
+                excused = self._late(pushed, other)
+                self.must(excused, "in sequence", *identity, "after", other.id)
+
+    def _late(self, pushed: Pushed, newer: Pushed) -> bool:
+        """Whether a mislaid message was not there yet when a newer one was stored."""
+        if not pushed.mislaid:
+            return False
+        order = self._order.get((pushed.account, pushed.id))
+        return order is None or order > self._order[newer.account, newer.id]
 
     def _conversation(self, account: str, conversation: str) -> list[Pushed]:
         return [

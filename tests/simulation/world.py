@@ -20,6 +20,7 @@ from simulation.store import Disk, SimStore
 from simulation.watch import Broken, Watch
 from xyfast import Account, Client, State
 from xyfast.errors import RequestError, StoreError
+from xyfast.gates import Gates
 from xyfast.messages import ChatMessage, Expired, Gap, Message
 from xyfast.store import MemoryStore, Retention
 
@@ -65,6 +66,7 @@ class Process:
     def _client(self) -> Client:
         world, scenario = self.world, self.world.scenario
         dice = random.Random(f"{scenario.seed}:client:{self.number}")
+        gate_dice = random.Random(f"{scenario.seed}:gates:{self.number}")
         tokens = SimTokens(world.server, dice, self.lives, world.token_trouble)
         client = Client(
             store=self.store,  # type: ignore[arg-type]
@@ -73,6 +75,7 @@ class Process:
             credentials=self,
             hooks=[self._hook],
             transport=self.transport,
+            gates=Gates(clock=asyncio.get_running_loop().time, dice=gate_dice.random),
             clock=world.clock,
             dice=dice,
         )
@@ -318,7 +321,7 @@ class World:
         for account in process.client.accounts:
             state = process.client.state(account.id)
             if state is State.KICKED:
-                process.context.run(process.client.reconnect, account.id)
+                process.context.run(process.client.resume, account.id)
             elif state is State.NEEDS_LOGIN:
                 fresh = self.log_in(account.id)
                 process.context.run(process.client.replace_credentials, fresh)
