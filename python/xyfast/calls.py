@@ -114,12 +114,9 @@ class Calls:
         link = self._link
         if link is None:
             return None
-        mid = self._new_mid()
-        if not self._transport.send(link, build(mid=mid)):
+        call = self._write(link, build, heard)
+        if call is None:
             self.use(None)  # its end has not been told yet
-            return None
-        call = Call(link, requests.mid_key(mid), asyncio.get_running_loop().create_future(), heard)
-        self._waiting[call.key] = call
         return call
 
     async def wait(self, call: Call, *others: asyncio.Future[Any]) -> None:
@@ -158,6 +155,20 @@ class Calls:
             error=judged.error or "server",
         )
 
+    async def beat(self, link: int) -> bool | None:
+        """Send a heartbeat beside the link's own; whether its answer is good, None for none."""
+        call = self._write(link, requests.heartbeat)
+        if call is None:
+            return None
+        await self.wait(call)
+        frame = call.answer.result() if call.answer.done() else None
+        return None if frame is None else verdict(frame).ok
+
+    async def answers(self, link: int) -> None:
+        """Wait until all that was asked over a link is answered, or it is over."""
+        if waiting := {call.answer for call in self._waiting.values() if call.link == link}:
+            await asyncio.wait(waiting)
+
     def answered(self, frame: Frame) -> None:
         """An answer came; one that nobody waits for only tells the time."""
         with contextlib.suppress(ValueError):
@@ -189,6 +200,19 @@ class Calls:
             return None
         told, at = self._server
         return told + int((asyncio.get_running_loop().time() - at) * 1000)
+
+    def _write(
+        self,
+        link: int,
+        build: Callable[..., str],
+        heard: Callable[[Frame], None] | None = None,
+    ) -> Call | None:
+        mid = self._new_mid()
+        if not self._transport.send(link, build(mid=mid)):
+            return None
+        call = Call(link, requests.mid_key(mid), asyncio.get_running_loop().create_future(), heard)
+        self._waiting[call.key] = call
+        return call
 
     def _unknown(self, why: str) -> SendUnknown:
         return SendUnknown(

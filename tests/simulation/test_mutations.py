@@ -239,7 +239,7 @@ MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (does_not_wait, "next dial >= last + delay"),
     (waits_too_long, "the wait ends in time"),
     (beats_seldom, "heartbeat policy"),
-    (keeps_the_old_link, "one registered link"),
+    (keeps_the_old_link, "a link that was replaced ends soon"),
     (leaves_tasks, "nothing is left at close"),
     (tells_cookies, "no secret is said"),
 ]
