@@ -505,7 +505,8 @@ class Driver:
         self._env.transport.close(link)
         self.calls.lost(link)
         self.sync.lost(link)
-        self.feed(LinkLost(link, Trouble.LINK, "no good answer after sleep", answered is False))
+        late = "no good answer after sleep"
+        self.feed(LinkLost(link, LINKS["link"].backoff, late, deaf=answered is False))
 
     async def _ask(self, action: AskCredentials) -> None:
         """Ask the user's hook; an answer that comes too soon after the last one waits."""
