@@ -22,6 +22,8 @@ _DELAY = 3.5
 """More than times of a server are taken to differ by."""
 _ANEW = 30.0
 """Seconds within which a link that died young is followed by one over which lists are read."""
+_RELIED_ON = 5.0
+"""Seconds that a link must live, or none is ever caught up."""
 _COUNT = 4
 
 
@@ -39,6 +41,9 @@ async def perform(world: World) -> None:
 
 async def _zombies(world: World) -> None:
     """Links that are pushed nothing are replaced in time."""
+    life = world.scenario.server.link_life
+    if life is not None and life < _RELIED_ON:
+        return
     # One that follows a deaf link, and has brought nothing yet, may be left for long.
     await _pass(world, max(map(world.watch.spares, world.scenario.accounts)))
     zombies = [await _next_caught_up(world, account) for account in world.scenario.accounts]
