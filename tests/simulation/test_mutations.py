@@ -26,7 +26,7 @@ from xyfast.session import Session
 from xyfast.store import MemoryStore, Row
 from xyfast.window import Window
 
-FEW = 40
+FEW = 120
 
 Patch = pytest.MonkeyPatch
 
@@ -196,7 +196,7 @@ def keeps_the_old_link(patch: Patch) -> None:
 
 
 def stays_away(patch: Patch) -> None:
-    patch.setattr(Client, "reconnect", lambda self, account_id: None)
+    patch.setattr(Client, "resume", lambda self, account_id: None)
 
 
 def leaves_tasks(patch: Patch) -> None:
