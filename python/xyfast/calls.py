@@ -65,14 +65,9 @@ class Calls:
         return self._link is not None
 
     def use(self, link: int | None) -> None:
-        """Send over ``link`` from now on; None: wait for the next one.
-
-        The server's time goes with the link: the machine may sleep until the next one, and the
-        loop's clock with it.
-        """
+        """Send over ``link`` from now on; None: wait for the next one."""
         self._link = link
         if link is None:
-            self._server = None
             self._usable.clear()
         else:
             self._usable.set()
@@ -189,13 +184,22 @@ class Calls:
             if call.link == link and not call.answer.done():
                 call.answer.set_result(None)
 
+    def opened(self, server_ms: int | None) -> None:
+        """A link is registered, and told the server's time (milliseconds) or not.
+
+        What an earlier one told is forgotten: the machine may have slept since, and the loop's
+        clock with it.
+        """
+        self._server = None
+        self.told(server_ms)
+
     def told(self, server_ms: int | None) -> None:
         """The server's clock showed ``server_ms`` (milliseconds) just now, or nothing."""
         if server_ms is not None:
             self._server = (server_ms, asyncio.get_running_loop().time())
 
     def server_ms(self) -> int | None:
-        """What the server's clock shows (milliseconds); None: not told since there was no link."""
+        """What the server's clock shows (milliseconds); None: this link told none."""
         if self._server is None:
             return None
         told, at = self._server

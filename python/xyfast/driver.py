@@ -558,7 +558,7 @@ class Driver:
             turn.reached()
         headers = json.loads(event.answer.headers)
         if requests.reg_uid(headers) in (None, self.account.id):
-            self.calls.told(requests.server_time(headers))
+            self.calls.opened(requests.server_time(headers))
             self.sync.registered(requests.server_time(headers))
             self.feed(LinkOpened(event.link))
         else:

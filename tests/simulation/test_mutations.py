@@ -27,7 +27,7 @@ from xyfast.store import MemoryStore, Row
 from xyfast.store.handled import Handled
 from xyfast.window import Window
 
-FEW = 40
+FEW = 120
 
 Patch = pytest.MonkeyPatch
 
@@ -197,7 +197,7 @@ def keeps_the_old_link(patch: Patch) -> None:
 
 
 def stays_away(patch: Patch) -> None:
-    patch.setattr(Client, "reconnect", lambda self, account_id: None)
+    patch.setattr(Client, "resume", lambda self, account_id: None)
 
 
 def leaves_tasks(patch: Patch) -> None:
