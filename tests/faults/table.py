@@ -106,8 +106,8 @@ CASES = [
     Case(
         "zombie",
         "heartbeats are answered, nothing is pushed any more",
-        "asks for the newest conversation after 45 to 60 s of silence, fetches what was missed and "
-        "replaces the link",
+        "asks for the newest conversations after 45 to 60 s of silence, fetches what was missed "
+        "and replaces the link",
         lambda s: s.expire_tokens(ME),
         assumed=ServerSettings(old_token=OldToken.DEAF),
         noticed=75.0,
