@@ -211,7 +211,7 @@ async def test_without_descriptors_a_bot_dials_again_until_there_are_some(
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (0, most))
         server.reset(ME)
         pushed += push(server, range(20, 40))
-        await bot.until(lambda: bot.errors().count("account is failed") >= 2)
+        await bot.until(lambda: bot.errors().count("machine is short of something") >= 2)
         assert process.returncode is None
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, most))
         await bot.until(lambda: bot.handled(pushed) and not server.ledger(ME).unacked)
