@@ -133,7 +133,7 @@ class Watch:
         self._running.clear()
 
     def closed(self) -> None:
-        """The client was closed, and its store worked: what was done is recorded."""
+        """The client was closed, and its store worked in time: all is recorded or given back."""
         for identity in sorted(self._done):
             recorded = self.rows[identity] != "open"
             self.must(recorded, "a clean stop records what was handled", *identity)
