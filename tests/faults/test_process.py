@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -108,14 +109,12 @@ async def test_a_bot_that_is_stopped_for_longer_than_its_heartbeats_may_take_mis
         assert sorted(bot.keys()) == sorted(pushed)
 
 
-class Disk:
+class Disk(Protocol):
     """Bounds what a bot may write, and takes the bound away."""
 
-    def fill(self, process: asyncio.subprocess.Process) -> None:
-        raise NotImplementedError
+    def fill(self, process: asyncio.subprocess.Process) -> None: ...
 
-    def free(self, process: asyncio.subprocess.Process) -> None:
-        raise NotImplementedError
+    def free(self, process: asyncio.subprocess.Process) -> None: ...
 
 
 class Limit(Disk):
