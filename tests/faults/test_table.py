@@ -13,6 +13,7 @@ SHORT: dict[str, Any] = {
     "heartbeat": 0.2,
     "heartbeat_timeout": 1.5,
     "backoff_scale": 0.02,
+    "failed_wait": 1.0,
     "token_retry": 0.1,
     "open_timeout": 2.0,
     "close_timeout": 1.0,
