@@ -9,8 +9,9 @@ import logging
 import pytest
 
 from simulation.loop import simulate
+from simulation.told import SimFrame, SimOpened
 from wire import ME, Desk, working
-from xyfast import Account, Gap
+from xyfast import Account, Gap, State
 from xyfast.errors import StoreError
 from xyfast.store import MemoryStore
 
@@ -146,5 +147,20 @@ def test_a_client_whose_store_fails_can_be_closed() -> None:
             desk.client.replace_credentials(account("second"))
             await asyncio.sleep(5.0)
         assert not asyncio.all_tasks() - {asyncio.current_task()}
+
+    simulate(main())
+
+
+def test_a_link_whose_registration_has_an_answer_that_cannot_be_read_is_open() -> None:
+    """The text is JSON; Python reads no number of so many digits."""
+
+    async def main() -> None:
+        async with working() as desk:
+            await desk.client.add(account("first"))
+            await asyncio.sleep(0.01)
+            link = desk.driver().session.dialling
+            text = f'{{"code":200,"headers":{{"mid":"1 0","x":{"9" * 5000}}}}}'
+            desk.client._on_events([SimOpened(link, SimFrame(link, text))])  # type: ignore[list-item]
+            assert desk.driver().state is State.CONNECTED
 
     simulate(main())

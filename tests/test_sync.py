@@ -45,6 +45,7 @@ class Forgetful(Ward):
 ACK_DIFF, GET_STATE = "/r/SyncStatus/ackDiff", "/r/SyncStatus/getState"
 CONVERSATIONS = "/r/Conversation/listNewestPagination"
 HISTORY = "/r/MessageManager/listUserMessages"
+GONE = {"reason": "token is not found"}
 
 
 def asked(desk: Desk, lwp: str) -> list[Any]:
@@ -252,13 +253,38 @@ def test_a_message_that_the_position_has_passed_is_looked_for_where_the_list_sho
     simulate(main())
 
 
-def test_lists_that_are_refused_because_the_session_is_gone_cost_the_link() -> None:
+@pytest.mark.parametrize("lwp", [GET_STATE, ACK_DIFF, CONVERSATIONS, HISTORY])
+def test_requests_that_are_refused_because_the_session_is_gone_cost_the_link(lwp: str) -> None:
+    """Heartbeats may be answered as ever, and the account is not caught up: nobody else looks."""
+
+    async def main() -> None:
+        async with working() as desk:
+            await connect(desk, server_time=None if lwp == GET_STATE else BASE)
+            before = {ACK_DIFF: {}, CONVERSATIONS: {"userConvs": [conversation(BASE)]}}
+            for earlier, body in before.items():
+                if lwp in (GET_STATE, earlier):
+                    break
+                await answer(desk, earlier, body)
+            await answer(desk, lwp, GONE, code=401)
+            await desk.until(lambda: len(desk.wire.told("dial")) == 2)
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("lwp", [ACK_DIFF, CONVERSATIONS])
+def test_a_session_that_stays_gone_is_asked_once_a_minute(lwp: str) -> None:
+    """No other link comes, as when a human must help with the next token."""
+
     async def main() -> None:
         async with working() as desk:
             await connect(desk, server_time=BASE)
-            await answer(desk, ACK_DIFF, {})
-            await answer(desk, CONVERSATIONS, {"reason": "token is not found"}, code=401)
-            await desk.until(lambda: len(desk.wire.told("dial")) == 2)
+            if lwp == CONVERSATIONS:
+                await answer(desk, ACK_DIFF, {})
+            for minute in range(1, 11):
+                await answer(desk, lwp, GONE, code=401)
+                await asyncio.sleep(59.0)
+                assert len(asked(desk, lwp)) == minute
+                await desk.until(lambda n=minute: len(asked(desk, lwp)) > n)
 
     simulate(main())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from xyfast._core import Frame
 from xyfast.errors import NotSent, SendRefused, SendUnknown
 from xyfast.transport import Transport
 
-__all__ = ["Answer", "Call", "Calls", "verdict"]
+__all__ = ["Answer", "Call", "Calls", "headers_of", "verdict"]
 
 
 class Answer(NamedTuple):
-    """Headers and body of a good answer, as JSON gives them."""
+    """An answer, and its headers and body as JSON gives them."""
 
+    frame: Frame
     headers: Any
     body: Any
 
@@ -31,7 +31,7 @@ class Call:
     link: int
     key: str
     answer: asyncio.Future[Frame | None]
-    heard: Callable[[Frame], None] | None
+    heard: Callable[[Answer], None] | None
 
 
 class Calls:
@@ -60,9 +60,9 @@ class Calls:
         self._server: tuple[int, float] | None = None
 
     @property
-    def usable(self) -> bool:
-        """Whether there is a link to write to."""
-        return self._link is not None
+    def link(self) -> int | None:
+        """The link to write to, if there is one."""
+        return self._link
 
     def use(self, link: int | None) -> None:
         """Send over ``link`` from now on; None: wait for the next one."""
@@ -79,7 +79,7 @@ class Calls:
         await asyncio.wait({self._renewed}, timeout=timeout)
 
     async def ask(
-        self, build: Callable[..., str], *, heard: Callable[[Frame], None] | None = None
+        self, build: Callable[..., str], *, heard: Callable[[Answer], None] | None = None
     ) -> Answer:
         """Send a request and return its answer; see `write` and `read`.
 
@@ -99,12 +99,12 @@ class Calls:
         return self.read(call)
 
     def write(
-        self, build: Callable[..., str], *, heard: Callable[[Frame], None] | None = None
+        self, build: Callable[..., str], *, heard: Callable[[Answer], None] | None = None
     ) -> Call | None:
         """Write the request that ``build(mid=...)`` makes, or return None if no link is there.
 
-        ``heard(answer)`` is called for a good answer, before anything that the link tells
-        after it. Every call that was written is to be given to `wait`.
+        ``heard(answer)`` is called for a good answer that can be read, before anything that the
+        link tells after it. Every call that was written is to be given to `wait`.
         """
         link = self._link
         if link is None:
@@ -137,10 +137,9 @@ class Calls:
             raise self._unknown("the link was lost before its answer")
         judged = verdict(frame)
         if judged.ok:
-            try:
-                return Answer(_json(frame.headers), _json(frame.body))
-            except ValueError:
-                raise self._unknown("its answer cannot be read") from None
+            if (answer := _read(frame)) is None:
+                raise self._unknown("its answer cannot be read")
+            return answer
         raise SendRefused(
             f"account {self._account_id}: refused with code {judged.code}"
             f" ({judged.error}): {judged.reason or 'no reason given'}",
@@ -166,14 +165,13 @@ class Calls:
 
     def answered(self, frame: Frame) -> None:
         """An answer came; one that nobody waits for only tells the time."""
-        with contextlib.suppress(ValueError):
-            self.told(requests.server_time(_json(frame.headers)))
+        self.told(requests.server_time(headers_of(frame)))
         call = self._waiting.get(requests.mid_key(frame.mid or ""))
         if call is None or call.answer.done():
             return
-        if call.heard is not None and verdict(frame).ok:
-            call.heard(frame)
         call.answer.set_result(frame)
+        if call.heard is not None and verdict(frame).ok and (answer := _read(frame)) is not None:
+            call.heard(answer)
 
     def lost(self, link: int) -> None:
         """A link is over: what it owes an answer will stay unanswered."""
@@ -209,7 +207,7 @@ class Calls:
         self,
         link: int,
         build: Callable[..., str],
-        heard: Callable[[Frame], None] | None = None,
+        heard: Callable[[Answer], None] | None = None,
     ) -> Call | None:
         mid = self._new_mid()
         if not self._transport.send(link, build(mid=mid)):
@@ -228,11 +226,25 @@ class Calls:
 
 def verdict(frame: Frame) -> requests.Verdict:
     """Judge an answer frame; one that cannot be read by its code alone."""
-    try:
-        headers, body = _json(frame.headers), _json(frame.body)
-    except ValueError:
+    answer = _read(frame)
+    if answer is None:
         return requests.judge(frame.code, None, None)
-    return requests.judge(frame.code, headers, body)
+    return requests.judge(frame.code, answer.headers, answer.body)
+
+
+def headers_of(frame: Frame) -> Any:
+    """The headers of a frame, as JSON gives them; None if they cannot be read."""
+    try:
+        return _json(frame.headers)
+    except ValueError:
+        return None
+
+
+def _read(frame: Frame) -> Answer | None:
+    try:
+        return Answer(frame, _json(frame.headers), _json(frame.body))
+    except ValueError:
+        return None
 
 
 def _json(text: str | None) -> Any:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from xyfast import requests
 from xyfast._core import Closed, DedupCache, Frame, Opened
 from xyfast.account import Account, format_cookies, make_device_id
-from xyfast.calls import Calls, verdict
+from xyfast.calls import Calls, headers_of, verdict
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery
 from xyfast.errors import (
@@ -556,10 +556,10 @@ class Driver:
         """A link is registered, for this account as the answer must say."""
         if (turn := self._turns.pop(event.link, None)) is not None:
             turn.reached()
-        headers = json.loads(event.answer.headers)
-        if requests.reg_uid(headers) in (None, self.account.id):
-            self.calls.opened(requests.server_time(headers))
-            self.sync.registered(requests.server_time(headers))
+        told = headers_of(event.answer)
+        if requests.reg_uid(told) in (None, self.account.id):
+            self.calls.opened(requests.server_time(told))
+            self.sync.registered(requests.server_time(told))
             self.feed(LinkOpened(event.link))
         else:
             del self._env.owners[event.link]  # what it pushes is not ours

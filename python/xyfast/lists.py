@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from xyfast._core import DedupCache
-from xyfast.calls import Calls
+from xyfast.calls import Answer, Calls
 from xyfast.config import Settings
 from xyfast.errors import NotSent, SendRefused, SendUnknown, XyfastError
 from xyfast.instrumentation import Hooks, Recovered
@@ -18,6 +18,7 @@ from xyfast.logs import say
 from xyfast.markers import Markers
 from xyfast.messages import Gap
 from xyfast.reconcile import Reconciler, Recovery
+from xyfast.retry import LONGEST_PAUSE
 from xyfast.store import Store
 
 __all__ = ["Lists", "complain", "insist"]
@@ -58,13 +59,14 @@ class Lists:
         self._seen = seen
         self._missing = missing
         self._gone = gone
+        self._longest_pause = LONGEST_PAUSE * settings.backoff_scale
         self._insist = partial(insist, account_id, pauses)
         self.idle = asyncio.Event()
         """Cleared while the account is compared."""
         self.idle.set()
         self._reconciler = Reconciler(
             account_id,
-            ask=self._ask_patiently,
+            ask=self._insist_on_list,
             known=self.known,
             take_in=take_in,
             pages=settings.history_pages,
@@ -94,22 +96,40 @@ class Lists:
 
     async def ask(self, build: Callable[..., str]) -> Any:
         """Ask for a list, over the next link if the answer is lost with one."""
+        return (await self._ask(build)).body
+
+    async def insist_on(
+        self, build: Callable[..., str], *, heard: Callable[[Answer], None] | None = None
+    ) -> Answer:
+        """Ask until the server knows the session; that one is gone costs the link.
+
+        Another link is waited for: the same one would say the same again.
+        """
+        while True:
+            link = self._calls.link
+            try:
+                return await self._ask(build, heard)
+            except SendRefused as error:
+                if error.error != "token":
+                    raise
+                complain(self._account_id, "not caught up yet", error)
+            self._gone()
+            if self._calls.link in (link, None):
+                await self._calls.next_link(self._longest_pause)
+
+    async def _insist_on_list(self, build: Callable[..., str]) -> Any:
+        return (await self.insist_on(build)).body
+
+    async def _ask(
+        self, build: Callable[..., str], heard: Callable[[Answer], None] | None = None
+    ) -> Answer:
         while True:
             losses = self._calls.losses
             try:
-                return (await self._calls.ask(build)).body
+                return await self._calls.ask(build, heard=heard)
             except SendUnknown:
                 if losses == self._calls.losses:
                     raise
-
-    async def _ask_patiently(self, build: Callable[..., str]) -> Any:
-        """Ask for what is asked for until it is there: it takes a link that is heard."""
-        try:
-            return await self.ask(build)
-        except SendRefused as error:
-            if error.error == "token":
-                self._gone()
-            raise
 
     async def known(self, keys: Collection[str]) -> Collection[str]:
         """Which messages the inbox has; waits while it cannot be read."""

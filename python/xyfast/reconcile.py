@@ -234,8 +234,7 @@ class Reconciler:
     async def _patiently(self, build: Callable[..., str]) -> Any:
         """Ask until there is an answer; raises what is no use to try again, or too often.
 
-        Flow control and a link that is away pass; so does a session that is gone, with the
-        next link.
+        Flow control and a link that is away pass.
         """
         failures = tries = 0
         while True:
@@ -246,7 +245,7 @@ class Reconciler:
             except SendRefused as error:
                 if error.error == "rejected":
                     raise
-                if error.error not in ("throttled", "token"):
+                if error.error != "throttled":
                     failures += 1
                 self._say(error)
                 if failures > len(self._pauses):

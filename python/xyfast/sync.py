@@ -22,7 +22,7 @@ from typing import Any
 
 from xyfast import requests
 from xyfast._core import DedupCache, Frame
-from xyfast.calls import Calls
+from xyfast.calls import Answer, Calls
 from xyfast.config import Settings
 from xyfast.facts import Facts
 from xyfast.holding import Holding
@@ -278,16 +278,16 @@ class Sync:
             # be given what is from before its beginning.
             await self._keep_position()
             await self._settled()
-        await self._calls.ask(build, heard=self._replays)
+        await self._lists.insist_on(build, heard=self._replays)
 
-    def _replays(self, answer: Frame) -> None:
+    def _replays(self, answer: Answer) -> None:
         self._follow(answer)
         self._await_replay()
 
-    def _follow(self, answer: Frame) -> None:
+    def _follow(self, answer: Answer) -> None:
         """The server knows our position; its answer is the first that follows from it."""
-        if answer.link == self._link:
-            self._follows, self._reached = answer.link, None
+        if answer.frame.link == self._link:
+            self._follows, self._reached = self._link, None
 
     def _await_replay(self) -> None:
         if self._replay is not None:
@@ -303,7 +303,7 @@ class Sync:
             self._due.set()
 
     def _gone(self) -> None:
-        """A list was refused, because the session is gone."""
+        """A request was refused, because the session is gone."""
         if self._link is not None:
             self._probe.gone(self._link)
 
@@ -357,7 +357,7 @@ class Sync:
         await self._saved()  # gaps too, before a position passes them
         if state:
             move_on = partial(requests.ack_diff_state, state)
-            await self._insist(partial(self._calls.ask, move_on, heard=self._follow))
+            await self._insist(partial(self._lists.insist_on, move_on, heard=self._follow))
         return link, through
 
     async def _look_again(self, since: int | None) -> Recovery:
@@ -386,13 +386,12 @@ class Sync:
 
     async def _get_state(self) -> tuple[str, int | None]:
         """The server's state as text, since it goes back as it came, and its position."""
-        heard: list[Frame] = []
-        state = (await self._calls.ask(requests.get_state, heard=heard.append)).body
-        position = requests.pts(state)
-        told = number(at(state, "timestamp"))
+        answer = await self._lists.insist_on(requests.get_state)
+        position = requests.pts(answer.body)
+        told = number(at(answer.body, "timestamp"))
         if position is not None and not self._believes(position, told):
             position = None
-        return heard[0].body or "null", position
+        return answer.frame.body or "null", position
 
     def _begin_at(self, position: int, time: int) -> None:
         """The account is new: the server will bring nothing from before."""

@@ -19,11 +19,22 @@ BEGAN = 1_767_225_600_000  # the server's clock when the loop's shows 0, in mill
 LATENCY = 0.01  # seconds each way
 
 Fate = Literal[
-    "ok", "silent", "lost", "refused", "throttled", "cut", "late", "deaf", "broken", "stumbled"
+    "ok",
+    "silent",
+    "lost",
+    "refused",
+    "throttled",
+    "cut",
+    "late",
+    "deaf",
+    "broken",
+    "stumbled",
+    "garbled",
 ]
 """What becomes of a send: answered; taken without an answer; not taken; refused in two ways;
 taken, and the link is lost; taken so late that the link is lost before; refused for the link's
-token; an error of the server before, and after the message was taken."""
+token; an error of the server before, and after the message was taken; an answer with a number
+that Python does not read."""
 
 REFUSED = {"reason": "消息发送失败", "moreInfo": "CSI_FORBID||安全拦截"}
 THROTTLED = {"code": "400600001", "reason": "synthetic flow control"}
@@ -138,6 +149,8 @@ class Platform:
             taken = self._take(message["uuid"], _bare(message), content)
             if fate == "ok":
                 self._answer(mid, {"messageId": taken.message_id})
+            elif fate == "garbled":
+                self._answer(mid, {"messageId": taken.message_id, "x": 0}, digits=5000)
             elif fate == "cut":
                 self._lost()
 
@@ -166,9 +179,12 @@ class Platform:
             "userMessageModels": [_model(taken) for taken in page],
         }
 
-    def _answer(self, mid: str, body: dict[str, Any] | None, code: int = 200) -> None:
+    def _answer(
+        self, mid: str, body: dict[str, Any] | None, code: int = 200, *, digits: int = 1
+    ) -> None:
         headers = {"mid": mid, "server-timestamp": str(self.clock_ms())}
         text = json.dumps({"code": code, "headers": headers, "body": body})
+        text = text.replace('"x": 0', f'"x": {"9" * digits}')
         self._loop.call_later(LATENCY, self._answered, parse_frame(text))
 
 

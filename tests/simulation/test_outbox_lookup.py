@@ -38,6 +38,15 @@ def test_a_send_that_is_not_answered_in_time_is_found_in_the_history() -> None:
     simulate(main())
 
 
+def test_a_send_whose_answer_cannot_be_read_is_found_in_the_history() -> None:
+    async def main() -> None:
+        world = await World(fate=fates("garbled")).start()
+        assert (await world.text("x")).message_id == world.platform.taken[0].message_id
+        assert world.platform.asked == [2.0]
+
+    simulate(main())
+
+
 def test_a_send_that_history_does_not_have_twice_is_not_sent() -> None:
     async def main() -> None:
         world = await World(fate=fates("lost")).start()

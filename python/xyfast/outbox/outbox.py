@@ -8,15 +8,13 @@ that is known. ``durable`` messages are in the store before they are written.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
 from xyfast import requests
-from xyfast._core import Frame
 from xyfast.arguments import must_be_text
-from xyfast.calls import Calls
+from xyfast.calls import Answer, Calls
 from xyfast.config import Settings
 from xyfast.errors import (
     ConfigError,
@@ -101,7 +99,7 @@ class Outbox:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._closed or not self._calls.usable:
+        if self._closed or self._calls.link is None:
             return
         while (letter := self._line.take(self._loop.time())) is not None:
             letter.turn.set_result(None)
@@ -284,7 +282,7 @@ class Outbox:
         left = None if letter.durable else max(letter.asked + timeout - self._loop.time(), 0.0)
         await asyncio.wait({letter.turn}, timeout=left)
         if not letter.turn.done():
-            what = "its turn did not come" if self._calls.usable else "no link"
+            what = "no link" if self._calls.link is None else "its turn did not come"
             raise letter.not_sent(f"{what} within {timeout:g} s")
 
     async def _try(self, letter: Letter) -> None:
@@ -335,10 +333,10 @@ class Outbox:
                 raise
             await self._lookup.find(letter)  # what broke may have broken after taking it
 
-    def _heard(self, letter: Letter, answer: Frame) -> None:
+    def _heard(self, letter: Letter, answer: Answer) -> None:
         """The server has taken a message; its echo may be the very next frame."""
-        body, headers = json.loads(answer.body or "null"), json.loads(answer.headers)
-        self._out.taken(letter, requests.message_id(body), requests.server_time(headers))
+        message_id, time = requests.message_id(answer.body), requests.server_time(answer.headers)
+        self._out.taken(letter, message_id, time)
 
     # --------------------------------------------------------------------------------
 
