@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from typing import Any
 
 import pytest
 
 from simulation.loop import simulate
 from simulation.told import SimFrame, SimOpened
 from wire import ME, Desk, working
-from xyfast import Account, Gap, State
+from wire import Tokens as Giver
+from xyfast import Account, Gap, State, Token
 from xyfast.errors import StoreError
+from xyfast.events import LinkLost
+from xyfast.instrumentation import Fact, StateChanged
+from xyfast.retry import Trouble
 from xyfast.store import MemoryStore
 
 
@@ -21,11 +26,12 @@ class Forgetful(MemoryStore):
 
     works = True
     tries = 0
+    error: Exception = StoreError("no")
 
     async def save_session(self, account_id: str, blob: str) -> None:
         self.tries += 1
         if not self.works:
-            raise StoreError("no")
+            raise self.error
         await super().save_session(account_id, blob)
 
 
@@ -33,11 +39,13 @@ def account(name: str) -> Account:
     return Account.from_cookies(f"unb={ME}; _m_h5_tk={name}_1; cookie2=b")
 
 
+@pytest.mark.parametrize("error", [StoreError("no"), RuntimeError("words")])
 def test_new_cookies_are_saved_once_the_store_works_the_last_ones_alone(
-    caplog: pytest.LogCaptureFixture,
+    error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
         store = Forgetful()
+        store.error = error
         async with working(store) as desk:
             await desk.client.add(account("first"))
             store.works, before = False, store.tries
@@ -56,6 +64,7 @@ def test_new_cookies_are_saved_once_the_store_works_the_last_ones_alone(
     simulate(main())
     told = [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert [r.getMessage().partition(" (")[0] for r in told] == ["session material not saved yet"]
+    assert "words" not in caplog.text
 
 
 def test_what_was_not_saved_is_saved_at_the_end_and_nothing_is_tried_after_it() -> None:
@@ -138,9 +147,11 @@ def gaps_of(desk: Desk) -> tuple[list[Gap], asyncio.Event]:
     return told, gate
 
 
-def test_a_client_whose_store_fails_can_be_closed() -> None:
+@pytest.mark.parametrize("error", [StoreError("no"), RuntimeError("words")])
+def test_a_client_whose_store_fails_can_be_closed(error: Exception) -> None:
     async def main() -> None:
         store = Forgetful()
+        store.error = error
         async with working(store) as desk:
             await desk.client.add(account("first"))
             store.works = False
@@ -163,4 +174,63 @@ def test_a_link_whose_registration_has_an_answer_that_cannot_be_read_is_open() -
             desk.client._on_events([SimOpened(link, SimFrame(link, text))])  # type: ignore[list-item]
             assert desk.driver().state is State.CONNECTED
 
+    simulate(main())
+
+
+def test_an_observer_that_pauses_an_account_leaves_no_link_behind() -> None:
+    """It is told in the midst of what the account is about to do."""
+
+    async def main() -> None:
+        async with working() as desk:
+            await desk.connect()
+
+            def pause(fact: Fact) -> None:
+                if isinstance(fact, StateChanged) and fact.new is State.CONNECTING:
+                    desk.client.pause(ME)
+
+            desk.observer = pause
+            driver = desk.driver()
+            driver.feed(LinkLost(driver.session.link, Trouble.LINK, "synthetic"))
+            await desk.until(lambda: driver.state is State.DISCONNECTED)
+            await asyncio.sleep(10.0)
+            _, *later = desk.wire.told("dial")
+            assert set(later) <= set(desk.wire.told("close"))
+
+    simulate(main())
+
+
+def test_a_transport_that_raises_whatever_is_asked_again() -> None:
+    async def main() -> None:
+        async with working() as desk:
+            dial, errors = desk.wire.dial, [ValueError("words"), OSError(24, "words")]
+
+            def fail(*rest: Any) -> None:
+                if errors:
+                    raise errors.pop()
+                dial(*rest)
+
+            desk.wire.dial = fail  # type: ignore[method-assign]
+            await desk.client.add(account("first"))
+            await desk.until(lambda: desk.wire.told("dial"))
+
+    simulate(main())
+
+
+def test_a_token_provider_that_is_cancelled_by_its_own_doing_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    give, calls = Giver.token, []
+
+    async def token(self: Giver, *rest: Any) -> Token:
+        calls.append(rest)
+        if len(calls) == 1:
+            raise asyncio.CancelledError
+        return await give(self, *rest)
+
+    async def main() -> None:
+        async with working() as desk:
+            await desk.client.add(account("first"))
+            await desk.until(lambda: desk.wire.told("dial"))
+
+    monkeypatch.setattr(Giver, "token", token)
     simulate(main())

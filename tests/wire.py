@@ -112,6 +112,7 @@ class Desk:
         self.wire = Wire()
         self.store = MemoryStore() if store is None else store
         self.facts: list[Fact] = []
+        self.observer: Callable[[Fact], object] = self.facts.append
         self.handled: list[ChatMessage] = []
         self.started: list[ChatMessage] = []
         self.slept = 0.0
@@ -122,7 +123,7 @@ class Desk:
             store=self.store,
             settings=Settings(**settings),
             tokens=Tokens(),
-            hooks=[self.facts.append],
+            hooks=[lambda fact: self.observer(fact)],
             transport=self.wire,
             gates=Gates(clock=asyncio.get_running_loop().time, dice=lambda: 0.99),
             clock=lambda: BASE / 1000 + asyncio.get_running_loop().time() + self.slept,

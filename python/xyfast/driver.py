@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -27,7 +28,6 @@ from xyfast.errors import (
     ConfigError,
     LoginRequired,
     StateError,
-    StoreError,
     TokenError,
     XyfastError,
 )
@@ -55,7 +55,7 @@ from xyfast.events import (
 )
 from xyfast.gates import SharedGate, Turn
 from xyfast.instrumentation import Hooks, StateChanged
-from xyfast.logs import say, seconds
+from xyfast.logs import complain, say, seconds
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
 from xyfast.session import Session
@@ -180,6 +180,7 @@ class Driver:
         self._credentials_after = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._events: deque[Event] = deque()
         self.cut = -1
         """Links up to this number are cut: some of what they brought was dropped."""
         self._stalled = False
@@ -214,9 +215,20 @@ class Driver:
         await self.outbox.load()
 
     def feed(self, event: Event) -> None:
-        """Tell the session, do what it asks for, and set the timer to its deadline."""
-        for action in self.session.step(event, self._loop.time()):
-            self._perform(action)
+        """Tell the session, do what it asks for, and set the timer to its deadline.
+
+        What happens while that is done (an observer pauses the account) comes after it.
+        """
+        self._events.append(event)
+        if len(self._events) > 1:
+            return
+        try:
+            while self._events:
+                for action in self.session.step(self._events[0], self._loop.time()):
+                    self._perform(action)
+                self._events.popleft()
+        finally:
+            self._events.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -226,8 +238,7 @@ class Driver:
     def _perform(self, action: Action) -> None:
         match action:
             case FetchToken():
-                if self._fetching is not None:
-                    self._fetching.cancel()
+                self._give_up_fetching()
                 self._fetching = self._spawn(self._fetch())
             case Dial():
                 self._dial(action)
@@ -251,6 +262,7 @@ class Driver:
     async def close(self) -> None:
         """Cancel and await everything that this driver has started, and save what is not yet."""
         self._closed = True
+        self._give_up_fetching()
         unsaved = self._saving is not None and not self._saving.done()
         if self._timer is not None:
             self._timer.cancel()
@@ -264,9 +276,8 @@ class Driver:
         if unsaved:
             try:
                 await self._save()
-            except StoreError as error:
-                account_id, sentence = self.account.id, "session material not saved"
-                say(log, logging.ERROR, sentence, account=account_id, reason=error)
+            except Exception as error:
+                complain(log, logging.ERROR, "session material not saved", self.account.id, error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -288,9 +299,12 @@ class Driver:
             try:
                 call = self._env.tokens.token(self.account, self._keep)
                 token = await asyncio.wait_for(call, bound)
+                event = TokenReady(token.lifetime)
             except asyncio.TimeoutError:
                 event = self._no_token(turn, LINKS["network"], f"no token within {bound:g} s")
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if self._fetching is not asyncio.current_task():
+                    return  # it is we who gave it up
                 row, reason = raised(error), str(error)
                 if not isinstance(error, (TokenError, ConfigError)):  # its words may hold secrets
                     account_id, sentence = self.account.id, "token provider raised"
@@ -301,8 +315,12 @@ class Driver:
             else:
                 turn.reached()
                 self._token = token
-                event = TokenReady(token.lifetime)
         self.feed(event)
+
+    def _give_up_fetching(self) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
+            self._fetching = None
 
     def _no_token(self, turn: Turn, row: Row, reason: str, url: str | None = None) -> TokenFailed:
         if row is LINKS["network"]:
@@ -328,11 +346,11 @@ class Driver:
             self._unsaved = False
             try:
                 await self._save()
-            except StoreError as error:
+            except Exception as error:  # of whatever store
                 self._unsaved = True
                 if not told:
-                    account_id, sentence = self.account.id, "session material not saved yet"
-                    say(log, logging.WARNING, sentence, account=account_id, reason=error)
+                    sentence = "session material not saved yet"
+                    complain(log, logging.WARNING, sentence, self.account.id, error)
                 told = True
                 await asyncio.sleep(self._env.settings.store_retry)
 
@@ -468,14 +486,15 @@ class Driver:
         )
         try:
             self._env.transport.dial(action, headers, register, account.proxy)
-        except (XyfastError, OSError) as error:
+        except Exception as error:  # whatever it is: nobody else tells the session
             self._no_turn(action.link)
-            row, reason = raised(error), str(error)
-            if isinstance(error, OSError):
-                reason = error.strerror or type(error).__name__
+            row, reason = raised(error), type(error).__name__
+            if isinstance(error, XyfastError):
+                reason = str(error)
+            elif isinstance(error, OSError):
+                reason = error.strerror or reason
             self._trouble(row, reason)
-            lost = LinkLost(action.link, row.backoff, reason)
-            self._loop.call_soon(self.feed, lost)  # not inside the step that asked for it
+            self.feed(LinkLost(action.link, row.backoff, reason))
         else:
             self._env.owners[action.link] = self
 
@@ -538,8 +557,8 @@ class Driver:
         self.feed(NewCredentials())
 
     def _moved(self, move: Moved) -> None:
-        if move.new in _AT_REST and self._fetching is not None:
-            self._fetching.cancel()
+        if move.new in _AT_REST:
+            self._give_up_fetching()
         say(
             log,
             _LEVELS.get(move.new, logging.INFO),

@@ -12,16 +12,16 @@ from typing import Any, TypeVar
 from xyfast._core import DedupCache
 from xyfast.calls import Answer, Calls
 from xyfast.config import Settings
-from xyfast.errors import NotSent, SendRefused, SendUnknown, XyfastError
+from xyfast.errors import NotSent, SendRefused, SendUnknown
 from xyfast.instrumentation import Hooks, Recovered
-from xyfast.logs import say
+from xyfast.logs import complain, say
 from xyfast.markers import Markers
 from xyfast.messages import Gap
 from xyfast.reconcile import Reconciler, Recovery
 from xyfast.retry import LONGEST_PAUSE
 from xyfast.store import Store
 
-__all__ = ["Lists", "complain", "insist"]
+__all__ = ["Lists", "insist"]
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Lists:
             except SendRefused as error:
                 if error.error != "token":
                     raise
-                complain(self._account_id, "not caught up yet", error)
+                complain(log, logging.WARNING, "not caught up yet", self._account_id, error)
             self._gone()
             if self._calls.link in (link, None):
                 await self._calls.next_link(self._longest_pause)
@@ -177,19 +177,7 @@ async def insist(
         except NotSent:
             pass  # it has waited for a link
         except Exception as error:
-            complain(account_id, "not caught up yet", error)
+            complain(log, logging.WARNING, "not caught up yet", account_id, error)
             await asyncio.sleep(pause)
     raise AssertionError("there is always another pause")
 
-
-def complain(account_id: str, sentence: str, error: Exception) -> None:
-    """Log what failed; the words of an error that is not ours are not told."""
-    known = isinstance(error, XyfastError)
-    say(
-        log,
-        logging.WARNING,
-        sentence,
-        account=account_id,
-        reason=error if known else None,
-        error=None if known else error,
-    )

@@ -7,7 +7,7 @@ import traceback
 
 from xyfast.errors import XyfastError
 
-__all__ = ["say", "seconds"]
+__all__ = ["complain", "say", "seconds"]
 
 
 def say(
@@ -39,6 +39,15 @@ def say(
     if stack is not None:
         where = "\n" + "".join(stack.format()).rstrip()
     log.log(level, "%s (%s)%s", sentence, shown, where, extra=known, stacklevel=2)
+
+
+def complain(
+    log: logging.Logger, level: int, sentence: str, account_id: str, error: Exception
+) -> None:
+    """Log what failed: the words of an error that is ours, the class and lines of another."""
+    ours = isinstance(error, XyfastError)
+    reason, foreign = (error, None) if ours else (None, error)
+    say(log, level, sentence, account=account_id, reason=reason, error=foreign)
 
 
 def seconds(duration: float) -> str:

@@ -28,8 +28,8 @@ from xyfast.facts import Facts
 from xyfast.holding import Holding
 from xyfast.instrumentation import Hooks
 from xyfast.ledger import Ledger
-from xyfast.lists import Lists, complain, insist
-from xyfast.logs import say
+from xyfast.lists import Lists, insist
+from xyfast.logs import complain, say
 from xyfast.markers import SLACK
 from xyfast.messages import Gap
 from xyfast.probe import Probe
@@ -323,7 +323,7 @@ class Sync:
             except (
                 Exception
             ) as error:  # whatever an answer made of it: who is not caught up is deaf
-                complain(self._account_id, "not caught up yet", error)
+                complain(log, logging.WARNING, "not caught up yet", self._account_id, error)
                 through, self._too_long = None, self._too_long or too_long
                 await asyncio.sleep(self._pauses[-1])
                 self._due.set()
@@ -417,7 +417,7 @@ class Sync:
         try:
             await self._keep_position()
         except Exception as error:  # the next one that is kept does as well
-            complain(self._account_id, "position not kept", error)
+            complain(log, logging.WARNING, "position not kept", self._account_id, error)
         self._holding.moved(position)
 
     async def _settled(self) -> None:

@@ -194,7 +194,7 @@ def judged(ret: str, /) -> Row:
     return next((row for row in rows if any(code in ret for code in row.codes)), TOKENS["no-token"])
 
 
-def raised(error: Exception, /) -> Row:
+def raised(error: BaseException, /) -> Row:
     """The row for an exception that a token call or dial has raised."""
     match error:
         case errors.LoginRequired():

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from xyfast.errors import SendRefused, SendUnknown, StoreError, XyfastError
-from xyfast.logs import say
+from xyfast.logs import complain, say
 from xyfast.messages import Sent
 from xyfast.outbox.letters import Letter
 from xyfast.store import Posted, Store
@@ -74,6 +74,7 @@ class Durable:
         self, letter: Letter, post: Posted, told: Sent | XyfastError | None = None
     ) -> None:
         """Record a state, however long the store fails; nobody waits longer for an outcome."""
+        complained = False
         while True:
             try:
                 await self._store.mark(
@@ -84,9 +85,9 @@ class Durable:
                     time=post.time,
                 )
             except Exception as error:  # of whatever store: the message is sent, or is not
-                known = isinstance(error, XyfastError)
-                reason = error if known else type(error).__name__
-                say(log, logging.ERROR, "not recorded", account=post.account_id, reason=reason)
+                if not complained:
+                    complain(log, logging.ERROR, "not recorded yet", post.account_id, error)
+                complained = True
                 if told is not None and not letter.outcome.done():
                     letter.outcome.set_result(told)
                 await asyncio.sleep(_PAUSE)
