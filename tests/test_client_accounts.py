@@ -8,10 +8,10 @@ import pytest
 
 from simulation.loop import simulate
 from wire import ME as FIRST
-from wire import working
+from wire import Ward, working
 from world import ME, OTHER, running
 from xyfast import Account, ChatMessage, State, StateError
-from xyfast.errors import LoginRequired, TokenError
+from xyfast.errors import LoginRequired, StoreError, TokenError
 from xyfast.testing import FakeServer, Fault
 
 
@@ -152,6 +152,29 @@ def test_what_was_not_handled_comes_when_the_account_is_back() -> None:
             await desk.until(lambda: len(desk.handled) == 40)
             assert desk.in_order()
             assert {message.key for message in desk.handled if message.redelivered} == begun
+
+    simulate(main())
+
+
+def test_what_is_stored_after_its_account_was_removed_waits_until_that_is_back() -> None:
+    """The store failed for longer than removing waits."""
+
+    async def main() -> None:
+        store = Ward()
+        async with working(store, grace=0.5) as desk:
+            await desk.connect(FIRST)
+            store.failing = StoreError("no")
+            desk.flood(range(3), conversations=1)
+            await asyncio.sleep(0.1)
+            await desk.client.remove(FIRST)
+            store.failing = None
+            await desk.until(lambda: len(desk.wire.acked) == 3)
+            await asyncio.sleep(5.0)
+            assert desk.started == []
+            await desk.connect(FIRST)
+            await desk.until(lambda: len(desk.handled) == 3)
+            assert desk.in_order()
+            assert not any(message.redelivered for message in desk.handled)
 
     simulate(main())
 

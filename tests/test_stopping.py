@@ -238,6 +238,10 @@ class Stuck(MemoryStore):
         await self._pass("save_session")
         await super().save_session(account_id, blob)
 
+    async def untake(self, identities: Collection[tuple[str, str]]) -> None:
+        await self._pass("untake")
+        await super().untake(identities)
+
     async def close(self) -> None:
         await self._pass("close")
         await super().close()
@@ -267,6 +271,25 @@ def test_a_store_that_never_answers_is_left_behind(
     simulate(main())
     assert caplog.text.count("store does not answer") == 1
     assert ("handled and not recorded" in caplog.text) == (verb == "commit")
+
+
+def test_a_store_that_never_answers_while_an_account_is_removed_is_left_behind() -> None:
+    async def main() -> None:
+        store = Stuck()
+        async with working(store, max_handlers=1, grace=3.0, close_timeout=0.1) as desk:
+            await desk.connect()
+            desk.gate.clear()
+            desk.flood(range(3), 3)
+            await desk.until(lambda: len(desk.wire.acked) == 3)
+            store.stuck = "untake"
+            removing = asyncio.ensure_future(desk.client.remove(ME))
+            await asyncio.sleep(1.0)
+            begin = asyncio.get_running_loop().time()
+            await asyncio.wait_for(desk.client.close(), 60.0)
+            assert asyncio.get_running_loop().time() - begin < 6.0
+            await asyncio.wait({removing})
+
+    simulate(main())
 
 
 def test_a_store_that_never_opens_is_left_behind() -> None:

@@ -283,3 +283,14 @@ def test_an_account_that_is_forgotten_is_in_no_line_and_counts_until_it_has_left
     assert window.room == room + 1
     window.forget("b")
     window.forget("never there")
+
+
+def test_a_page_may_come_after_its_account_was_forgotten() -> None:
+    window = Window(10, 1000)
+    window.behind(ME)
+    window.hold(ME, -1)
+    ask = window.ask()
+    assert ask is not None
+    window.forget(ME)
+    window.paged(ask, [], more=True)
+    assert not window.wanted

@@ -407,7 +407,8 @@ class Client:
         for driver in drivers:
             driver.feed(Stop())
         if self._removing:
-            await asyncio.wait(set(self._removing.values()))
+            removals = asyncio.gather(*self._removing.values(), return_exceptions=True)
+            await self._answered(removals, "what was not begun of removed accounts")
         self._intake.refuse()
         if left := await self._dispatcher.stop(self._settings.grace):
             say(log, logging.WARNING, "handlers cut off", count=left)

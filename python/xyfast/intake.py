@@ -361,7 +361,7 @@ class Intake:
                 account_id = entry.account_id
                 if entry.key in known and not follows:
                     continue  # behind one that may be new it may have to move
-                if entry.facts is not None:
+                if entry.facts is not None and account_id in self._drivers:
                     entry.taken = admit(account_id, entry.conversation_id, len(entry.text))
                 # The position of what bears no time is but that of its package.
                 timed = entry.facts is not None and entry.facts.time_ms is not None
@@ -501,7 +501,8 @@ class Intake:
         self._failing = self._told = False
 
     def _ours(self, account_id: str, facts: Facts) -> bool:
-        return self._drivers[account_id].outbox.claims(facts)
+        driver = self._drivers.get(account_id)  # it may have been removed meanwhile
+        return driver is not None and driver.outbox.claims(facts)
 
     def _server_ms(self, driver: Driver) -> int:
         """The server's time as it last told it, since ours may be wrong; else ours."""

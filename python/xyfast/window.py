@@ -173,7 +173,9 @@ class Window:
 
     def paged(self, ask: Ask, rows: Iterable[tuple[Conversation, int]], *, more: bool) -> None:
         """Rows were paged in, each with its size; ``more``: the store has others that wait."""
-        view = self._views[ask.account_id]
+        view = self._views.get(ask.account_id)
+        if view is None:
+            return  # the account is gone: it was held, so nothing came
         count = size = 0
         for conversation, length in rows:
             self._enter(view, conversation, length)
