@@ -132,6 +132,23 @@ async def test_a_page_that_ends_between_two_conversations_of_a_millisecond_loses
     assert found.gaps == []
 
 
+async def test_a_conversation_that_cannot_be_read_is_a_gap_and_costs_no_other() -> None:
+    shelf = Shelf()
+    names = [shelf.message(str(n), n) for n in range(3)]
+
+    def fail(lwp: str, body: Any) -> None:
+        if lwp == HISTORY and body[0] == "1@goofish":
+            raise RecursionError("words")
+
+    shelf.before = fail
+    found = await shelf.run()
+    assert set(shelf.inbox) == {names[0], names[2]}
+    [gap] = found.gaps
+    assert gap.conversation_id == "1"
+    [gap] = (await shelf.reconciler().conversation("1", START, START + 5)).gaps
+    assert (gap.conversation_id, gap.end) == ("1", START + 5)
+
+
 @pytest.mark.parametrize(("path", "most"), [(LIST, 50), (HISTORY, 20)])
 async def test_a_millisecond_that_fills_a_page_is_a_gap(path: str, most: int) -> None:
     shelf = Shelf(page_splits=True)

@@ -102,14 +102,14 @@ class Reconciler:
             for each in await self._changed(recovery, span):
                 until = end if each.modified is None else max(each.modified, start)
                 last, here = each.last_message_id, span._replace(end=until)
-                await self._fetch(recovery, each.conversation_id, here, last)
+                await self._look(recovery, each.conversation_id, here, last)
         return recovery
 
     async def conversation(self, conversation_id: str, start: int, end: int) -> Recovery:
         """Take in what one conversation has missed from ``start`` to ``end``."""
         recovery = Recovery()
         async with self._turn:
-            await self._fetch(recovery, conversation_id, _Span(start, end, end))
+            await self._look(recovery, conversation_id, _Span(start, end, end))
         return recovery
 
     # --- which conversations --------------------------------------------------------
@@ -164,8 +164,20 @@ class Reconciler:
 
     # --- one conversation -----------------------------------------------------------
 
-    async def _fetch(
+    async def _look(
         self, recovery: Recovery, conversation_id: str, span: _Span, last: str | None = None
+    ) -> None:
+        """Fetch what a conversation has; whatever its answers do to us costs no other one."""
+        try:
+            await self._fetch(recovery, conversation_id, span, last)
+        except Exception as error:
+            sentence = "history could not be read"
+            say(log, logging.ERROR, sentence, account=self._account_id, error=error)
+            gap = self._gap(span.start, span.end, "its history cannot be read", conversation_id)
+            recovery.gaps.append(gap)
+
+    async def _fetch(
+        self, recovery: Recovery, conversation_id: str, span: _Span, last: str | None
     ) -> None:
         """Read pages back to the start, and commit what they hold.
 

@@ -7,8 +7,9 @@ session, so that a crowd spreads out.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 
-__all__ = ["LONGEST_PAUSE", "PAUSES", "Trouble", "bound"]
+__all__ = ["LONGEST_PAUSE", "PAUSES", "Trouble", "bound", "growing"]
 
 PAUSES = (2.0, 4.0, 6.0)
 """Seconds between tries of a request, as the web page's clients wait on flow control."""
@@ -34,3 +35,11 @@ def bound(trouble: Trouble, failures: int) -> float:
     """Most seconds to wait after so many failures in a row (counted from 1)."""
     step, cap = trouble.value
     return min(step * max(failures, 1), cap)
+
+
+def growing(scale: float) -> Iterator[float]:
+    """Seconds between tries of what may never work: they double, up to `LONGEST_PAUSE`."""
+    pause = PAUSES[0]
+    while True:
+        yield pause * scale
+        pause = min(2 * pause, LONGEST_PAUSE)

@@ -213,6 +213,21 @@ def test_a_durable_send_that_broke_the_server_is_looked_for_first(fate: Fate, wr
     simulate(main())
 
 
+def test_a_durable_send_on_which_the_server_always_breaks_goes_out_ever_more_seldom() -> None:
+    async def main() -> None:
+        broken = True
+        world = await World(fate=lambda: "broken" if broken else "ok").start()
+        sending = world.text("x", durable=True)
+        await asyncio.sleep(600.0)
+        assert len(world.written) < 20
+        broken = False
+        await asyncio.sleep(70.0)
+        assert [taken.text for taken in world.platform.taken] == ["x"]
+        await asyncio.gather(sending, return_exceptions=True)
+
+    simulate(main())
+
+
 def test_a_durable_send_waits_for_a_history_that_cannot_be_read() -> None:
     async def main() -> None:
         readable = False

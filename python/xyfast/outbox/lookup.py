@@ -12,7 +12,7 @@ from xyfast.calls import Calls
 from xyfast.config import Settings
 from xyfast.errors import RequestError, SendRefused
 from xyfast.outbox.letters import Letter, Out
-from xyfast.retry import LONGEST_PAUSE, PAUSES
+from xyfast.retry import growing
 
 __all__ = ["Lookup"]
 
@@ -76,8 +76,8 @@ class Lookup:
 
         Raises `SendUnknown` if the server will never tell.
         """
-        scale, skew = self._settings.backoff_scale, int(self._settings.clock_skew * 1000)
-        cursor, pause = requests.NEWEST, PAUSES[0] * scale
+        skew = int(self._settings.clock_skew * 1000)
+        cursor, pauses = requests.NEWEST, growing(self._settings.backoff_scale)
         while True:
             build = partial(requests.history, letter.lane, cursor=cursor)
             try:
@@ -89,8 +89,7 @@ class Lookup:
             except RequestError:
                 body = None
             if not isinstance(body, dict):
-                await self._calls.next_link(pause)
-                pause = min(2 * pause, LONGEST_PAUSE * scale)
+                await self._calls.next_link(next(pauses))
                 continue
             page = envelope.history(body, self._account_id)
             for facts in page:

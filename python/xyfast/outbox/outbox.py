@@ -33,7 +33,7 @@ from xyfast.outbox.letters import Letter, Out, new_future
 from xyfast.outbox.lookup import Lookup
 from xyfast.pace import Line
 from xyfast.reading import SUFFIX
-from xyfast.retry import LONGEST_PAUSE, PAUSES
+from xyfast.retry import LONGEST_PAUSE, PAUSES, growing
 from xyfast.store import Posted, Store
 
 __all__ = ["Outbox"]
@@ -250,7 +250,8 @@ class Outbox:
         return sent
 
     async def _until_known(self, letter: Letter) -> Sent:
-        pauses = iter(self._pauses)
+        pauses, again = iter(self._pauses), growing(self._settings.backoff_scale)
+        lost = False  # at an earlier try
         while True:
             await self._turn(letter)
             try:
@@ -270,6 +271,9 @@ class Outbox:
                 self._out.discard(letter)
                 if not letter.durable:
                     raise
+                if lost:  # a server that breaks on it may do so for ever
+                    await self._calls.next_link(next(again))
+                lost = True
             if letter.sent.done():
                 return letter.sent.result()
             letter.turn = new_future()
