@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -38,21 +39,25 @@ class Calls:
     """Sends requests over whatever link the account has, and pairs them by ``mid``.
 
     ``timeout`` (seconds) bounds the wait for a link and the wait for the answer, each.
+    ``clock`` gives seconds since the epoch.
     """
 
     def __init__(
         self,
         account_id: str,
         transport: Transport,
-        new_mid: Callable[[], str],
         timeout: float,
+        *,
+        clock: Callable[[], float],
+        dice: random.Random,
     ) -> None:
         self.losses = 0
         """Links that were lost."""
         self._account_id = account_id
         self._transport = transport
-        self._new_mid = new_mid
         self._timeout = timeout
+        self._clock = clock
+        self._mids = requests.Mids(dice)
         self._link: int | None = None
         self._usable = asyncio.Event()
         self._renewed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -196,12 +201,19 @@ class Calls:
         if server_ms is not None:
             self._server = (server_ms, asyncio.get_running_loop().time())
 
-    def server_ms(self) -> int | None:
-        """What the server's clock shows (milliseconds); None: this link told none."""
+    def now_ms(self) -> int:
+        """What the server's clock shows (milliseconds); ours, which may be wrong, if none is known.
+
+        Known is what the last link that was opened has told.
+        """
         if self._server is None:
-            return None
+            return int(self._clock() * 1000)
         told, at = self._server
         return told + int((asyncio.get_running_loop().time() - at) * 1000)
+
+    def new_mid(self) -> str:
+        """An id for a request that no other one of this account has."""
+        return self._mids.next(self.now_ms())
 
     def _write(
         self,
@@ -209,7 +221,7 @@ class Calls:
         build: Callable[..., str],
         heard: Callable[[Answer], None] | None = None,
     ) -> Call | None:
-        mid = self._new_mid()
+        mid = self.new_mid()
         if not self._transport.send(link, build(mid=mid)):
             return None
         call = Call(link, requests.mid_key(mid), asyncio.get_running_loop().create_future(), heard)

@@ -121,7 +121,6 @@ class Client:
             self._hooks,
             self,
             settings,
-            clock=clock,
             stall=self._stall,
         )
         self._owners: dict[int, Driver] = {}  # of links that are not over

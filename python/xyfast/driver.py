@@ -138,7 +138,9 @@ class Driver:
         self.account = account
         self.session = Session(settings, env.dice.random, env.links)
         self.known = DedupCache(settings.dedup_size, settings.dedup_ttl)
-        self.calls = Calls(account.id, env.transport, self._mid, settings.request_timeout)
+        self.calls = Calls(
+            account.id, env.transport, settings.request_timeout, clock=env.clock, dice=env.dice
+        )
         self.sync = Sync(
             account.id,
             self.calls,
@@ -154,7 +156,6 @@ class Driver:
             begun=self._keep_session,
             deaf=self._deaf,
             spawn=self._spawn,
-            clock=env.clock,
             dice=env.dice.random,
         )
         self.outbox = Outbox(
@@ -163,7 +164,6 @@ class Driver:
             env.store,
             settings,
             spawn=self._spawn,
-            clock=env.clock,
             hooks=env.hooks,
         )
         self._env = env
@@ -186,7 +186,6 @@ class Driver:
         self._stalled = False
         self._postponed: Dial | None = None
         self._turns: dict[int, Turn] = {}  # of links whose dials are not over
-        self._mids = requests.Mids(env.dice)
 
     @property
     def state(self) -> State:
@@ -395,7 +394,7 @@ class Driver:
 
     def unread(self) -> None:
         """A frame cannot be read; what it brought will not be here when positions pass it."""
-        now = self.calls.server_ms() or self._now_ms()
+        now = self.calls.now_ms()
         received = self.sync.ledger.received
         gap = Gap(
             account_id=self.account.id,
@@ -482,7 +481,7 @@ class Driver:
             token=token.value,
             device_id=account.device_id,
             user_agent=account.user_agent,
-            mid=self._mid(),
+            mid=self.calls.new_mid(),
         )
         try:
             self._env.transport.dial(action, headers, register, account.proxy)
@@ -625,12 +624,6 @@ class Driver:
     def _deaf(self, link: int) -> bool:
         self.feed(LinkDeaf(link))
         return self.session.renewing
-
-    def _mid(self) -> str:
-        return self._mids.next(self._now_ms())
-
-    def _now_ms(self) -> int:
-        return int(self._env.clock() * 1000)
 
 
 def _tell(turn: Turn, event: Closed) -> None:

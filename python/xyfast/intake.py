@@ -81,7 +81,6 @@ class Intake:
         sender: Sender,
         settings: Settings,
         *,
-        clock: Callable[[], float],
         stall: Callable[[bool], None],
     ) -> None:
         self._store = store
@@ -89,7 +88,6 @@ class Intake:
         self._dispatcher = dispatcher
         self._hooks = hooks
         self._settings = settings
-        self._clock = clock
         self._stall = stall
         self._reader = Reader(sender, self._ours, int(settings.message_expiry * 1000))
         self._window = Window(settings.backlog, settings.backlog_bytes, lane=settings.backlog_lane)
@@ -137,7 +135,7 @@ class Intake:
         the account holds they wait until it is released. If the store fails this waits. Given
         nothing, it waits until all that arrived before is committed.
         """
-        arrival, now = _Arrival(driver, 0), self._server_ms(driver)
+        arrival, now = _Arrival(driver, 0), driver.calls.now_ms()
         for text in payloads:
             arrival.entries.append(Entry.pushed(driver.account.id, read_payload(text), None, now))
             arrival.size += len(text)
@@ -306,7 +304,7 @@ class Intake:
                 account_id, pts = arrival.driver.account.id, frame.max_pts
                 time = frame.timestamp
                 if time is None:
-                    time = self._server_ms(arrival.driver)
+                    time = arrival.driver.calls.now_ms()
                 arrival.entries = [
                     Entry.pushed(account_id, payload, pts, time) for payload in frame.payloads
                 ]
@@ -503,8 +501,3 @@ class Intake:
     def _ours(self, account_id: str, facts: Facts) -> bool:
         driver = self._drivers.get(account_id)  # it may have been removed meanwhile
         return driver is not None and driver.outbox.claims(facts)
-
-    def _server_ms(self, driver: Driver) -> int:
-        """The server's time as it last told it, since ours may be wrong; else ours."""
-        told = driver.calls.server_ms()
-        return int(self._clock() * 1000) if told is None else told

@@ -42,12 +42,12 @@ __all__ = ["Sync", "believable"]
 
 log = logging.getLogger(__name__)
 
-_AHEAD = 3_600_000  # milliseconds that a position may be ahead of its server's own clock
-_FAR_AHEAD = 86_400_000  # the same for our clock, which may be wrong
+_AHEAD = 3_600_000  # milliseconds that a position may be ahead of the time in its frame
+_FAR_AHEAD = 86_400_000  # the same for what we take for the server's clock, which may be ours
 
 
 def believable(pts: int, told_ms: int | None, now_ms: int) -> bool:
-    """Whether a position (microseconds) can be true, beside the server's clock or else ours.
+    """Whether a position (microseconds) can be true, beside a time in its frame or else now.
 
     One far in the future would make everything up to it count as received.
     """
@@ -63,8 +63,7 @@ class Sync:
     new, ``seen`` is the dedup window, ``missing`` keeps and tells what cannot be fetched,
     ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set, ``deaf`` asks
     for another link in the place of one that hears nothing, and says whether it comes.
-    ``clock`` gives seconds since the epoch, ``dice`` floats in [0, 1), ``spawn`` starts a task
-    that its owner awaits or cancels.
+    ``dice`` gives floats in [0, 1), ``spawn`` starts a task that its owner awaits or cancels.
     """
 
     def __init__(
@@ -84,7 +83,6 @@ class Sync:
         begun: Callable[[], None],
         deaf: Callable[[int], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-        clock: Callable[[], float],
         dice: Callable[[], float],
     ) -> None:
         self.ledger = Ledger()
@@ -100,7 +98,6 @@ class Sync:
         self._saved = saved
         self._begun = begun
         self._spawn = spawn
-        self._clock = clock
         self._pauses = [pause * settings.backoff_scale for pause in PAUSES]
         self._insist = partial(insist, account_id, self._pauses)
         self._holding = Holding(account_id, settings.hold_most, hold, release)
@@ -246,7 +243,7 @@ class Sync:
     def marked(self, marker: Facts) -> None:
         """A marker is stored; its message is to come."""
         received = (self.ledger.received or 0) // 1000
-        self._lists.markers.came(marker, self._server_ms(), self.began or 0, received)
+        self._lists.markers.came(marker, self._calls.now_ms(), self.began or 0, received)
 
     # --- what a link replays --------------------------------------------------------
 
@@ -262,7 +259,7 @@ class Sync:
             state = await self._insist(self._begin)
             build = partial(requests.ack_diff_state, state)
         else:
-            build = partial(requests.ack_diff, pts=received, now_ms=self._now())
+            build = partial(requests.ack_diff, pts=received, now_ms=self._calls.now_ms())
         await self._insist(partial(self._send_position, build))
 
     async def _begin(self) -> str:
@@ -374,7 +371,7 @@ class Sync:
 
     async def _fetch(self, since: int, *, start: int) -> Recovery:
         """Fetch and tell what is missing since a time of the server, read back to ``start``."""
-        now, shown = self._server_ms(), self._shown_now()
+        now, shown = self._calls.now_ms(), self._shown_now()
         earliest = max(start, self.began or 0)
         recovery = await self._lists.compare(since, now, start=earliest)
         newest = min(recovery.newest, now)  # one odd entry proves nothing
@@ -431,7 +428,7 @@ class Sync:
     # --- the clocks -----------------------------------------------------------------
 
     def _believes(self, pts: int, told_ms: int | None) -> bool:
-        if believable(pts, told_ms, self._now()):
+        if believable(pts, told_ms, self._calls.now_ms()):
             self._incredible = False
             return True
         if not self._incredible:  # a server that goes on with it is told of once
@@ -445,10 +442,6 @@ class Sync:
         self._incredible = True
         return False
 
-    def _server_ms(self) -> int:
-        told = self._calls.server_ms()
-        return self._now() if told is None else told
-
     def _shown_now(self) -> int:
         """What the server's clock (milliseconds) shows at least, by the lists of earlier.
 
@@ -456,6 +449,3 @@ class Sync:
         """
         shown, at = self._shown
         return shown + int((asyncio.get_running_loop().time() - at) * 1000)
-
-    def _now(self) -> int:
-        return int(self._clock() * 1000)

@@ -12,7 +12,7 @@ from xyfast import MemoryStore, Sent, Settings
 from xyfast.calls import Calls
 from xyfast.instrumentation import Fact, Hooks, SendFinished
 from xyfast.outbox import Outbox
-from xyfast.requests import Mids, text_content
+from xyfast.requests import text_content
 from xyfast.store import Store
 
 CID, OTHER = "70000000011", "70000000012"
@@ -37,12 +37,12 @@ class World:
         self.tasks: set[asyncio.Task[None]] = set()
         self.platform = Platform(self._answered, self.lose, **options)
         self.clock = lambda: self.platform.clock_ms() / 1000 + clock_ahead
-        mids = Mids(random.Random(0))
         self.calls = Calls(
             ME,
             self.platform,  # type: ignore[arg-type]
-            lambda: mids.next(int(self.clock() * 1000)),
             self.settings.request_timeout,
+            clock=self.clock,
+            dice=random.Random(0),
         )
         if told:
             self.calls.told(self.platform.clock_ms())
@@ -52,7 +52,6 @@ class World:
             self.store,
             self.settings,
             spawn=self._spawn,
-            clock=self.clock,
             hooks=Hooks([self._note]),
         )
         self.link = 0

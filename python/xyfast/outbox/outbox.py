@@ -44,8 +44,7 @@ _MOST_KNOWN = 1000  # durable messages with an outcome that a new run keeps in m
 class Outbox:
     """Sends for one account.
 
-    ``spawn`` starts a task that its owner cancels after `close`, ``clock`` gives seconds since
-    the epoch.
+    ``spawn`` starts a task that its owner cancels after `close`.
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class Outbox:
         settings: Settings,
         *,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-        clock: Callable[[], float],
         hooks: Hooks,
     ) -> None:
         self._account_id = account_id
@@ -64,7 +62,6 @@ class Outbox:
         self._store = store
         self._settings = settings
         self._spawn = spawn
-        self._clock = clock
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
         self._uuids = requests.Uuids()
@@ -140,7 +137,7 @@ class Outbox:
             )
         letter = None if name is None else self._named.get(name)
         if letter is None:
-            uuid = self._uuids.next(int(self._clock() * 1000))
+            uuid = self._uuids.next(self._calls.now_ms())
             post = Posted(
                 account_id=self._account_id,
                 name=name or uuid,
@@ -148,7 +145,7 @@ class Outbox:
                 peer_id=peer_id,
                 content=content,
                 uuid=uuid,
-                created=self._now_ms(),
+                created=self._calls.now_ms(),
             )
             letter = self._begin(post, durable=durable)
         told = await self._told(letter)
@@ -246,7 +243,7 @@ class Outbox:
             if outcome is not None:
                 seconds = self._loop.time() - letter.asked
                 self._hooks(SendFinished(self._account_id, outcome, seconds))
-            self._out.give_up(letter, self._now_ms())
+            self._out.give_up(letter, self._calls.now_ms())
         return sent
 
     async def _until_known(self, letter: Letter) -> Sent:
@@ -300,7 +297,7 @@ class Outbox:
             await self._lookup.find(letter)
             return
         if letter.durable and letter.post.state == "queued":
-            await self._durable.mark_out(letter, self._now_ms())
+            await self._durable.mark_out(letter, self._calls.now_ms())
         post = letter.post
         build = partial(
             requests.send,
@@ -323,7 +320,7 @@ class Outbox:
             return
         letter.wrote = self._loop.time()
         if letter.since is None:
-            letter.since = self._now_ms()
+            letter.since = self._calls.now_ms()
         self._out.add(letter)
         await self._calls.wait(call, letter.sent)
         if letter.sent.done():
@@ -341,10 +338,3 @@ class Outbox:
         """The server has taken a message; its echo may be the very next frame."""
         message_id, time = requests.message_id(answer.body), requests.server_time(answer.headers)
         self._out.taken(letter, message_id, time)
-
-    # --------------------------------------------------------------------------------
-
-    def _now_ms(self) -> int:
-        """The server's time, or ours before it told us."""
-        told = self._calls.server_ms()
-        return int(self._clock() * 1000) if told is None else told
