@@ -22,8 +22,8 @@ def test_settings_refuse_what_makes_no_sense() -> None:
     for change, reason in changes:
         with pytest.raises(ValueError, match=reason):
             Settings(**change)
-    with pytest.raises(ConfigError, match="second_look may come to 590 s"):
-        Settings(second_look=291.0)
+    with pytest.raises(ConfigError, match="second_look may come to 600 s"):
+        Settings(second_look=197.0)
     assert Settings(url="ws://example.invalid/", allow_plain=True).allow_plain
     assert Settings(url="ws://[::1]:80/").url
 

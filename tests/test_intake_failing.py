@@ -151,7 +151,7 @@ def test_past_the_bound_of_a_failing_store_links_are_closed_until_it_works() -> 
             desk.flood(range(200), 5)
             await desk.until(lambda: len(desk.handled) == 200)
             assert desk.in_order()
-            assert desk.driver().sync.ledger.received == (BASE + 199) * 1000
+            assert desk.driver().sync.received == (BASE + 199) * 1000
 
     simulate(main())
 

@@ -211,8 +211,8 @@ def test_the_position_moves_to_what_the_lists_show_whatever_the_server_says_of_i
             sync = desk.driver().sync
             await desk.until(lambda: sync.confirmed is not None)
             right = min(change, 60_000 + ahead) - 2_000
-            assert abs(sync.ledger.received // 1000 - BASE - right) < 1_000
-            assert sync._probe.doubt == sync.ledger.received // 1000
+            assert abs(sync.received // 1000 - BASE - right) < 1_000
+            assert sync._probe.doubt == sync.received // 1000
 
     simulate(main())
 
@@ -229,8 +229,22 @@ def test_no_position_passes_a_message_that_is_announced_and_not_here() -> None:
             for number in (1000, 2000):
                 desk.give(push(number, sample(number)))
                 await desk.until(lambda n=number: n in desk.numbers)
-            assert desk.driver().sync.ledger.received == (BASE + 1) * 1000
+            assert desk.driver().sync.received == (BASE + 1) * 1000
             assert (await store.load(ME)).received == (BASE + 1) * 1000
+
+    simulate(main())
+
+
+def test_a_position_rises_and_never_falls() -> None:
+    async def main() -> None:
+        seen = []
+        async with working() as desk:
+            await desk.connect()
+            for number in (20, 10, 30):
+                desk.give(push(number, sample(number)))
+                await desk.until(lambda n=number: n in desk.numbers)
+                seen.append(desk.driver().sync.received // 1000 - BASE)
+        assert seen == [20, 20, 30]
 
     simulate(main())
 
@@ -332,6 +346,25 @@ def test_whatever_goes_wrong_an_account_is_caught_up_in_the_end(
     simulate(main())
     assert "not caught up yet" in caplog.text
     assert "words" not in caplog.text
+
+
+def test_a_new_run_looks_where_the_last_one_may_not_have_looked_yet() -> None:
+    """A link that died unnoticed is looked after up to 224 s later, and the position goes on."""
+
+    async def main() -> None:
+        store = Ward()
+        await store.commit(received={ME: (BASE + 600_000) * 1000})
+        async with working(store) as desk:
+            await connect(desk, server_time=BASE + 700_000)
+            await answer(desk, ACK_DIFF, {})
+            listed = [conversation(BASE + 300_000, name="1"), conversation(BASE - 1, name="2")]
+            await answer(desk, CONVERSATIONS, {"userConvs": listed})
+            await desk.until(lambda: asked(desk, HISTORY))
+            await answer(desk, HISTORY, {})
+            await desk.until(lambda: desk.driver().sync.confirmed is not None)
+            assert [body[0] for body in bodies(desk, HISTORY)] == ["1@goofish"]
+
+    simulate(main())
 
 
 def test_what_is_stored_waits_after_a_restart_for_what_precedes_it() -> None:

@@ -11,15 +11,19 @@ from xyfast._core import check_proxy
 from xyfast.arguments import must_be
 from xyfast.errors import ConfigError
 
-__all__ = ["LOOK_BACK", "Settings", "is_loopback"]
+__all__ = ["LOOK_BACK", "SLACK", "Settings", "is_loopback"]
 
 _WEB_IM = "wss://wss-goofish.dingtalk.com/"
 _MTOP = "https://h5api.m.goofish.com/h5"
 _MAY_BE_ZERO = ("handler_retries", "blocked_after")
 
-LOOK_BACK = 600.0
-"""Seconds before the position up to which an account has all: catching up after a restart looks
-there again, so stores forget last what was handled there."""
+SLACK = 2_000
+"""Milliseconds by which the times of one server may differ: its nodes have clocks of their own."""
+
+LOOK_BACK = 600_000
+"""Milliseconds before the position up to which an account has all, from which on a new run looks
+for what was missed: the one before it may have ended before it had looked after a link that died
+unnoticed, or for a message that was announced. Stores forget last what was handled there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,10 +197,12 @@ class Settings:
             if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
                 least = "zero or more" if may_be_zero else "above zero"
                 raise ConfigError(f"Settings.{each.name} must be {least}, not {value!r}")
-        if self.marker_wait + 2 * self.second_look > LOOK_BACK - 10:
+        # A look is due at most 2.5 times `second_look` after what it looks for: another one may
+        # come first, and each a quarter late. The rest is for the looking.
+        if self.marker_wait + 3 * self.second_look > LOOK_BACK / 1000:
             raise ConfigError(
-                "Settings.marker_wait and twice Settings.second_look may come to "
-                f"{LOOK_BACK - 10:g} s: no store remembers what was handled earlier for longer"
+                "Settings.marker_wait and three times Settings.second_look may come to "
+                f"{LOOK_BACK // 1000} s: no run looks further back for what the last one left"
             )
 
     def _check_address(self, name: str, plain: str, safe: str) -> None:

@@ -395,7 +395,7 @@ class Driver:
     def unread(self) -> None:
         """A frame cannot be read; what it brought will not be here when positions pass it."""
         now = self.calls.now_ms()
-        received = self.sync.ledger.received
+        received = self.sync.received
         gap = Gap(
             account_id=self.account.id,
             start=now if received is None else min(received // 1000, now),

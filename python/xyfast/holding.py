@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from xyfast.config import SLACK
 from xyfast.logs import say, seconds
-from xyfast.markers import SLACK
 
 __all__ = ["Holding"]
 

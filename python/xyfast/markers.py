@@ -8,6 +8,7 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any
 
+from xyfast.config import LOOK_BACK, SLACK
 from xyfast.facts import Facts
 from xyfast.logs import say
 from xyfast.messages import Gap
@@ -15,14 +16,10 @@ from xyfast.reconcile import Reconciler, Recovery
 
 __all__ = ["Markers"]
 
-SLACK = 2000
-"""Milliseconds by which the times of one server may differ."""
-
 log = logging.getLogger(__name__)
 
 _QUIET = 60.0  # seconds between two lines about markers that are too many
 _MOST = 1000  # awaited at once; a flood of markers takes no more memory
-_OLD = 3_600_000  # milliseconds before our position from which on a marker is history
 
 
 class Markers:
@@ -77,7 +74,7 @@ class Markers:
         if key is None or conversation_id is None or key in self._awaited:
             return
         time = now if marker.time_ms is None else marker.time_ms
-        if time < max(began, received - _OLD):
+        if time < max(began, received - LOOK_BACK):
             return
         if len(self._awaited) >= _MOST:
             self._pass_over(conversation_id, time)

@@ -23,14 +23,12 @@ from typing import Any
 from xyfast import requests
 from xyfast._core import DedupCache, Frame
 from xyfast.calls import Answer, Calls
-from xyfast.config import Settings
+from xyfast.config import LOOK_BACK, SLACK, Settings
 from xyfast.facts import Facts
 from xyfast.holding import Holding
 from xyfast.instrumentation import Hooks
-from xyfast.ledger import Ledger
 from xyfast.lists import Lists, insist
 from xyfast.logs import complain, say
-from xyfast.markers import SLACK
 from xyfast.messages import Gap
 from xyfast.probe import Probe
 from xyfast.reading import at, number
@@ -58,8 +56,7 @@ def believable(pts: int, told_ms: int | None, now_ms: int) -> bool:
 class Sync:
     """Keeps the positions of one account and gets what it has missed over each new link.
 
-    ``ledger`` says what is stored. ``hold`` and ``release`` are told whether what
-    comes may be handed on, ``take_in`` commits what was fetched and gives the keys of what is
+    ``hold`` and ``release`` are told whether what comes may be handed on, ``take_in`` commits what was fetched and gives the keys of what is
     new, ``seen`` is the dedup window, ``missing`` keeps and tells what cannot be fetched,
     ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set, ``deaf`` asks
     for another link in the place of one that hears nothing, and says whether it comes.
@@ -85,7 +82,9 @@ class Sync:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         dice: Callable[[], float],
     ) -> None:
-        self.ledger = Ledger()
+        self.received: int | None = None
+        """The position (microseconds) up to which everything is stored. How far all is handled
+        is not kept: what waits for its handlers is in the inbox."""
         self.began: int | None = None
         """When the account was first registered (milliseconds): older messages are not ours."""
         self.confirmed: int | None = None
@@ -128,7 +127,7 @@ class Sync:
         )
         self._compared: int | None = None  # the time (server's ms) up to which lists were read
         self._shown = 0, asyncio.get_running_loop().time()  # the newest change in a list, and when
-        self._slack = SLACK
+        self._reach = SLACK  # milliseconds before our position, where the next comparison begins
         self._link: int | None = None
         self._follows: int | None = None  # the link that brings what follows our position
         self._reached: int | None = None  # the highest position stored from it
@@ -141,21 +140,17 @@ class Sync:
 
     def load(self, kept: Kept, began: int | None) -> None:
         """Take up the stored positions; what is stored beyond them waits for the first link."""
-        self.ledger = Ledger(kept.received)
+        self.received = kept.received
         self.began = began
-        if self.ledger.received is not None:
-            # When the last run ended, a marker's message may have been awaited, and the second
-            # look been due, which takes its time where lists are throttled.
-            seconds = self._settings.marker_wait + 2 * self._settings.second_look
-            self._slack = SLACK + int(seconds * 1000)
-        self._holding.begin(self.ledger.received)
+        self._reach = LOOK_BACK
+        self._holding.begin(self.received)
 
     def registered(self, server_time: int | None) -> None:
         """A link is registered: a new account begins where the server is now (ms).
 
         Our own clock is not asked: it may be ahead.
         """
-        if self.ledger.received is None and server_time is not None:
+        if self.received is None and server_time is not None:
             # Positions are microseconds; what came in this very millisecond counts.
             self._begin_at(server_time * 1000 - 1, server_time)
 
@@ -163,7 +158,7 @@ class Sync:
         """Send our position over a new link, and hold what it brings until that is in order."""
         self._leave()
         self._link = link
-        self._holding.begin(self.ledger.received)
+        self._holding.begin(self.received)
         self._greeting = self._spawn(self._greet())
         if self._work is None or self._work.done():
             self._work = self._spawn(self._catch_up())
@@ -173,16 +168,16 @@ class Sync:
         if link == self._link:
             self.suspend()
             self._too_long = True
-            self._holding.begin(self.ledger.received)
+            self._holding.begin(self.received)
             self._due.set()
 
     def lost(self, link: int) -> None:
         """A link is over; what it owes is asked for over the next one."""
         if link == self._link:
             self._leave()
-        elif self.ledger.received is not None:
+        elif self.received is not None:
             # It may have been registered without our knowing, since it was dialled.
-            known = self.ledger.received // 1000 - SLACK
+            known = self.received // 1000 - SLACK
             self._probe.other_ended(known - int(self._settings.open_timeout * 1000))
 
     def suspend(self) -> None:
@@ -232,7 +227,7 @@ class Sync:
     def stored(self, frame: Frame, pts: int) -> None:
         """A frame with such a position is stored."""
         if frame.link == self.confirmed:
-            self.ledger.stored(self.before_announced(pts))
+            self._rise(self.before_announced(pts))
         elif frame.link == self._follows:
             self._reached = max(pts, self._reached or 0)
             if self._replay is not None and frame.has_more:
@@ -242,7 +237,7 @@ class Sync:
 
     def marked(self, marker: Facts) -> None:
         """A marker is stored; its message is to come."""
-        received = (self.ledger.received or 0) // 1000
+        received = (self.received or 0) // 1000
         self._lists.markers.came(marker, self._calls.now_ms(), self.began or 0, received)
 
     # --- what a link replays --------------------------------------------------------
@@ -254,7 +249,7 @@ class Sync:
         """
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._lists.idle.wait(), self._settings.hold_most)
-        received = self.ledger.received
+        received = self.received
         if received is None:
             state = await self._insist(self._begin)
             build = partial(requests.ack_diff_state, state)
@@ -270,7 +265,7 @@ class Sync:
         return state
 
     async def _send_position(self, build: Callable[..., str]) -> None:
-        if (self.ledger.received or 0) // 1000 <= (self.began or 0):
+        if (self.received or 0) // 1000 <= (self.began or 0):
             # It is kept, or a crash of a new account would begin again at "now". And it may
             # be given what is from before its beginning.
             await self._keep_position()
@@ -336,18 +331,18 @@ class Sync:
         Returns the link that brings all else if it still lives, and the position up to which
         nothing is missing, each if it can be told.
         """
-        link, received = self._follows, self.ledger.received
+        link, received = self._follows, self.received
         state, through = "", None
         if self._too_long:
             link, self._too_long = self._link, False
             state, through = await self._insist(self._get_state)
         if received is not None:
             since = received // 1000
-            start = since - self._slack
+            start = since - self._reach
             if self._probe.doubt is not None:
                 start = min(start, self._probe.doubt - SLACK)
             await self._fetch(since, start=start)
-            self._slack = SLACK
+            self._reach = SLACK
             if through is None and self._compared is not None:
                 through = self._compared * 1000
         await self._settled()  # the server counts what it has pushed before as confirmed
@@ -363,7 +358,7 @@ class Sync:
         From a time of the server (milliseconds) on, or from the last that came or was listed
         if that is earlier.
         """
-        last = max((self.ledger.received or 0) // 1000, self._compared or 0)
+        last = max((self.received or 0) // 1000, self._compared or 0)
         if not last:
             return Recovery()  # no position was ever told: nothing is known to be ours
         since = last if since is None else min(since, last)
@@ -393,7 +388,7 @@ class Sync:
     def _begin_at(self, position: int, time: int) -> None:
         """The account is new: the server will bring nothing from before."""
         self.began = time
-        self.ledger.stored(position)
+        self._rise(position)
         self._begun()
 
     async def _caught_up(self, link: int, through: int | None) -> None:
@@ -408,22 +403,25 @@ class Sync:
         """All up to the highest of these positions is stored, but for what is announced."""
         highest = max((each for each in positions if each is not None), default=0)
         position = self.before_announced(highest)
-        if position <= (self.ledger.received or 0):
+        if position <= (self.received or 0):
             return
-        self.ledger.stored(position)
+        self._rise(position)
         try:
             await self._keep_position()
         except Exception as error:  # the next one that is kept does as well
             complain(log, logging.WARNING, "position not kept", self._account_id, error)
         self._holding.moved(position)
 
+    def _rise(self, position: int) -> None:
+        self.received = max(position, self.received or 0)
+
     async def _settled(self) -> None:
         """Wait until all that has come is stored."""
         await self._take_in(())
 
     async def _keep_position(self) -> None:
-        if self.ledger.received is not None:
-            await self._store.commit(received={self._account_id: self.ledger.received})
+        if self.received is not None:
+            await self._store.commit(received={self._account_id: self.received})
 
     # --- the clocks -----------------------------------------------------------------
 

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from xyfast.config import LOOK_BACK
+from xyfast.config import LOOK_BACK, SLACK
 from xyfast.errors import StoreFull
 from xyfast.logs import say
 
 __all__ = ["LONGER", "NEAR", "Lost", "Patient", "Retention"]
 
-NEAR = int(LOOK_BACK * 1_000_000)
+NEAR = (LOOK_BACK + SLACK) * 1000
 """Microseconds before the position up to which an account has all. What was handled there is
-forgotten last: whoever looks into the server's lists for what was missed, begins there, and
+forgotten last: whoever looks into the server's lists for what was missed begins there, and
 would take it for new."""
 
 LONGER = 30 * 86_400.0
