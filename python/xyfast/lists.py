@@ -180,4 +180,3 @@ async def insist(
             complain(log, logging.WARNING, "not caught up yet", account_id, error)
             await asyncio.sleep(pause)
     raise AssertionError("there is always another pause")
-

@@ -56,11 +56,12 @@ def believable(pts: int, told_ms: int | None, now_ms: int) -> bool:
 class Sync:
     """Keeps the positions of one account and gets what it has missed over each new link.
 
-    ``hold`` and ``release`` are told whether what comes may be handed on, ``take_in`` commits what was fetched and gives the keys of what is
-    new, ``seen`` is the dedup window, ``missing`` keeps and tells what cannot be fetched,
-    ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set, ``deaf`` asks
-    for another link in the place of one that hears nothing, and says whether it comes.
-    ``dice`` gives floats in [0, 1), ``spawn`` starts a task that its owner awaits or cancels.
+    ``hold`` and ``release`` are told whether what comes may be handed on, ``take_in`` commits
+    what was fetched and gives the keys of what is new, ``seen`` is the dedup window,
+    ``missing`` keeps and tells what cannot be fetched, ``saved`` waits until that is kept,
+    ``begun`` is called when ``began`` is set, ``deaf`` asks for another link in the place of one
+    that hears nothing, and says whether it comes. ``dice`` gives floats in [0, 1), ``spawn``
+    starts a task that its owner awaits or cancels.
     """
 
     def __init__(
