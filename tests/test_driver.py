@@ -119,7 +119,7 @@ def test_gaps_that_are_kept_and_wait_are_bounded() -> None:
                 for n in range(3000)
             ]
             for gap in gaps:
-                desk.driver()._tell_gaps([gap])
+                desk.driver().gaps.tell([gap])
             dispatcher = desk.client._dispatcher
             await asyncio.sleep(1.0)
             assert dispatcher.waiting + dispatcher.running <= 1001
@@ -171,7 +171,7 @@ def test_a_link_whose_registration_has_an_answer_that_cannot_be_read_is_open() -
             await asyncio.sleep(0.01)
             link = desk.driver().session.dialling
             text = f'{{"code":200,"headers":{{"mid":"1 0","x":{"9" * 5000}}}}}'
-            desk.client._on_events([SimOpened(link, SimFrame(link, text))])  # type: ignore[list-item]
+            desk.client._switchboard.on_events([SimOpened(link, SimFrame(link, text))])  # type: ignore[list-item]
             assert desk.driver().state is State.CONNECTED
 
     simulate(main())

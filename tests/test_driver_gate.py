@@ -46,7 +46,7 @@ def test_an_endpoint_is_down_when_a_dial_does_not_reach_it(
         async with working() as desk:
             closed: Any = SimClosed(await dialled(desk), trouble, "synthetic")
             closed.code = code
-            desk.client._on_events([closed])
+            desk.client._switchboard.on_events([closed])
             assert gate(desk)._gate.down is down
 
     simulate(main())
@@ -56,7 +56,7 @@ def test_a_refusal_of_one_account_says_that_the_endpoint_is_up() -> None:
     async def main() -> None:
         async with working() as desk:
             lost: Any = SimClosed(await dialled(desk), "network", "synthetic")
-            desk.client._on_events([lost])
+            desk.client._switchboard.on_events([lost])
             await desk.until(lambda: len(desk.wire.told("dial")) == 2)
             assert gate(desk)._gate.down
             link = desk.driver().session.dialling
@@ -64,7 +64,7 @@ def test_a_refusal_of_one_account_says_that_the_endpoint_is_up() -> None:
                 link, '{"code":401,"headers":{"mid":"1 0"},"body":{"reason":"token"}}'
             )
             refused: Any = SimClosed(link, "refused", "synthetic", answer)
-            desk.client._on_events([refused])
+            desk.client._switchboard.on_events([refused])
             assert not gate(desk)._gate.down
 
     simulate(main())
@@ -74,7 +74,7 @@ def test_who_waits_at_the_gate_leaves_it_when_paused_removed_or_closed() -> None
     async def main() -> None:
         async with working(close_timeout=0.1) as desk:
             lost: Any = SimClosed(await dialled(desk), "network", "synthetic")
-            desk.client._on_events([lost])
+            desk.client._switchboard.on_events([lost])
             desk.client.pause(ME)
             await asyncio.sleep(10.0)
             for account in THEY:  # the first one tries and is not answered
@@ -98,7 +98,7 @@ def test_a_prober_that_is_removed_is_followed_by_the_next_account() -> None:
     async def main() -> None:
         async with working(close_timeout=0.1) as desk:
             lost: Any = SimClosed(await dialled(desk), "network", "synthetic")
-            desk.client._on_events([lost])
+            desk.client._switchboard.on_events([lost])
             desk.client.pause(ME)
             await asyncio.sleep(10.0)
             for account in THEY:
@@ -117,7 +117,7 @@ def test_a_dial_that_waits_while_the_store_stalls_takes_what_it_brings_afterward
         async with working(close_timeout=0.1) as desk:
             lost: Any = SimClosed(await dialled(desk), "network", "synthetic")
             desk.driver().session._dice = lambda: 0.1  # less than the gate rests
-            desk.client._on_events([lost])
+            desk.client._switchboard.on_events([lost])
             await desk.until(lambda: gate(desk).waiting)
             waiting = desk.driver().session.dialling
             desk.driver().stall(True)

@@ -169,7 +169,7 @@ class Desk:
 
     def give(self, *frames: Frame, account: str = ME) -> None:
         for frame in frames:
-            self.client._on_frame(self.driver(account), frame)
+            self.client._switchboard.on_frame(self.driver(account), frame)
 
     def flood(self, numbers: range, conversations: int, account: str = ME, words: str = "") -> None:
         for number in numbers:

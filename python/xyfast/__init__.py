@@ -27,7 +27,6 @@ from xyfast.account import Account
 from xyfast.client import Client
 from xyfast.config import Settings
 from xyfast.dispatch import Router
-from xyfast.driver import CredentialSource
 from xyfast.errors import (
     ConfigError,
     DecodeError,
@@ -44,6 +43,7 @@ from xyfast.errors import (
     XyfastError,
 )
 from xyfast.events import State
+from xyfast.login import CredentialSource
 from xyfast.messages import (
     ChatMessage,
     Expired,

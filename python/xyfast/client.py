@@ -21,25 +21,25 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from xyfast import envelope, history, requests, upkeep
-from xyfast._core import Closed, Frame, Invalid, Opened
 from xyfast.account import Account
 from xyfast.arguments import must_be, must_be_text, must_have
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
-from xyfast.driver import CredentialSource, Driver, Environment
+from xyfast.driver import Driver, Environment
 from xyfast.errors import ConfigError, StateError, StoreError
-from xyfast.events import Drained, LinkDeaf, LinkLost, Pause, Start, State, Stop
+from xyfast.events import Drained, LinkDeaf, Pause, Start, State, Stop
 from xyfast.gate import Pace
 from xyfast.gates import PROCESS, Gates
 from xyfast.instrumentation import Hook, Hooks, LoopBlocked, MachineSlept
 from xyfast.intake import Intake
+from xyfast.login import CredentialSource
 from xyfast.logs import say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.outbox import Outbox
-from xyfast.retry import Trouble
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
+from xyfast.switchboard import Switchboard
 from xyfast.tokens import PlatformTokens, TokenProvider
-from xyfast.transport import LinkEvent, RustTransport, Transport
+from xyfast.transport import RustTransport, Transport
 from xyfast.watchdog import watch_loop, watch_sleep
 
 __all__ = ["Client"]
@@ -123,7 +123,8 @@ class Client:
             settings,
             stall=self._stall,
         )
-        self._owners: dict[int, Driver] = {}  # of links that are not over
+        owners: dict[int, Driver] = {}
+        self._switchboard = Switchboard(owners, self._transport, self._intake)
         self._drivers: dict[str, Driver] = {}
         self._adding: set[str] = set()  # accounts whose kept state is being loaded
         self._removing: dict[str, asyncio.Task[None]] = {}
@@ -147,7 +148,7 @@ class Client:
                 Pace(settings.token_rate, settings.token_burst, settings.backoff_scale),
             ),
             links=itertools.count(1),
-            owners=self._owners,
+            owners=owners,
             deliver=self._deliver,
             hold=self._intake.hold,
             release=self._intake.release,
@@ -159,7 +160,6 @@ class Client:
         self._unwatch: Callable[[], None] = lambda: None
         self._closing: asyncio.Task[None] | None = None
         self._deadline = 0.0  # of closing, by the loop's time
-        self._no_links = asyncio.Event()
         self._stopped = asyncio.Event()
 
     # --- handlers and accounts ------------------------------------------------------
@@ -204,7 +204,7 @@ class Client:
         driver.stall(self._intake.stalled)
         self._deliver(self._begun.pop(account.id, ()))  # before all that came later
         self._intake.recover(driver)
-        driver.tell_again()
+        driver.gaps.tell_again()
         driver.feed(Start())
 
     def pause(self, account_id: str, /) -> None:
@@ -276,7 +276,7 @@ class Client:
         `StateError` if the account was never added.
         """
         must_be(Account, "an Account", account=account)
-        self._driver(account.id).replace_credentials(account)
+        self._driver(account.id).login.replace(account)
 
     # --- running --------------------------------------------------------------------
 
@@ -358,7 +358,7 @@ class Client:
 
     async def _open(self) -> None:
         await self._store.open()
-        self._transport.start(self._on_events)
+        self._transport.start(self._switchboard.on_events)
         loop, settings = asyncio.get_running_loop(), self._settings
         self._intaking = loop.create_task(self._intake.run())
         self._upkeep = [
@@ -418,20 +418,14 @@ class Client:
                 self._intake.tell_left()
         for driver in drivers:
             driver.feed(Drained())
-        await self._links_closed()
+        self._transport.resume()
+        await self._switchboard.all_ended(self._settings.close_timeout + 1.0)
         ends = asyncio.gather(*(driver.close() for driver in drivers))
         if await self._answered(ends, "session material"):
             ends.result()
         for task in self._upkeep:
             task.cancel()
         await asyncio.gather(*self._upkeep, return_exceptions=True)
-
-    async def _links_closed(self) -> None:
-        self._transport.resume()
-        self._no_links.clear()
-        if self._owners:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._no_links.wait(), self._settings.close_timeout + 1.0)
 
     # --- sending and asking ---------------------------------------------------------
 
@@ -541,69 +535,11 @@ class Client:
         )
         return envelope.conversations(body, account_id)
 
-    # --- what links and handlers tell -----------------------------------------------
-
-    def _on_events(self, events: Sequence[LinkEvent]) -> None:
-        for event in events:
-            driver = self._owners.get(event.link)
-            if driver is None:
-                continue
-            try:
-                self._on_event(driver, event)
-            except Exception as error:
-                account = driver.account.id
-                say(log, logging.ERROR, "link event failed", error=error, account=account)
-                self._go_on(driver, event)
-
-    def _go_on(self, driver: Driver, event: LinkEvent) -> None:
-        """Leave no account waiting for what an event that failed would have told it."""
-        match event:
-            case Opened():
-                self._transport.close(event.link)  # its end is told
-            case Closed():
-                driver.feed(LinkLost(event.link, Trouble.OTHER, "its end could not be read"))
-            case _:
-                driver.unread()
-
-    def _on_event(self, driver: Driver, event: LinkEvent) -> None:
-        match event:
-            case Frame():
-                self._on_frame(driver, event)
-            case Opened():
-                driver.opened(event)
-            case Closed():
-                del self._owners[event.link]
-                if not self._owners:
-                    self._no_links.set()
-                driver.closed(event)
-            case Invalid():
-                say(
-                    log,
-                    logging.WARNING,
-                    "frame ignored",
-                    account=driver.account.id,
-                    reason=event.reason,
-                    offset=event.offset,
-                    size=event.size,
-                )
-                driver.unread()
-
-    def _on_frame(self, driver: Driver, frame: Frame) -> None:
-        if frame.kind in ("kick", "session_removed"):
-            driver.kicked(frame)
-            return
-        if frame.kind == "answer":
-            driver.calls.answered(frame)
-        if frame.resync:
-            driver.sync.skip(frame.link)
-        if frame.payloads:
-            driver.sync.heard(frame.link)
-        if frame.kind == "push" or frame.payloads:
-            self._intake.arrived(driver, frame)
+    # --- what happens meanwhile -----------------------------------------------------
 
     def _finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
         if isinstance(delivery.message, Gap) and delivery.account_id in self._drivers:
-            self._drivers[delivery.account_id].gap_told(delivery.message)
+            self._drivers[delivery.account_id].gaps.told(delivery.message)
         self._intake.finished(delivery, letter)
 
     def _slept(self, slept: float) -> None:

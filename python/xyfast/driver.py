@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from xyfast import requests
 from xyfast._core import Closed, DedupCache, Frame, Opened
-from xyfast.account import Account, format_cookies, make_device_id
+from xyfast.account import Account, format_cookies
 from xyfast.calls import Calls, headers_of, verdict
 from xyfast.config import Settings
+from xyfast.dialler import Dialler
 from xyfast.dispatch import Delivery
-from xyfast.errors import (
-    ConfigError,
-    LoginRequired,
-    StateError,
-    TokenError,
-    XyfastError,
-)
+from xyfast.errors import StateError, XyfastError
 from xyfast.events import (
     Action,
     AskCredentials,
@@ -44,28 +38,28 @@ from xyfast.events import (
     LinkOpened,
     LinkRefused,
     Moved,
-    NewCredentials,
     Resume,
     RetireLink,
     State,
     Stop,
     Tick,
-    TokenFailed,
-    TokenReady,
 )
-from xyfast.gates import SharedGate, Turn
+from xyfast.gaps import Gaps
+from xyfast.gates import SharedGate
 from xyfast.instrumentation import Hooks, StateChanged
-from xyfast.logs import complain, say, seconds
+from xyfast.login import CredentialSource, Login
+from xyfast.logs import say, seconds
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
+from xyfast.saving import Saving
 from xyfast.session import Session
 from xyfast.store import Store
 from xyfast.sync import Sync
-from xyfast.tokens import Token, TokenProvider
+from xyfast.tokens import TokenProvider
 from xyfast.transport import Transport
-from xyfast.troubles import ANSWERS, KICKS, LINKS, TOKENS, Remedy, Row, raised
+from xyfast.troubles import ANSWERS, KICKS, LINKS, Remedy, Row, raised
 
-__all__ = ["CredentialSource", "Driver", "Environment"]
+__all__ = ["Driver", "Environment"]
 
 log = logging.getLogger(__name__)
 
@@ -78,25 +72,7 @@ _LEVELS = {
     State.NEEDS_LOGIN: logging.ERROR,
 }
 _AT_REST = (State.DISCONNECTED, State.DRAINING, State.CLOSED)
-_MOST_GAPS = 1000  # that are kept one by one
 _ANSWER = 5.0  # seconds that a link which is tested may take
-_BROKEN = range(500, 600)  # answers to a handshake by which a server says that it cannot
-_TOKEN_TRIES = 5  # HTTP calls that a token may take
-
-
-class CredentialSource(Protocol):
-    """The user's hook for new credentials."""
-
-    async def credentials(
-        self, account: Account, reason: str, *, human: bool, url: str | None
-    ) -> Account | None:
-        """Give the account with new cookies, or None if there are none yet.
-
-        Called once when dials have failed too often (``human`` false), and once when the
-        platform waits for a human (``human`` true), who may find what to do at ``url``.
-        `Client.replace_credentials` does the same at any later time.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +111,23 @@ class Driver:
 
     def __init__(self, account: Account, env: Environment) -> None:
         settings = env.settings
-        self.account = account
         self.session = Session(settings, env.dice.random, env.links)
         self.known = DedupCache(settings.dedup_size, settings.dedup_ttl)
         self.calls = Calls(
             account.id, env.transport, settings.request_timeout, clock=env.clock, dice=env.dice
+        )
+        self._saving = Saving(account.id, self._save, retry=settings.store_retry, spawn=self._spawn)
+        self.gaps = Gaps(env.deliver, self._saving.begin)
+        self.login = Login(
+            account,
+            settings,
+            env.tokens,
+            env.credentials,
+            env.token_gate,
+            feed=self.feed,
+            changed=self._saving.begin,
+            trouble=self._trouble,
+            spawn=self._spawn,
         )
         self.sync = Sync(
             account.id,
@@ -149,11 +137,11 @@ class Driver:
             env.hooks,
             seen=self.known,
             take_in=partial(env.take_in, self),
-            missing=self._tell_gaps,
-            saved=self._saved,
+            missing=self.gaps.tell,
+            saved=self._saving.wait,
             hold=env.hold,
             release=env.release,
-            begun=self._keep_session,
+            begun=self._saving.begin,
             deaf=self._deaf,
             spawn=self._spawn,
             dice=env.dice.random,
@@ -167,25 +155,18 @@ class Driver:
             hooks=env.hooks,
         )
         self._env = env
-        self._given = _digest(account)
         self._loop = asyncio.get_running_loop()
-        self._token: Token | None = None
-        self._fetching: asyncio.Task[None] | None = None
-        self._asking: asyncio.Task[None] | None = None
-        # Whose handlers have not ended, by conversation and reason.
-        self._gaps: dict[tuple[str | None, str], Gap] = {}
-        self._saving: asyncio.Task[None] | None = None
-        self._unsaved = False
-        self._closed = False
-        self._credentials_after = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._events: deque[Event] = deque()
+        self._dialler = Dialler(env.link_gate, self._open)
         self.cut = -1
         """Links up to this number are cut: some of what they brought was dropped."""
-        self._stalled = False
-        self._postponed: Dial | None = None
-        self._turns: dict[int, Turn] = {}  # of links whose dials are not over
+
+    @property
+    def account(self) -> Account:
+        """The account as it is by now."""
+        return self.login.account
 
     @property
     def state(self) -> State:
@@ -199,17 +180,8 @@ class Driver:
         kept = await self._env.store.load(self.account.id)
         stored: dict[str, Any] = {} if kept.session is None else json.loads(kept.session)
         self.sync.load(kept, stored.get("began"))
-        if stored.get("given") == self._given:
-            self.account = replace(self.account, cookies=stored["cookies"])
-        device_id = (
-            self.account.device_id
-            or stored.get("device_id")
-            or make_device_id(self.account.id, self._env.dice)
-        )
-        self.account = replace(self.account, device_id=device_id)
-        self._gaps = {}
-        for gap in stored.get("gaps", ()):
-            self._merge(Gap(**gap))
+        self.login.load(stored, self._env.dice)
+        self.gaps.load(stored.get("gaps", ()))
         await self._save()
         await self.outbox.load()
 
@@ -237,46 +209,37 @@ class Driver:
     def _perform(self, action: Action) -> None:
         match action:
             case FetchToken():
-                self._give_up_fetching()
-                self._fetching = self._spawn(self._fetch())
+                self.login.fetch()
             case Dial():
-                self._dial(action)
+                self._dialler.dial(action)
             case Resume():
                 self.calls.use(action.link)
                 self.outbox.pump()
                 self.sync.start(action.link)
             case CloseLink():
-                if self._postponed is not None and self._postponed.link == action.link:
-                    self._postponed = None
-                self._no_turn(action.link)
+                self._dialler.drop(action.link)
                 self._env.transport.close(action.link)
             case RetireLink():
                 self._spawn(self._retire_link(action.link))
             case AskCredentials():
-                if self._asking is None or self._asking.done():
-                    self._asking = self._spawn(self._ask(action))
+                self.login.ask(action)
             case Moved():
                 self._moved(action)
 
     async def close(self) -> None:
         """Cancel and await everything that this driver has started, and save what is not yet."""
-        self._closed = True
-        self._give_up_fetching()
-        unsaved = self._saving is not None and not self._saving.done()
+        unsaved = self._saving.stop()
         if self._timer is not None:
             self._timer.cancel()
         self.sync.stop()
         self.outbox.close()
-        for link in list(self._turns):
-            self._no_turn(link)
+        self.login.give_up()
+        self._dialler.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if unsaved:
-            try:
-                await self._save()
-            except Exception as error:
-                complain(log, logging.ERROR, "session material not saved", self.account.id, error)
+            await self._saving.end()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -289,108 +252,13 @@ class Driver:
         if not task.cancelled() and (error := task.exception()) is not None:
             say(log, logging.ERROR, "a task failed", error=error, account=self.account.id)
 
-    # --- what the session asks for --------------------------------------------------
-
-    async def _fetch(self) -> None:
-        bound = _TOKEN_TRIES * self._env.settings.token_timeout
-        async with self._env.token_gate.turn() as turn:
-            event: Event
-            try:
-                call = self._env.tokens.token(self.account, self._keep)
-                token = await asyncio.wait_for(call, bound)
-                event = TokenReady(token.lifetime)
-            except asyncio.TimeoutError:
-                event = self._no_token(turn, LINKS["network"], f"no token within {bound:g} s")
-            except (Exception, asyncio.CancelledError) as error:
-                if self._fetching is not asyncio.current_task():
-                    return  # it is we who gave it up
-                row, reason = raised(error), str(error)
-                if not isinstance(error, (TokenError, ConfigError)):  # its words may hold secrets
-                    account_id, sentence = self.account.id, "token provider raised"
-                    reason = f"the {sentence} {type(error).__name__}"
-                    say(log, logging.ERROR, sentence, error=error, account=account_id)
-                url = error.url if isinstance(error, LoginRequired) else None
-                event = self._no_token(turn, row, reason, url)
-            else:
-                turn.reached()
-                self._token = token
-        self.feed(event)
-
-    def _give_up_fetching(self) -> None:
-        if self._fetching is not None:
-            self._fetching.cancel()
-            self._fetching = None
-
-    def _no_token(self, turn: Turn, row: Row, reason: str, url: str | None = None) -> TokenFailed:
-        if row is LINKS["network"]:
-            turn.missed(row.backoff)
-        elif row.name in TOKENS:
-            turn.reached()
-        self._trouble(row, reason)
-        return TokenFailed(reason, row.backoff, human=row.remedy is Remedy.HUMAN, url=url)
-
-    def _keep(self, account: Account) -> None:
-        self.account = account
-        self._keep_session()
-
-    def _keep_session(self) -> None:
-        """Save what an account needs to go on, as it is by then; try until that works."""
-        self._unsaved = True
-        if not self._closed and (self._saving is None or self._saving.done()):
-            self._saving = self._spawn(self._save_all())
-
-    async def _save_all(self) -> None:
-        told = False
-        while self._unsaved:
-            self._unsaved = False
-            try:
-                await self._save()
-            except Exception as error:  # of whatever store
-                self._unsaved = True
-                if not told:
-                    sentence = "session material not saved yet"
-                    complain(log, logging.WARNING, sentence, self.account.id, error)
-                told = True
-                await asyncio.sleep(self._env.settings.store_retry)
-
     async def _save(self) -> None:
-        blob = {
-            "device_id": self.account.device_id,
-            "cookies": dict(self.account.cookies),
-            "given": self._given,
+        saved = {
+            **self.login.saved(),
             "began": self.sync.began,
-            "gaps": [asdict(gap) for gap in self._gaps.values()],
+            "gaps": self.gaps.saved(),
         }
-        await self._env.store.save_session(self.account.id, json.dumps(blob))
-
-    async def _saved(self) -> None:
-        if self._saving is not None:
-            await asyncio.wait({self._saving})
-
-    # --- gaps -----------------------------------------------------------------------
-
-    def _tell_gaps(self, gaps: Sequence[Gap]) -> None:
-        """Keep gaps, and give them to handlers: again after a restart, until these have ended.
-
-        One for which handlers have a gap already widens that, which is told again when they
-        have ended: what is kept and waits is bounded, whatever the server announces.
-        """
-        if gaps:
-            fresh = [gap for gap in map(self._merge, gaps) if gap is not None]
-            self._keep_session()
-            self._env.deliver([Delivery(gap) for gap in fresh])
-
-    def _merge(self, gap: Gap) -> Gap | None:
-        """Keep a gap; returns it unless it has widened one that is kept already."""
-        if len(self._gaps) >= _MOST_GAPS and _kind(gap) not in self._gaps:
-            gap = replace(gap, conversation_id=None, reason="too many gaps to tell them apart")
-        kept = self._gaps.get(_kind(gap))
-        if kept is None:
-            self._gaps[_kind(gap)] = gap
-            return gap
-        start, end = min(kept.start, gap.start), max(kept.end, gap.end)
-        self._gaps[_kind(gap)] = replace(kept, start=start, end=end)
-        return None
+        await self._env.store.save_session(self.account.id, json.dumps(saved))
 
     def unread(self) -> None:
         """A frame cannot be read; what it brought will not be here when positions pass it."""
@@ -402,37 +270,19 @@ class Driver:
             end=now,
             reason="a frame could not be read",
         )
-        self._tell_gaps([gap])
+        self.gaps.tell([gap])
 
-    def tell_again(self) -> None:
-        """Give handlers the gaps that an earlier run left."""
-        self._env.deliver([Delivery(gap) for gap in self._gaps.values()])
-
-    def gap_told(self, gap: Gap) -> None:
-        """The handlers of a gap have ended; maybe of one that an earlier driver has told."""
-        kept = self._gaps.get(_kind(gap))
-        if kept is None:
-            return
-        if kept == gap:
-            del self._gaps[_kind(gap)]
-            self._keep_session()
-        else:
-            self._env.deliver([Delivery(kept)])
-
-    # --- dialling -------------------------------------------------------------------
+    # --- links ----------------------------------------------------------------------
 
     def stall(self, stalled: bool) -> None:
         """While nothing can be stored, have no link: what it brings could not be kept.
 
         The session is told of a link that is over, and its next dial waits here.
         """
-        self._stalled = stalled
         if stalled:
             for link in self.mute():
                 self._env.transport.close(link)
-        elif (action := self._postponed) is not None:
-            self._postponed = None
-            self._dial(action)
+        self._dialler.stall(stalled)
 
     def retire(self) -> None:
         """Stop, and hand nothing more on; handlers that run may still answer."""
@@ -453,25 +303,8 @@ class Driver:
         self.cut = max(self.cut, *links, -1)
         return links
 
-    def _dial(self, action: Dial) -> None:
-        """Dial when it is this account's turn; an endpoint that is up has it at once."""
-        if self._stalled:
-            self._postponed = action
-            return
-        turn = self._turns[action.link] = Turn(self._env.link_gate, partial(self._open, action))
-        turn.ask()
-
-    def _no_turn(self, link: int) -> None:
-        """A dial will not go out, or ended in a way that says nothing of the endpoint."""
-        if (turn := self._turns.pop(link, None)) is not None:
-            turn.leave()
-
     def _open(self, action: Dial) -> None:
-        if self._stalled:
-            self._no_turn(action.link)
-            self._postponed = action
-            return
-        account, token = self.account, self._token
+        account, token = self.account, self.login.token
         if token is None or account.device_id is None:
             raise StateError(f"account {account.id}: dial without a token")
         headers = [("Origin", "https://www.goofish.com"), ("User-Agent", account.user_agent)]
@@ -486,7 +319,7 @@ class Driver:
         try:
             self._env.transport.dial(action, headers, register, account.proxy)
         except Exception as error:  # whatever it is: nobody else tells the session
-            self._no_turn(action.link)
+            self._dialler.drop(action.link)
             row, reason = raised(error), type(error).__name__
             if isinstance(error, XyfastError):
                 reason = str(error)
@@ -526,38 +359,9 @@ class Driver:
         late = "no good answer after sleep"
         self.feed(LinkLost(link, LINKS["link"].backoff, late, deaf=answered is False))
 
-    async def _ask(self, action: AskCredentials) -> None:
-        """Ask the user's hook; an answer that comes too soon after the last one waits."""
-        source = self._env.credentials
-        if source is None:
-            return
-        try:
-            account = await source.credentials(
-                self.account, action.reason, human=action.human, url=action.url
-            )
-        except Exception as error:
-            account_id = self.account.id
-            say(log, logging.ERROR, "credential source raised", error=error, account=account_id)
-            return
-        if account is None or _digest(account) == self._given:
-            return  # nothing new: the platform would say the same again
-        await asyncio.sleep(self._credentials_after - self._loop.time())
-        self._credentials_after = self._loop.time() + self._env.settings.token_retry
-        self.replace_credentials(account)
-
-    def replace_credentials(self, account: Account) -> None:
-        """Go on with new cookies; device id and proxy stay unless there are others."""
-        if account.id != self.account.id:
-            raise StateError(f"credentials of {account.id} given for {self.account.id}")
-        self._given = _digest(account)
-        kept = self.account
-        device_id, proxy = account.device_id or kept.device_id, account.proxy or kept.proxy
-        self._keep(replace(account, device_id=device_id, proxy=proxy))
-        self.feed(NewCredentials())
-
     def _moved(self, move: Moved) -> None:
         if move.new in _AT_REST:
-            self._give_up_fetching()
+            self.login.give_up()
         say(
             log,
             _LEVELS.get(move.new, logging.INFO),
@@ -572,8 +376,7 @@ class Driver:
 
     def opened(self, event: Opened) -> None:
         """A link is registered, for this account as the answer must say."""
-        if (turn := self._turns.pop(event.link, None)) is not None:
-            turn.reached()
+        self._dialler.opened(event.link)
         told = headers_of(event.answer)
         if requests.reg_uid(told) in (None, self.account.id):
             self.calls.opened(requests.server_time(told))
@@ -588,8 +391,7 @@ class Driver:
 
     def closed(self, event: Closed) -> None:
         """A link is over, or its registration was refused."""
-        if (turn := self._turns.pop(event.link, None)) is not None:
-            _tell(turn, event)
+        self._dialler.closed(event)
         self.calls.lost(event.link)
         self.sync.lost(event.link)
         if event.answer is not None:
@@ -624,24 +426,3 @@ class Driver:
     def _deaf(self, link: int) -> bool:
         self.feed(LinkDeaf(link))
         return self.session.renewing
-
-
-def _tell(turn: Turn, event: Closed) -> None:
-    """What a link that was never open says of its endpoint."""
-    if event.answer is not None:
-        turn.reached()  # a refusal is one account's
-    elif event.trouble in ("link", "network") or (
-        event.trouble == "refused" and event.code in _BROKEN
-    ):
-        turn.missed(LINKS[event.trouble].backoff)
-    else:
-        turn.leave()  # a proxy, or this machine, says nothing of the endpoint
-
-
-def _kind(gap: Gap) -> tuple[str | None, str]:
-    return gap.conversation_id, gap.reason
-
-
-def _digest(account: Account) -> str:
-    """Tells whether the user gave other cookies than last time."""
-    return hashlib.blake2b(format_cookies(account.cookies).encode(), digest_size=16).hexdigest()

@@ -20,6 +20,7 @@ from xyfast.driver import Driver
 from xyfast.events import Dial
 from xyfast.intake import Intake
 from xyfast.lanes import Lanes
+from xyfast.login import Login
 from xyfast.probe import Probe
 from xyfast.reconcile import Reconciler, Recovery
 from xyfast.session import Session
@@ -211,12 +212,12 @@ def leaves_tasks(patch: Patch) -> None:
 
 
 def tells_cookies(patch: Patch) -> None:
-    def talkative(self: Driver, account: Account) -> None:
-        logging.getLogger("xyfast.driver").debug("kept %s", dict(account.cookies))
+    def talkative(self: Login, account: Account) -> None:
+        logging.getLogger("xyfast.login").debug("kept %s", dict(account.cookies))
         keep(self, account)
 
-    keep = Driver._keep
-    patch.setattr(Driver, "_keep", talkative)
+    keep = Login._keep
+    patch.setattr(Login, "_keep", talkative)
 
 
 MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
