@@ -33,6 +33,7 @@ LAYERS = [
     ["history", "envelope", "requests", "events", "session", "store"],
     [
         "instrumentation",
+        "tasks",
         "gates",
         "transport",
         "tokens",

@@ -12,7 +12,7 @@ import json
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -55,6 +55,7 @@ from xyfast.saving import Saving
 from xyfast.session import Session
 from xyfast.store import Store
 from xyfast.sync import Sync
+from xyfast.tasks import Tasks
 from xyfast.tokens import TokenProvider
 from xyfast.transport import Transport
 from xyfast.troubles import ANSWERS, KICKS, LINKS, Remedy, Row, raised
@@ -111,12 +112,15 @@ class Driver:
 
     def __init__(self, account: Account, env: Environment) -> None:
         settings = env.settings
+        self._tasks = Tasks(account.id)
         self.session = Session(settings, env.dice.random, env.links)
         self.known = DedupCache(settings.dedup_size, settings.dedup_ttl)
         self.calls = Calls(
             account.id, env.transport, settings.request_timeout, clock=env.clock, dice=env.dice
         )
-        self._saving = Saving(account.id, self._save, retry=settings.store_retry, spawn=self._spawn)
+        self._saving = Saving(
+            account.id, self._save, retry=settings.store_retry, spawn=self._tasks.spawn
+        )
         self.gaps = Gaps(env.deliver, self._saving.begin)
         self.login = Login(
             account,
@@ -127,7 +131,7 @@ class Driver:
             feed=self.feed,
             changed=self._saving.begin,
             trouble=self._trouble,
-            spawn=self._spawn,
+            spawn=self._tasks.spawn,
         )
         self.sync = Sync(
             account.id,
@@ -143,7 +147,7 @@ class Driver:
             release=env.release,
             begun=self._saving.begin,
             deaf=self._deaf,
-            spawn=self._spawn,
+            spawn=self._tasks.spawn,
             dice=env.dice.random,
         )
         self.outbox = Outbox(
@@ -151,12 +155,11 @@ class Driver:
             self.calls,
             env.store,
             settings,
-            spawn=self._spawn,
+            spawn=self._tasks.spawn,
             hooks=env.hooks,
         )
         self._env = env
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._events: deque[Event] = deque()
         self._dialler = Dialler(env.link_gate, self._open)
@@ -220,7 +223,7 @@ class Driver:
                 self._dialler.drop(action.link)
                 self._env.transport.close(action.link)
             case RetireLink():
-                self._spawn(self._retire_link(action.link))
+                self._tasks.spawn(self._retire_link(action.link))
             case AskCredentials():
                 self.login.ask(action)
             case Moved():
@@ -228,29 +231,16 @@ class Driver:
 
     async def close(self) -> None:
         """Cancel and await everything that this driver has started, and save what is not yet."""
-        unsaved = self._saving.stop()
+        unsaved = self._saving.unsaved
         if self._timer is not None:
             self._timer.cancel()
         self.sync.stop()
         self.outbox.close()
         self.login.give_up()
         self._dialler.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
         if unsaved:
             await self._saving.end()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._reap)
-        return task
-
-    def _reap(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            say(log, logging.ERROR, "a task failed", error=error, account=self.account.id)
 
     async def _save(self) -> None:
         saved = {
@@ -345,7 +335,7 @@ class Driver:
     def test_link(self) -> None:
         """Give the link up unless it answers within a few seconds."""
         if self.session.link is not None:
-            self._spawn(self._test(self.session.link))
+            self._tasks.spawn(self._test(self.session.link))
 
     async def _test(self, link: int) -> None:
         answered: bool | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from xyfast.messages import Gap
 from xyfast.reconcile import Reconciler, Recovery
 from xyfast.retry import LONGEST_PAUSE
 from xyfast.store import Store
+from xyfast.tasks import Spawn
 
 __all__ = ["Lists", "insist"]
 
@@ -50,7 +51,7 @@ class Lists:
         missing: Callable[[Sequence[Gap]], None],
         pauses: Sequence[float],
         gone: Callable[[], None],
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Spawn,
     ) -> None:
         self._account_id = account_id
         self._calls = calls

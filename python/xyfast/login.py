@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from xyfast.errors import ConfigError, LoginRequired, StateError, TokenError
 from xyfast.events import AskCredentials, Event, NewCredentials, TokenFailed, TokenReady
 from xyfast.gates import SharedGate, Turn
 from xyfast.logs import say
+from xyfast.tasks import Spawn
 from xyfast.tokens import Token, TokenProvider
 from xyfast.troubles import LINKS, TOKENS, Remedy, Row, raised
 
@@ -60,7 +61,7 @@ class Login:
         feed: Callable[[Event], None],
         changed: Callable[[], None],
         trouble: Callable[[Row, str], None],
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Spawn,
     ) -> None:
         self.account = account
         self.token: Token | None = None

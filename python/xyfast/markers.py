@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from xyfast.config import LOOK_BACK, SLACK
 from xyfast.facts import Facts
 from xyfast.logs import say
 from xyfast.messages import Gap
 from xyfast.reconcile import Reconciler, Recovery
+from xyfast.tasks import Spawn
 
 __all__ = ["Markers"]
 
@@ -43,7 +43,7 @@ class Markers:
         known: Callable[[Collection[str]], Awaitable[Collection[str]]],
         tell: Callable[[Recovery], None],
         missing: Callable[[Sequence[Gap]], None],
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Spawn,
     ) -> None:
         self._account_id = account_id
         self._reconciler = reconciler

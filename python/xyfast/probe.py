@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from xyfast.instrumentation import FoundDeaf, Hooks
 from xyfast.logs import say
 from xyfast.messages import Conversation
 from xyfast.reconcile import Recovery
+from xyfast.tasks import Spawn
 
 __all__ = ["Probe"]
 
@@ -72,7 +73,7 @@ class Probe:
         compare: Callable[[int | None], Awaitable[Recovery]],
         deaf: Callable[[int], bool],
         hooks: Hooks,
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Spawn,
         dice: Callable[[], float],
     ) -> None:
         self._account_id = account_id

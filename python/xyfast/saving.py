@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from xyfast.logs import complain
+from xyfast.tasks import Spawn
 
 __all__ = ["Saving"]
 
@@ -27,7 +27,7 @@ class Saving:
         save: Callable[[], Awaitable[None]],
         *,
         retry: float,
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Spawn,
     ) -> None:
         self._account_id = account_id
         self._save = save
@@ -35,12 +35,16 @@ class Saving:
         self._spawn = spawn
         self._task: asyncio.Task[None] | None = None
         self._due = False
-        self._stopped = False
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether something has changed and is not saved."""
+        return self._task is not None and not self._task.done()
 
     def begin(self) -> None:
         """Something has changed."""
         self._due = True
-        if not self._stopped and (self._task is None or self._task.done()):
+        if not self.unsaved:
             self._task = self._spawn(self._run())
 
     async def wait(self) -> None:
@@ -48,13 +52,8 @@ class Saving:
         if self._task is not None:
             await asyncio.wait({self._task})
 
-    def stop(self) -> bool:
-        """Begin nothing any more; says whether something is not saved, so that `end` must try."""
-        self._stopped = True
-        return self._task is not None and not self._task.done()
-
     async def end(self) -> None:
-        """Try for the last time, when the task is over."""
+        """Try for the last time: the tasks of the account are over."""
         try:
             await self._save()
         except Exception as error:

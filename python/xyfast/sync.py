@@ -16,9 +16,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 from xyfast import requests
 from xyfast._core import DedupCache, Frame
@@ -35,6 +34,7 @@ from xyfast.reading import at, number
 from xyfast.reconcile import Recovery
 from xyfast.retry import PAUSES
 from xyfast.store import Kept, Store
+from xyfast.tasks import Spawn
 
 __all__ = ["Sync", "believable"]
 
@@ -80,7 +80,7 @@ class Sync:
         release: Callable[[str], None],
         begun: Callable[[], None],
         deaf: Callable[[int], bool],
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Spawn,
         dice: Callable[[], float],
     ) -> None:
         self.received: int | None = None

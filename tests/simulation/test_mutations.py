@@ -203,7 +203,7 @@ def stays_away(patch: Patch) -> None:
 
 def leaves_tasks(patch: Patch) -> None:
     async def careless(self: Driver) -> None:
-        self._spawn(_wait_for_ever())
+        self._tasks.spawn(_wait_for_ever())
 
     async def _wait_for_ever() -> None:
         await asyncio.sleep(1e6)

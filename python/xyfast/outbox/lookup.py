@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ from xyfast.config import Settings
 from xyfast.errors import RequestError, SendRefused
 from xyfast.outbox.letters import Letter, Out
 from xyfast.retry import growing
+from xyfast.tasks import Spawn
 
 __all__ = ["Lookup"]
 
@@ -27,7 +27,7 @@ class Lookup:
         out: Out,
         settings: Settings,
         *,
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Spawn,
     ) -> None:
         self._account_id = account_id
         self._calls = calls
@@ -67,14 +67,15 @@ class Lookup:
                 return
             if not reading.done():
                 raise letter.unknown("no answer came; look at the history before sending it again")
-            reading.result()
+            if (never := reading.result()) is not None:
+                raise letter.unknown(f"no answer came, and its history {never}")
         finally:
             reading.cancel()
 
-    async def _search(self, letter: Letter) -> None:
+    async def _search(self, letter: Letter) -> str | None:
         """Offer to `Out.claims` what was said since the message was first written.
 
-        Raises `SendUnknown` if the server will never tell.
+        Returns why the server will never tell, if so.
         """
         skew = int(self._settings.clock_skew * 1000)
         cursor, pauses = requests.NEWEST, growing(self._settings.backoff_scale)
@@ -84,7 +85,7 @@ class Lookup:
                 body = (await self._calls.ask(build)).body
             except SendRefused as error:
                 if error.error == "rejected":
-                    raise letter.unknown("no answer came, and its history is refused") from error
+                    return "is refused"
                 body = None
             except RequestError:
                 body = None
@@ -98,7 +99,7 @@ class Lookup:
             assert letter.since is not None
             older = requests.older(body, cursor)
             if letter.sent.done() or older is None or min(times, default=0) < letter.since - skew:
-                return
+                return None
             if older == cursor:
-                raise letter.unknown("no answer came, and its history does not go on")
+                return "does not go on"
             cursor = older

@@ -8,9 +8,7 @@ that is known. ``durable`` messages are in the store before they are written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
 
 from xyfast import requests
 from xyfast.arguments import must_be_text
@@ -35,6 +33,7 @@ from xyfast.pace import Line
 from xyfast.reading import SUFFIX
 from xyfast.retry import LONGEST_PAUSE, PAUSES, growing
 from xyfast.store import Posted, Store
+from xyfast.tasks import Spawn
 
 __all__ = ["Outbox"]
 
@@ -54,7 +53,7 @@ class Outbox:
         store: Store,
         settings: Settings,
         *,
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Spawn,
         hooks: Hooks,
     ) -> None:
         self._account_id = account_id
