@@ -10,7 +10,7 @@ from simulation.loop import simulate
 from wire import ME as FIRST
 from wire import Ward, working
 from world import ME, OTHER, running
-from xyfast import Account, ChatMessage, State, StateError
+from xyfast import Account, ChatMessage, MemoryStore, State, StateError
 from xyfast.errors import LoginRequired, StoreError, TokenError
 from xyfast.testing import FakeServer, Fault
 
@@ -152,6 +152,27 @@ def test_what_was_not_handled_comes_when_the_account_is_back() -> None:
             await desk.until(lambda: len(desk.handled) == 40)
             assert desk.in_order()
             assert {message.key for message in desk.handled if message.redelivered} == begun
+
+    simulate(main())
+
+
+def test_what_was_begun_comes_first_however_long_the_account_takes_to_be_back() -> None:
+    class Slow(MemoryStore):
+        async def save_session(self, account_id: str, blob: str) -> None:
+            await asyncio.sleep(1.0)
+            await super().save_session(account_id, blob)
+
+    async def main() -> None:
+        async with working(Slow(), grace=0.05) as desk:
+            await desk.connect(FIRST)
+            desk.gate.clear()
+            desk.flood(range(0, 40_000, 1000), conversations=1)
+            await desk.until(lambda: len(desk.wire.acked) == 40)
+            await desk.client.remove(FIRST)
+            desk.gate.set()
+            await desk.connect(FIRST)
+            await desk.until(lambda: len(desk.handled) == 40)
+            assert desk.in_order()
 
     simulate(main())
 

@@ -14,7 +14,7 @@ from simulation.told import SimFrame, SimOpened
 from wire import ME, Desk, working
 from wire import Tokens as Giver
 from xyfast import Account, Gap, State, Token
-from xyfast.errors import StoreError
+from xyfast.errors import SendUnknown, StoreError
 from xyfast.events import LinkLost
 from xyfast.instrumentation import Fact, StateChanged
 from xyfast.retry import Trouble
@@ -234,3 +234,26 @@ def test_a_token_provider_that_is_cancelled_by_its_own_doing_is_asked_again(
 
     monkeypatch.setattr(Giver, "token", token)
     simulate(main())
+
+
+def test_a_send_whose_history_is_refused_is_no_task_that_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        async with working() as desk:
+            await desk.connect()
+            sending = asyncio.create_task(desk.client.send_text(ME, "1", "x", peer_id="2"))
+
+            def asked() -> list[Any]:
+                path = "/r/MessageManager/listUserMessages"
+                return [sent for sent in desk.wire.told("send") if sent["lwp"] == path]
+
+            await desk.until(asked)
+            mid = asked()[-1]["headers"]["mid"]
+            text = f'{{"code":403,"headers":{{"mid":"{mid}"}},"body":{{"reason":"no"}}}}'
+            desk.driver().calls.answered(SimFrame(desk.driver().session.link, text))
+            with pytest.raises(SendUnknown, match="its history is refused"):
+                await sending
+
+    simulate(main())
+    assert "a task failed" not in caplog.text

@@ -1,8 +1,8 @@
 """All accounts of a process: what users hold in their hands.
 
 A client owns a store, a transport and, per account, a `Driver`. Pushes go
-transport → `Intake` (commit, acknowledge) → `Dispatcher` (lanes, handlers) → `Intake`
-(record).
+transport → `Switchboard` → `Intake` (commit, acknowledge) → `Dispatcher` (lanes, handlers) →
+`Intake` (record).
 """
 
 from __future__ import annotations
@@ -203,6 +203,7 @@ class Client:
         self._drivers[account.id] = driver
         driver.stall(self._intake.stalled)
         self._deliver(self._begun.pop(account.id, ()))  # before all that came later
+        driver.sync.hold()
         self._intake.recover(driver)
         driver.gaps.tell_again()
         driver.feed(Start())

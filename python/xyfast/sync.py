@@ -140,10 +140,12 @@ class Sync:
         self._incredible = False
 
     def load(self, kept: Kept, began: int | None) -> None:
-        """Take up the stored positions; what is stored beyond them waits for the first link."""
-        self.received = kept.received
-        self.began = began
+        """Take up the stored positions."""
+        self.received, self.began = kept.received, began
         self._reach = LOOK_BACK
+
+    def hold(self) -> None:
+        """Let what is stored beyond our position wait for the first link."""
         self._holding.begin(self.received)
 
     def registered(self, server_time: int | None) -> None:
