@@ -67,7 +67,7 @@ class Lists:
         self.idle.set()
         self._reconciler = Reconciler(
             account_id,
-            ask=self._insist_on_list,
+            ask=self._ask_for_list,
             known=self.known,
             take_in=take_in,
             pages=settings.history_pages,
@@ -99,7 +99,7 @@ class Lists:
         """Ask for a list, over the next link if the answer is lost with one."""
         return (await self._ask(build)).body
 
-    async def insist_on(
+    async def ask_patiently(
         self, build: Callable[..., str], *, heard: Callable[[Answer], None] | None = None
     ) -> Answer:
         """Ask until the server knows the session; that one is gone costs the link.
@@ -118,8 +118,8 @@ class Lists:
             if self._calls.link in (link, None):
                 await self._calls.next_link(self._longest_pause)
 
-    async def _insist_on_list(self, build: Callable[..., str]) -> Any:
-        return (await self.insist_on(build)).body
+    async def _ask_for_list(self, build: Callable[..., str]) -> Any:
+        return (await self.ask_patiently(build)).body
 
     async def _ask(
         self, build: Callable[..., str], heard: Callable[[Answer], None] | None = None

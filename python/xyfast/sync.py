@@ -273,7 +273,7 @@ class Sync:
             # be given what is from before its beginning.
             await self._keep_position()
             await self._settled()
-        await self._lists.insist_on(build, heard=self._replays)
+        await self._lists.ask_patiently(build, heard=self._replays)
 
     def _replays(self, answer: Answer) -> None:
         self._follow(answer)
@@ -352,7 +352,7 @@ class Sync:
         await self._saved()  # gaps too, before a position passes them
         if state:
             move_on = partial(requests.ack_diff_state, state)
-            await self._insist(partial(self._lists.insist_on, move_on, heard=self._follow))
+            await self._insist(partial(self._lists.ask_patiently, move_on, heard=self._follow))
         return link, through
 
     async def _look_again(self, since: int | None) -> Recovery:
@@ -381,7 +381,7 @@ class Sync:
 
     async def _get_state(self) -> tuple[str, int | None]:
         """The server's state as text, since it goes back as it came, and its position."""
-        answer = await self._lists.insist_on(requests.get_state)
+        answer = await self._lists.ask_patiently(requests.get_state)
         position = requests.pts(answer.body)
         told = number(at(answer.body, "timestamp"))
         if position is not None and not self._believes(position, told):
