@@ -208,7 +208,7 @@ def test_the_age_of_fetched_messages_goes_by_the_servers_clock(wrong: int) -> No
 
             await desk.connect()
             desk.driver().calls.told(BASE + 400_000)
-            desk.intake._clock = lambda: BASE / 1000 + wrong
+            desk.driver().calls._clock = lambda: BASE / 1000 + wrong
             fetched = [sample(n, "70000000033").payload for n in (0, 200_000)]
             await desk.intake.take_in(desk.driver(), fetched)
             await desk.until(lambda: desk.handled and late)
@@ -232,7 +232,7 @@ def test_the_servers_time_is_not_trusted_beyond_the_link_that_told_it() -> None:
             await desk.connect()
             desk.driver().calls.told(BASE)
             desk.driver().calls.opened(None)
-            desk.intake._clock = lambda: BASE / 1000 + 8 * 3600
+            desk.driver().calls._clock = lambda: BASE / 1000 + 8 * 3600
             await desk.intake.take_in(desk.driver(), [sample(1).payload])
             await desk.until(lambda: late)
 

@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from xyfast.config import LOOK_BACK, SLACK
+from xyfast.config import SLACK
 from xyfast.facts import Facts
 from xyfast.logs import say
 from xyfast.messages import Gap
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _QUIET = 60.0  # seconds between two lines about markers that are too many
 _MOST = 1000  # awaited at once; a flood of markers takes no more memory
+_OLD = 3_600_000  # milliseconds before our position from which on a marker is history
 
 
 class Markers:
@@ -74,7 +75,7 @@ class Markers:
         if key is None or conversation_id is None or key in self._awaited:
             return
         time = now if marker.time_ms is None else marker.time_ms
-        if time < max(began, received - LOOK_BACK):
+        if time < max(began, received - _OLD):
             return
         if len(self._awaited) >= _MOST:
             self._pass_over(conversation_id, time)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from xyfast.errors import SendRefused, SendUnknown, StoreError, XyfastError
-from xyfast.logs import complain, say
+from xyfast.logs import say
 from xyfast.messages import Sent
 from xyfast.outbox.letters import Letter
 from xyfast.store import Posted, Store
@@ -86,7 +86,14 @@ class Durable:
                 )
             except Exception as error:  # of whatever store: the message is sent, or is not
                 if not complained:
-                    complain(log, logging.ERROR, "not recorded yet", post.account_id, error)
+                    reason = error if isinstance(error, XyfastError) else type(error).__name__
+                    say(
+                        log,
+                        logging.ERROR,
+                        "not recorded yet",
+                        account=post.account_id,
+                        reason=reason,
+                    )
                 complained = True
                 if told is not None and not letter.outcome.done():
                     letter.outcome.set_result(told)
