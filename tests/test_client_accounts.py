@@ -8,7 +8,7 @@ import pytest
 
 from simulation.loop import simulate
 from wire import ME as FIRST
-from wire import Ward, working
+from wire import Ward, push, sample, working
 from world import ME, OTHER, running
 from xyfast import Account, ChatMessage, MemoryStore, State, StateError
 from xyfast.errors import LoginRequired, StoreError, TokenError
@@ -152,6 +152,27 @@ def test_what_was_not_handled_comes_when_the_account_is_back() -> None:
             await desk.until(lambda: len(desk.handled) == 40)
             assert desk.in_order()
             assert {message.key for message in desk.handled if message.redelivered} == begun
+
+    simulate(main())
+
+
+def test_accounts_that_are_removed_and_never_come_back_take_no_room_from_others() -> None:
+    async def main() -> None:
+        async with working(backlog=2, grace=0.05) as desk:
+            desk.gate.clear()
+            for count, account in enumerate((FIRST, OTHER), start=1):
+                await desk.connect(account)
+                desk.give(push(1, sample(1)), account=account)
+                await desk.until(lambda n=count: len(desk.started) == n)
+                await desk.client.remove(account)
+            desk.gate.set()
+            third = "9000000000003"
+            await desk.connect(third)
+            desk.give(push(1, sample(1)), account=third)
+            await desk.until(lambda: desk.handled)
+            await desk.connect(FIRST)
+            await desk.until(lambda: len(desk.handled) == 2)
+            assert [message.redelivered for message in desk.handled] == [0, 1]
 
     simulate(main())
 

@@ -202,9 +202,7 @@ class Client:
             self._adding.remove(account.id)
         self._drivers[account.id] = driver
         driver.stall(self._intake.stalled)
-        self._deliver(self._begun.pop(account.id, ()))  # before all that came later
-        driver.sync.hold()
-        self._intake.recover(driver)
+        self._intake.recover(driver, self._begun.pop(account.id, ()))
         driver.gaps.tell_again()
         driver.feed(Start())
 
@@ -261,8 +259,9 @@ class Client:
             unbegun, begun = await self._dispatcher.leave(account_id, grace)
             driver.feed(Drained())
             await driver.close()
-            self._begun[account_id] = [each for each in begun if each.key is not None]
-            await self._intake.forget(account_id, unbegun)
+            if rows := [each for each in begun if each.key is not None]:
+                self._begun[account_id] = rows
+            await self._intake.forget(account_id, unbegun, begun)
         except StoreError as error:
             sentence = "not given back, comes again after a restart"
             say(log, logging.WARNING, sentence, account=account_id, reason=error)

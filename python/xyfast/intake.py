@@ -156,24 +156,33 @@ class Intake:
             loop = asyncio.get_running_loop()
             self._due = loop.call_later(self._settings.outcome_wait, self._work.set)
 
-    def recover(self, driver: Driver) -> None:
-        """Hand on what an earlier run stored and did not handle, as there is room for it."""
-        self._drivers[driver.account.id] = driver
-        self.behind((driver.account.id,))
+    def recover(self, driver: Driver, begun: Iterable[Delivery] = ()) -> None:
+        """Hand on what an earlier run stored and did not handle, as there is room for it.
 
-    async def forget(self, account_id: str, unbegun: Iterable[Delivery]) -> None:
+        Before that, at once, what handlers had ``begun`` when the account was removed.
+        """
+        account_id = driver.account.id
+        self._drivers[account_id] = driver
+        for delivery in begun:
+            self._window.enter(*delivery.lane, delivery.size)
+            self._dispatcher.put(delivery)
+        self._dispatcher.start()
+        driver.sync.hold()
+        self.behind((account_id,))
+
+    async def forget(
+        self, account_id: str, unbegun: Iterable[Delivery], begun: Iterable[Delivery]
+    ) -> None:
         """An account is gone; what no handler has seen of it waits in the store again.
 
         Raises `StoreError`; then that comes again after a restart.
         """
         del self._drivers[account_id]
-        keys = []
-        for delivery in unbegun:
+        for delivery in (*unbegun, *begun):
             if delivery.key is not None:
                 self._window.leave(*delivery.lane, delivery.size)
-                keys.append((account_id, delivery.key))
         self._window.forget(account_id)
-        if keys:
+        if keys := [(account_id, each.key) for each in unbegun if each.key is not None]:
             await self._store.untake(keys)
 
     def behind(self, account_ids: Iterable[str]) -> None:
