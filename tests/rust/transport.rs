@@ -3,7 +3,6 @@
 mod ending;
 mod keepalive;
 mod life;
-mod mailbox;
 mod opening;
 mod peer;
 mod writing;
@@ -13,7 +12,8 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::net::UnixStream;
+use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use xyfast::transport::{Closed, Dial, Event, Frame, Links, News, Stats};
@@ -89,9 +89,9 @@ impl User {
     fn wait(&self) {
         let fd = self.links.as_fd().try_clone_to_owned().unwrap();
         self.runtime.block_on(async {
-            let bell = UnixStream::from_std(fd.into()).unwrap();
-            let ready = timeout(PATIENCE, bell.readable()).await;
-            ready.expect("nothing happens").unwrap();
+            let fd = AsyncFd::register_with_interest(fd, Interest::READABLE).unwrap();
+            let ready = timeout(PATIENCE, fd.readable()).await;
+            drop(ready.expect("nothing happens").unwrap());
         });
     }
 
