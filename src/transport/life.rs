@@ -95,7 +95,7 @@ impl Life {
         let room = self.room()?;
         let burst = self.link.burst(feed, &mut self.unread, room);
         let (count, faulty) = (burst.count, burst.faulty);
-        self.take(burst, news)?;
+        self.take(burst, news, now)?;
         let listening = self.room()?.is_some();
         let due = self.due(listening, now)?;
         let again = faulty || (listening && self.unread.any);
@@ -168,11 +168,16 @@ impl Life {
     }
 
     /// Posts what was read.
-    fn take(&mut self, burst: Burst, news: &mut VecDeque<Event>) -> Result<(), Closed> {
+    fn take(
+        &mut self,
+        burst: Burst,
+        news: &mut VecDeque<Event>,
+        now: Instant,
+    ) -> Result<(), Closed> {
         let mut events = Vec::with_capacity(burst.messages.len());
         let mut end = burst.end;
         for message in burst.messages {
-            if let Err(closed) = self.message(message, &mut events) {
+            if let Err(closed) = self.message(message, &mut events, now) {
                 end = Some(closed);
                 break;
             }
@@ -185,14 +190,19 @@ impl Life {
         end.map_or(Ok(()), Err)
     }
 
-    fn message(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), Closed> {
+    fn message(
+        &mut self,
+        message: Message,
+        events: &mut Vec<Event>,
+        now: Instant,
+    ) -> Result<(), Closed> {
         let (size, text) = match message {
             Message::Text(text) => (text.len(), Ok(text)),
             Message::Binary(bytes) => (bytes.len(), utf8(bytes)),
             _ => return Ok(()),
         };
         match text.and_then(Envelope::parse) {
-            Ok(envelope) => self.frame(Arc::new(envelope), events),
+            Ok(envelope) => self.frame(Arc::new(envelope), events, now),
             Err(error) => {
                 self.report(News::Invalid { error, size }, events);
                 Ok(())
@@ -200,10 +210,10 @@ impl Life {
         }
     }
 
-    fn frame(&mut self, frame: Frame, events: &mut Vec<Event>) -> Result<(), Closed> {
+    fn frame(&mut self, frame: Frame, events: &mut Vec<Event>, now: Instant) -> Result<(), Closed> {
         match frame.kind() {
             Kind::Push => self.pushes += 1,
-            Kind::Answer if self.answer(&frame, events)? => return Ok(()),
+            Kind::Answer if self.answer(&frame, events, now)? => return Ok(()),
             _ => {}
         }
         self.report(News::Frame(frame), events);
@@ -211,11 +221,15 @@ impl Life {
     }
 
     /// Takes an answer to one of our own requests: registration or heartbeat.
-    fn answer(&mut self, frame: &Frame, events: &mut Vec<Event>) -> Result<bool, Closed> {
+    fn answer(
+        &mut self,
+        frame: &Frame,
+        events: &mut Vec<Event>,
+        now: Instant,
+    ) -> Result<bool, Closed> {
         let Some(mid) = frame.mid() else {
             return Ok(false);
         };
-        let now = Instant::now();
         match &mut self.stage {
             Stage::Registering {
                 mid: ours,

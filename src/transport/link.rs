@@ -239,10 +239,10 @@ impl Link {
     }
 
     /// Puts the socket in its place and writes the first text.
-    pub(super) fn start(&self, socket: Socket, first: &str) {
+    pub(super) fn start(&self, socket: Socket, first: String) {
         let mut state = lock(&self.state);
         state.socket = Some(socket);
-        state.write([first.to_owned()]);
+        state.write([first]);
     }
 
     /// From now on users may write.

@@ -1,5 +1,8 @@
 //! The pump: all sockets of a set behind one poller, turned by whoever has its lock.
 
+#[cfg(test)]
+mod model;
+
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -130,9 +133,10 @@ impl Pump {
                 Closed::new(Trouble::Network, error.kind().to_string()),
             );
         } else {
-            link.start(socket, &target.dial.register);
+            let register = target.dial.register.clone();
             let life = Life::new(link.clone(), target, deadline);
             works.lives.add(link.place(), life);
+            link.start(socket, register);
             works.attend(link.place(), Instant::now());
         }
         works.leave();
