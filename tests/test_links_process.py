@@ -169,6 +169,7 @@ async def test_nothing_is_left_behind(end: str) -> None:
             await once()
         await until(lambda: descriptors() <= before)
         await until(lambda: sum(name == "xyfast" for name in threads()) == 1)
+        await until(lambda: "xyfast-guard" not in threads())
 
 
 def in_child(result: Any, url: str, inherited: User, frame: Frame) -> None:

@@ -195,8 +195,8 @@ impl AsFd for Links {
 
 impl Drop for Links {
     fn drop(&mut self) {
-        // In a forked child the sockets stay with tasks that never run: closing them would take
-        // them out of the epoll set that the parent still uses, and a lock may be taken for ever.
+        // In a forked child all stays with a guard that never runs: taking sockets out of the
+        // poller would take them out of the parent's, and a lock may be taken for ever.
         if self.is_ours() {
             self.shutdown();
         }

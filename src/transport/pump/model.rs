@@ -74,9 +74,9 @@ struct World {
 }
 
 impl World {
-    fn new() -> World {
+    fn new(links: usize) -> World {
         let pump = Pump::new().unwrap();
-        let ends = (0..LINKS).map(|place| End::new(&pump, place)).collect();
+        let ends = (0..links).map(|place| End::new(&pump, place)).collect();
         World { pump, ends }
     }
 
@@ -161,8 +161,10 @@ impl End {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
-        tcp.set_nonblocking(true).unwrap();
-        stream.set_nonblocking(true).unwrap();
+        for socket in [&tcp, &stream] {
+            socket.set_nonblocking(true).unwrap();
+            socket.set_nodelay(true).unwrap();
+        }
         let mut dial = Dial::new("ws://127.0.0.1/", REGISTER);
         dial.policy.interval = Duration::from_secs(3600);
         dial.max_pushes = ROOM;
@@ -252,11 +254,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn everything_arrives(steps in prop::collection::vec(step(), 0..40)) {
-        let mut world = World::new();
+        let mut world = World::new(LINKS);
         for step in &steps {
             world.step(step);
         }
@@ -277,7 +279,7 @@ fn everything_arrives_in_every_short_order() {
     ];
     const LENGTH: u32 = 4;
     for order in 0..steps.len().pow(LENGTH) {
-        let mut world = World::new();
+        let mut world = World::new(1);
         world.step(&Step::Push(0, 2, 0));
         let mut rest = order;
         for _ in 0..LENGTH {
