@@ -27,65 +27,58 @@ enum Watch {
 pub(super) fn run(pump: &Pump, ear: &UnixStream) {
     let start = Instant::now();
     let mut watch = Watch::Idle;
-    while let Some(due) = pump.plan(|due| due.map(|due| on_grid(start, due))) {
+    while let Some(due) = pump.plan() {
+        let due = on_grid(start, due);
         let now = Instant::now();
-        if due.is_some_and(|due| due <= now) {
+        if due <= now {
             pump.turn();
             continue;
         }
-        watch = match watch {
-            Watch::Idle if wait(&[ear, pump], due)[1] => Watch::Patient {
-                until: Instant::now() + PATIENCE,
-                turns: pump.turns(),
-            },
-            Watch::Patient { until, turns } if until <= now => {
-                let late = pump.turns() == turns;
-                if late && !readable(pump) {
-                    Watch::Idle
-                } else {
-                    if late {
-                        pump.turn();
-                    }
-                    Watch::Patient {
-                        until: now + PATIENCE,
-                        turns: pump.turns(),
-                    }
+        match watch {
+            Watch::Idle => {
+                if wait(&[ear, pump], due)[1] {
+                    watch = Watch::patient(pump, Instant::now());
                 }
             }
-            Watch::Patient { until, .. } => {
-                wait(&[ear], Some(due.map_or(until, |due| due.min(until))));
-                watch
+            Watch::Patient { until, .. } if now < until => {
+                wait(&[ear], due.min(until));
             }
-            Watch::Idle => watch,
-        };
+            // It turned: it is awake, and not watched any closer.
+            Watch::Patient { turns, .. } if turns != pump.turns() => {
+                watch = Watch::patient(pump, now);
+            }
+            Watch::Patient { .. } if wait(&[pump], now)[0] => {
+                pump.turn();
+                watch = Watch::patient(pump, now);
+            }
+            Watch::Patient { .. } => watch = Watch::Idle,
+        }
         let _ = (&*ear).read(&mut [0; 64]);
+    }
+}
+
+impl Watch {
+    fn patient(pump: &Pump, now: Instant) -> Watch {
+        Watch::Patient {
+            until: now + PATIENCE,
+            turns: pump.turns(),
+        }
     }
 }
 
 /// The first time on the grid that is not before `due`.
 fn on_grid(start: Instant, due: Instant) -> Instant {
-    let steps = due
-        .saturating_duration_since(start)
-        .as_micros()
-        .div_ceil(GRID.as_micros());
+    let time = due.saturating_duration_since(start).as_nanos();
+    let steps = time.div_ceil(GRID.as_nanos());
     start + GRID * u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
-fn readable(pump: &Pump) -> bool {
-    wait(&[pump], Some(Instant::now()))[0]
-}
-
 /// Waits until one of them is readable, at most until then; says which are.
-fn wait<const N: usize>(what: &[&dyn AsFd; N], until: Option<Instant>) -> [bool; N] {
-    let timeout = until.map(|until| {
-        let left = until.saturating_duration_since(Instant::now());
-        Timespec::try_from(left).unwrap_or(Timespec {
-            tv_sec: 3600,
-            tv_nsec: 0,
-        })
-    });
+fn wait<const N: usize>(what: &[&dyn AsFd; N], until: Instant) -> [bool; N] {
+    let left = until.saturating_duration_since(Instant::now());
+    let left = Timespec::try_from(left);
     let mut fds = what.map(|what| PollFd::from_borrowed_fd(what.as_fd(), PollFlags::IN));
     // Interrupted at worst: the guard looks again.
-    let _ = poll(&mut fds, timeout.as_ref());
+    let _ = poll(&mut fds, left.ok().as_ref());
     fds.map(|fd| !fd.revents().is_empty())
 }

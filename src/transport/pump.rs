@@ -31,6 +31,9 @@ const BELL: Token = Token(usize::MAX);
 /// Events that are taken from the poller at once; it keeps the others.
 const MAX_TOLD: usize = 256;
 
+/// When a guard looks that has no reason to.
+const FAR: Duration = Duration::from_secs(3600);
+
 /// Messages that the guard reads in one turn.
 const MAX_GUARDED: usize = 1024;
 
@@ -69,7 +72,7 @@ struct Works {
 struct Guard {
     nudge: UnixStream,
     /// When it will look by itself.
-    plan: Option<Instant>,
+    plan: Instant,
 }
 
 impl Pump {
@@ -107,7 +110,8 @@ impl Pump {
             thread::Builder::new()
                 .name("xyfast-guard".to_owned())
                 .spawn(move || guard::run(&pump, &ear))?;
-            works.guard = Some(Guard { nudge, plan: None });
+            let plan = Instant::now() + FAR;
+            works.guard = Some(Guard { nudge, plan });
         }
         works.living += 1;
         works.next += 1;
@@ -184,22 +188,16 @@ impl Pump {
         self.turns.load(SeqCst)
     }
 
-    /// Takes down when the guard will look by itself, if asked `when`; lets it go, which is what
-    /// `None` says, when no link is left.
-    pub(super) fn plan(
-        &self,
-        when: impl FnOnce(Option<Instant>) -> Option<Instant>,
-    ) -> Option<Option<Instant>> {
+    /// When the guard has to look, and promises to; `None` lets it go, since no link is left.
+    pub(super) fn plan(&self) -> Option<Instant> {
         let mut works = lock(&self.works);
         if works.living == 0 {
             works.guard = None;
-            return None;
         }
-        let plan = when(works.lives.first_due());
-        if let Some(guard) = &mut works.guard {
-            guard.plan = plan;
-        }
-        Some(plan)
+        let due = works.lives.first_due();
+        let guard = works.guard.as_mut()?;
+        guard.plan = due.unwrap_or_else(|| Instant::now() + FAR);
+        Some(guard.plan)
     }
 }
 
@@ -293,11 +291,9 @@ impl Works {
         if left && !self.rung {
             self.rung = self.bell.wake().is_ok();
         }
-        let due = self.lives.first_due();
-        let living = self.living > 0;
         if let Some(guard) = &mut self.guard {
-            let early = due.is_some_and(|due| guard.plan.is_none_or(|plan| due < plan));
-            if early || !living {
+            let due = self.lives.first_due().unwrap_or(guard.plan);
+            if due < guard.plan || self.living == 0 {
                 guard.plan = due;
                 // A full pipe wakes as well.
                 let _ = (&guard.nudge).write(&[1]);
