@@ -12,7 +12,7 @@ use super::pump::Pump;
 /// How long something may wait for the user.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// Times that are due are met together, this far apart.
+/// What is due is done together with what is due a little later: there are looks only so often.
 const GRID: Duration = Duration::from_millis(4);
 
 /// How the guard watches.
@@ -27,40 +27,47 @@ enum Watch {
 pub(super) fn run(pump: &Pump, ear: &UnixStream) {
     let start = Instant::now();
     let mut watch = Watch::Idle;
-    while let Some(due) = pump.plan() {
+    let mut plan = pump.plan();
+    while let Some(due) = plan {
         let due = on_grid(start, due);
         let now = Instant::now();
         if due <= now {
-            pump.turn();
+            plan = pump.turn();
             continue;
         }
+        let mut nudged = false;
         match watch {
             Watch::Idle => {
-                if wait(&[ear, pump], due)[1] {
-                    watch = Watch::patient(pump, Instant::now());
+                let [nudge, news] = wait(&[ear, pump], due);
+                nudged = nudge;
+                if news {
+                    watch = Watch::patient(pump, start);
                 }
             }
             Watch::Patient { until, .. } if now < until => {
-                wait(&[ear], due.min(until));
+                [nudged] = wait(&[ear], due.min(until));
             }
             // It turned: it is awake, and not watched any closer.
             Watch::Patient { turns, .. } if turns != pump.turns() => {
-                watch = Watch::patient(pump, now);
+                watch = Watch::patient(pump, start);
             }
             Watch::Patient { .. } if wait(&[pump], now)[0] => {
                 pump.turn();
-                watch = Watch::patient(pump, now);
+                watch = Watch::patient(pump, start);
             }
             Watch::Patient { .. } => watch = Watch::Idle,
         }
-        let _ = (&*ear).read(&mut [0; 64]);
+        if nudged {
+            let _ = (&*ear).read(&mut [0; 64]);
+        }
+        plan = pump.plan();
     }
 }
 
 impl Watch {
-    fn patient(pump: &Pump, now: Instant) -> Watch {
+    fn patient(pump: &Pump, start: Instant) -> Watch {
         Watch::Patient {
-            until: now + PATIENCE,
+            until: on_grid(start, Instant::now() + PATIENCE),
             turns: pump.turns(),
         }
     }

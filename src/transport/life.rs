@@ -298,7 +298,6 @@ fn beat(
     listening: bool,
     now: Instant,
 ) -> Result<Instant, Closed> {
-    let now = now;
     keepalive.listen(listening, now);
     loop {
         match keepalive.poll(now) {

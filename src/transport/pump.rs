@@ -176,11 +176,12 @@ impl Pump {
         events
     }
 
-    /// Turns in place of a user who does not.
-    pub(super) fn turn(&self) {
+    /// Turns in place of a user who does not; gives the guard's plan.
+    pub(super) fn turn(&self) -> Option<Instant> {
         let mut works = lock(&self.works);
         works.turn(MAX_GUARDED);
         works.leave();
+        works.plan()
     }
 
     /// Turns that the user has taken so far.
@@ -188,16 +189,9 @@ impl Pump {
         self.turns.load(SeqCst)
     }
 
-    /// When the guard has to look, and promises to; `None` lets it go, since no link is left.
+    /// When the guard has to look; `None` lets it go, since no link is left.
     pub(super) fn plan(&self) -> Option<Instant> {
-        let mut works = lock(&self.works);
-        if works.living == 0 {
-            works.guard = None;
-        }
-        let due = works.lives.first_due();
-        let guard = works.guard.as_mut()?;
-        guard.plan = due.unwrap_or_else(|| Instant::now() + FAR);
-        Some(guard.plan)
+        lock(&self.works).plan()
     }
 }
 
@@ -277,6 +271,16 @@ impl Works {
                 0
             }
         }
+    }
+
+    fn plan(&mut self) -> Option<Instant> {
+        if self.living == 0 {
+            self.guard = None;
+        }
+        let due = self.lives.first_due();
+        let guard = self.guard.as_mut()?;
+        guard.plan = due.unwrap_or_else(|| Instant::now() + FAR);
+        Some(guard.plan)
     }
 
     fn report(&mut self, link: &Arc<Link>, closed: Closed) {

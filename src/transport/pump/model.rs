@@ -90,7 +90,7 @@ impl World {
             Step::Loop(most) if self.readable(Duration::ZERO) => self.drain(most),
             Step::Loop(_) => {}
             Step::Drain(most) => self.drain(most),
-            Step::Guard => self.pump.turn(),
+            Step::Guard => drop(self.pump.turn()),
             Step::Push(link, count, size) => self.ends[link].push(count, size),
             Step::Read(link) => self.ends[link].read(),
             Step::Send(link) => self.ends[link].send(),
