@@ -32,7 +32,7 @@ impl Socket {
     pub(super) fn new(connection: Connection, dial: &Dial) -> Socket {
         let config = WebSocketConfig::default()
             // Between the feed and a message's own text; it grows to what a frame needs.
-            .read_buffer_size(1 << 10)
+            .read_buffer_size(512)
             .write_buffer_size(16 << 10)
             .max_write_buffer_size(MAX_UNSENT)
             .max_message_size(Some(dial.max_message))

@@ -5,6 +5,7 @@ mod keepalive;
 mod life;
 mod opening;
 mod peer;
+mod tls;
 mod writing;
 
 use std::collections::VecDeque;
