@@ -22,7 +22,7 @@ PYTHON2 := python2.7
 # How often `make crash` kills the bot.
 ROUNDS := 200
 
-.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-rust crash load wheel check format clean
+.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-links bench-links-run bench-rust crash load wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -94,6 +94,12 @@ bench-transport: ## benchmark links beside other libraries' and write a record; 
 bench-transport-run: $(VENV)/.guided $(VENV)/.rivals
 	cargo build --quiet --release --example loadserver
 	$(BIN)/python benches/transport.py $(or $(LOADS),--record benches/record)
+
+bench-links: ## 5 000 links in one process: memory, heartbeats, a server's restart; writes a record
+	@$(MAKE) --no-print-directory bench-links-run VENV="$(BENCH_VENV)"
+
+bench-links-run: $(VENV)/.guided $(VENV)/.rivals
+	$(BIN)/python benches/herd.py --record benches/record
 
 bench-rust: ## benchmark the Rust half against other crates
 	cargo bench --quiet --no-default-features --bench codec

@@ -119,7 +119,7 @@ async def xyfast(job: Job) -> AsyncIterator[Link]:
         opened.append(told)
         over.append(asyncio.Event())
         policy = Dial(number, heartbeat=job.heartbeat, timeout=30.0, misses=3)
-        transport.dial(policy, (), REGISTER)
+        transport.dial(policy, (), REGISTER, None)
         await over[number].wait()
 
     transport.start(sink)

@@ -31,7 +31,7 @@ async def server() -> AsyncIterator[FakeServer]:
 
 @pytest.fixture
 def threaded_server() -> Iterator[ThreadedServer]:
-    threaded = ThreadedServer()
+    threaded = ThreadedServer(ME, OTHER)
     yield threaded
     threaded.close()
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from xyfast import errors
-from xyfast._core import a2b_base64, b2a_base64, parse_frame, read_payload
+from xyfast._core import a2b_base64, b2a_base64, mentions, parse_frame, read_payload
 from xyfast.codec import (
     ExtType,
     Packer,
@@ -141,6 +141,7 @@ CASES: dict[str, Callable[[int], None]] = {
     "decode depth": lambda i: quietly(decode, MAP, max_depth=1 + i % 3),
     "decode_frame": lambda i: quietly(decode_frame, FRAMES[i % len(FRAMES)]),
     "parse_frame": lambda i: quietly(lambda: list(parse_frame(FRAMES[i % len(FRAMES)]).payloads)),
+    "mentions": lambda i: mentions(TREE, "word"),
     "read_payload": lambda i: quietly(read_payload, PAYLOADS[i % len(PAYLOADS)]),
     "pick": lambda i: quietly(pick, MAP, ["1.10", "1", "2.3"]),
     "Picker": lambda i: quietly(pick_two, MAP),

@@ -6,6 +6,7 @@ import dataclasses
 import random
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -229,3 +230,18 @@ def test_without_a_toml_reader_the_cure_is_named(
     monkeypatch.setitem(sys.modules, "tomli", None)
     with pytest.raises(ConfigError, match="pip install tomli"):
         Account.from_file(write(tmp_path, f'cookies = "{COOKIES}"'))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Account.from_cookies({"unb": "secret"}),  # type: ignore[arg-type]
+        lambda: Account("unb=secret"),  # type: ignore[arg-type]
+        lambda: Account({"unb": 5}),  # type: ignore[dict-item]
+        lambda: Account({"unb": "9000000000001"}, device_id=5),  # type: ignore[arg-type]
+    ],
+)
+def test_values_of_another_type_are_named_and_not_shown(make: Callable[[], Account]) -> None:
+    with pytest.raises(ConfigError, match=r"(cookies|device_id) must") as caught:
+        make()
+    assert "secret" not in str(caught.value)

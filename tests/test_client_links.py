@@ -99,7 +99,7 @@ async def test_a_kick_stops_the_account_until_the_user_reconnects_it(server: Fak
         await world.until(lambda: server.links(ME) == 0)
         assert all('"code":200' not in text for text in server.ledger(ME).received[received:])
         assert len(server.ledger(ME).registrations) == 1
-        world.client.reconnect(ME)
+        world.client.resume(ME)
         await world.until(lambda: world.client.state(ME) is State.CONNECTED)
 
 

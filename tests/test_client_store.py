@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,7 @@ async def test_an_account_is_there_once_what_was_kept_of_it_is_loaded(server: Fa
         with pytest.raises(StateError, match="never added"):
             await world.client.send_text(ME, "7", "x", peer_id="9", durable=True, name="n")
         with pytest.raises(StateError, match="never added"):
-            world.client.reconnect(ME)
+            world.client.resume(ME)
         assert world.client.accounts == ()
         store.let.set()
         await adding
@@ -218,3 +219,24 @@ async def test_a_store_that_cannot_be_opened_is_told_to_whoever_adds(
     with pytest.raises(StoreError):
         await world.client.add(Account.from_cookies(server.cookies(ME)))
     await world.client.close()
+
+
+@pytest.mark.parametrize("seeds", [(None, None), (7, 7)])
+async def test_another_server_brings_other_messages_and_a_known_one_is_told(
+    seeds: Sequence[int | None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="xyfast")
+    for number, seed in enumerate(seeds):
+        caplog.clear()
+        async with (
+            FakeServer([ME], seed=seed) as server,
+            running(server, store=tmp_path / "x.db") as world,
+        ):
+            await world.connect()
+            key = server.push_text(ME, "在吗")
+            if number == 0 or seed is None:
+                await world.until(lambda world=world: world.chats)
+                continue
+            known = f"known already (account={ME}, key={key})"
+            await world.until(lambda known=known: known in caplog.messages)
+            assert world.chats == []

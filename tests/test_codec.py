@@ -8,6 +8,7 @@ import doctest
 import gc
 import mmap
 import pickle
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -90,6 +91,24 @@ def test_classes_cannot_be_changed_and_some_can_be_subclassed() -> None:
         mine: Any = type("Mine", (kind,), {})
         mine.more = lambda self: type(self)
         assert mine().more() is mine
+
+
+IMPORTED = """
+import sys
+import xyfast
+assert xyfast.codec.decode_frame and "xyfast.testing" not in sys.modules
+assert xyfast.testing.FakeServer
+try:
+    xyfast.nothing
+except AttributeError as error:
+    assert str(error) == "module 'xyfast' has no attribute 'nothing'"
+else:
+    raise AssertionError
+"""
+
+
+def test_one_import_brings_the_codec_and_the_fake_server_when_it_is_asked_for() -> None:
+    subprocess.run([sys.executable, "-c", IMPORTED], check=True)
 
 
 def test_one_import_serves_a_user_of_the_codec() -> None:

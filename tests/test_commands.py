@@ -15,6 +15,7 @@ import pytest
 
 import xyfast
 from xyfast.__main__ import main
+from xyfast.commands import FAULTS
 from xyfast.testing import PLANS
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -60,16 +61,16 @@ def test_the_demo_shows_what_happens() -> None:
     done = xyfast_run("demo", "--messages", "10")
     assert done.returncode == 0, done.stderr
     assert "9000000000001: connected (registered)" in done.stdout
-    assert "links lost 0, repeated deliveries dropped " in done.stdout
+    assert "links lost 0, repeated deliveries dropped 0, " in done.stdout
     assert done.stderr == ""
     assert done.stdout.rstrip().endswith("duplicates 0, lost 0")
 
 
 def test_the_demo_knows_its_faults() -> None:
-    assert list(PLANS) == ["none", "reset", "close", "half-open", "duplicate", "bad-payload"]
+    assert tuple(PLANS) == FAULTS
     done = xyfast_run("demo", "--fault", "resets")
     assert done.returncode == 2
-    assert "unknown fault 'resets'; known: none reset" in done.stderr
+    assert "invalid choice: 'resets'" in done.stderr
     assert xyfast_run("demo", "--messages", "0").returncode == 2
 
 
@@ -284,3 +285,31 @@ async def test_a_signal_stops_a_bot_cleanly(number: signal.Signals, server: Any)
     rest, _ = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, rest) == (0, b"stopped\n")
     assert [sent.text for sent in server.ledger(account).sent] == ["done"]
+
+
+async def test_a_second_signal_cuts_the_handlers_off(server: Any) -> None:
+    account = server.accounts[0]
+    stuck = BOT.replace("sleep(0.2)", "sleep(1000)").replace("(url=", "(grace=99.0, url=")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        stuck,
+        server.url,
+        server.token_url,
+        server.cookies(account),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await server.wait(lambda: server.links(account), timeout=30)
+    server.push_text(account, "在吗")
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"entered\n"
+    process.send_signal(signal.SIGINT)
+    told = await asyncio.wait_for(process.stderr.readline(), 30)
+    assert told.startswith(b"waiting for handlers; a second signal cuts them off")
+    assert told.endswith(b"(count=1, most=99 s)\n")
+    process.send_signal(signal.SIGINT)
+    rest, said = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, rest) == (0, b"stopped\n")
+    assert said == b"handlers cut off (count=1)\n"

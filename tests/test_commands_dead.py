@@ -50,7 +50,7 @@ def test_letters_are_listed_oldest_first_without_their_texts(path: Path, run: Ru
         "key": LETTERS[0].key,
         "conversation": None,
         "arrived": NOW,
-        "redelivered": 0,
+        "returns": 0,
         "stage": "msgpack",
         "reason": "msgpack: input ends inside a value at byte 2",
         "offset": 2,

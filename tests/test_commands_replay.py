@@ -99,7 +99,7 @@ def test_a_dry_run_tells_all_but_the_text(history: Path, run: Run) -> None:
             "conversation": "70000000011",
             "arrived": NOW,
             "handled": NOW + HOUR,
-            "redelivered": 0,
+            "returns": 0,
             "kind": "ChatMessage",
             "size": len(chat(3)),
         }

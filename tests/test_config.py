@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from xyfast import ConfigError, Settings
+from xyfast import Client, ConfigError, Settings
 
 
 def test_settings_refuse_what_makes_no_sense() -> None:
@@ -22,6 +22,8 @@ def test_settings_refuse_what_makes_no_sense() -> None:
     for change, reason in changes:
         with pytest.raises(ValueError, match=reason):
             Settings(**change)
+    with pytest.raises(ConfigError, match="second_look may come to 590 s"):
+        Settings(second_look=291.0)
     assert Settings(url="ws://example.invalid/", allow_plain=True).allow_plain
     assert Settings(url="ws://[::1]:80/").url
 
@@ -30,3 +32,31 @@ def test_a_handler_may_be_given_no_second_try() -> None:
     assert Settings(handler_retries=0).handler_retries == 0
     with pytest.raises(ConfigError, match="handler_retries must be zero or more"):
         Settings(handler_retries=-1)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"store": 5}, "store must be a path, a Store or None, not int"),
+        ({"store": b"x.db"}, "store must be a path, a Store or None, not bytes"),
+        ({"settings": {}}, "settings must be a Settings, not dict"),
+        ({"hooks": 5}, "hooks must be functions in a list, not int"),
+        ({"hooks": ["x"]}, "hooks must be functions in a list, not str"),
+        ({"tokens": "x"}, "tokens must be a TokenProvider, not str"),
+        ({"credentials": print}, "credentials must be a CredentialSource, not builtin"),
+    ],
+)
+def test_a_client_refuses_what_it_cannot_use(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        Client(**options)
+
+
+async def test_a_client_takes_accounts() -> None:
+    async with Client() as client:
+        cookies: Any = "unb=9000000000001"
+        with pytest.raises(ConfigError, match="account must be an Account, not str"):
+            await client.add(cookies)
+        with pytest.raises(ConfigError, match="account must be an Account, not str"):
+            client.replace_credentials(cookies)
+        with pytest.raises(ConfigError, match="account_id must be a str, not int"):
+            client.state(9000000000001)  # type: ignore[arg-type]

@@ -169,11 +169,18 @@ def test_ids_are_told_apart_whole() -> None:
     assert len(cache) == len(keys)
 
 
+def test_the_repr_shows_sizes_and_no_id() -> None:
+    cache = DedupCache(maxsize=10, ttl=1.5)
+    cache.add("secret")
+    assert repr(cache) == "DedupCache(maxsize=10, ttl=1.5, len=1)"
+
+
 def test_only_str_is_an_id() -> None:
     cache = DedupCache()
     wrong: Any = 5
-    with pytest.raises(TypeError):
-        cache.seen(wrong)
+    for call in (cache.seen, cache.add):
+        with pytest.raises(TypeError, match="an id must be a str, not int"):
+            call(wrong)
     assert wrong not in cache
     assert b"a" not in cache
 

@@ -10,7 +10,8 @@ import pytest
 
 from handlers import ME, Desk, chat
 from simulation.loop import simulate
-from xyfast.messages import ChatMessage, Typing
+from xyfast.dispatch import Delivery
+from xyfast.messages import ChatMessage, Expired, Typing
 
 
 async def test_an_object_with_an_async_call_is_a_handler() -> None:
@@ -215,6 +216,34 @@ async def test_a_handler_that_outlives_the_grace_time_is_cut_off_and_not_reporte
     assert desk.dispatcher.running == 0
 
 
+class Odd(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("answer", [ConnectionError, Odd])
+async def test_a_handler_that_answers_being_cut_off_with_an_error_is_not_reported(
+    answer: type[BaseException],
+) -> None:
+    desk, started, seen = Desk(), asyncio.Event(), []
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise answer from None
+
+    @desk.router.on(ChatMessage)
+    async def other(message: ChatMessage) -> None:
+        seen.append(message)
+
+    desk.give(chat("a"))
+    await started.wait()
+    assert await desk.dispatcher.stop(0.0) == 1
+    assert (desk.finished, seen) == ([], [])
+
+
 def test_a_handler_that_goes_on_when_it_is_cancelled_is_cancelled_again() -> None:
     async def main() -> None:
         desk, cancelled = Desk(timeout=2.0), 0
@@ -264,9 +293,6 @@ def test_a_handler_may_wait_with_a_bound_after_another_was_cancelled() -> None:
 
 
 async def test_a_handler_that_raises_what_is_no_exception_costs_only_its_message() -> None:
-    class Odd(BaseException):
-        pass
-
     desk = Desk(limit=1)
 
     @desk.router.on(ChatMessage)
@@ -294,3 +320,33 @@ async def test_what_no_handler_takes_does_not_wait_for_its_lane() -> None:
     assert desk.finished == [("t", None)]
     gate.set()
     await desk.until(2)
+
+
+def test_expired_messages_without_a_handler_are_counted_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        desk = Desk()
+
+        def expire(count: int) -> None:
+            for _ in range(count):
+                desk.dispatcher.put(Delivery(Expired(chat("old")), "old"))
+
+        expire(3)
+        desk.dispatcher.put(Delivery(chat("young"), "young"))  # no handler either, and no news
+        await asyncio.sleep(2.0)
+        expire(2)
+        await asyncio.sleep(50.0)
+        expire(2)
+        assert counts() == [3]
+        await asyncio.sleep(10.0)
+        assert counts() == [3, 4]
+        await asyncio.sleep(1000.0)
+        expire(1)
+        await desk.dispatcher.stop(1.0)
+        assert counts() == [3, 4, 1]
+
+    def counts() -> list[int]:
+        return [getattr(r, "count") for r in caplog.records if r.name == "xyfast.unheard"]  # noqa: B009
+
+    simulate(main())

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import Any
 
+import pytest
+
 from handlers import ME, Desk, chat
 from simulation.loop import simulate
 from xyfast.dispatch import Delivery
@@ -38,6 +40,31 @@ def test_a_handler_that_fails_is_tried_again_after_a_wait_that_doubles() -> None
         ]
 
     simulate(main())
+
+
+def test_the_log_tells_each_try_and_the_dead_letter_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        desk = Desk(retries=2)
+
+        @desk.router.on(ChatMessage)
+        @desk.router.on(Gap)
+        async def handle(message: ChatMessage | Gap) -> None:
+            raise LookupError
+
+        desk.give(chat("bad"))
+        desk.dispatcher.put(Delivery(Gap(account_id=ME, start=1, end=2, reason="r")))
+        desk.dispatcher.start()
+        await desk.until(2)
+
+    simulate(main())
+    lines = [record.getMessage().partition("\n")[0] for record in caplog.records]
+    tries = [line for line in lines if line.startswith("handler raised") and "key=bad" in line]
+    assert [line.rpartition("try=")[2] for line in tries] == ["1 of 3)", "2 of 3)", "3 of 3)"]
+    [end] = [line for line in lines if line.startswith("dead letter")]  # a gap is none
+    assert end.startswith(f"dead letter, see `xyfast dead` (account={ME}, key=bad, reason=")
+    assert end.endswith("handle raised LookupError)")
 
 
 class Hasty(asyncio.SelectorEventLoop):

@@ -77,3 +77,24 @@ def test_the_decorated_function_stays_what_it_was() -> None:
     async def handler(message: ChatMessage) -> None: ...
 
     typed(handler)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_handler_takes_the_message_and_nothing_else(count: int) -> None:
+    async def none() -> None: ...
+
+    async def two(message: ChatMessage, more: int) -> None: ...
+
+    with pytest.raises(ConfigError, match=r"(none|two) must take one argument, the message"):
+        Router().on(ChatMessage)(two if count else none)  # type: ignore[arg-type]
+
+
+def test_a_handler_may_have_more_arguments_with_defaults() -> None:
+    async def handler(message: ChatMessage, more: int = 1) -> None: ...
+
+    async def anything(*messages: ChatMessage) -> None: ...
+
+    router = Router()
+    router.on(ChatMessage)(handler)
+    router.on(ChatMessage)(anything)
+    assert takes(router, chat("a")) == ["handler", "anything"]

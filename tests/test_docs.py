@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import settings_page
 import xyfast
 from world import ME, fast_settings
 from xyfast import Settings, codec
@@ -77,8 +78,19 @@ def test_the_examples_of_the_pages_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for code in blocks(name, "python"):
+    for code in 2 * blocks(name, "python"):  # a reader tries it again
         runpy.run_path(write(tmp_path, code), run_name="__main__")
+
+
+def test_no_two_examples_share_a_file() -> None:
+    files = [
+        file
+        for name in PAGES
+        for code in blocks(name, "python")
+        for file in re.findall(r'Client\(store="(.+?)"', code)
+    ]
+    assert len(files) >= 3
+    assert len(set(files)) == len(files)
 
 
 def test_both_readmes_show_the_same_code() -> None:
@@ -161,6 +173,13 @@ def test_pages_name_settings_that_exist() -> None:
         for line in re.findall(r"^Settings: (.+?)\.$", text, re.MULTILINE | re.DOTALL):
             named |= set(re.findall(r"`(\w+)`", line))
         assert named <= SETTINGS, name
+
+
+def test_the_page_of_settings_is_what_the_code_says() -> None:
+    """Else run ``python tests/settings_page.py``."""
+    text = settings_page.PAGE.read_text("utf-8")
+    assert text == settings_page.page()
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == SETTINGS
 
 
 @pytest.mark.parametrize("kind", [Settings, Retention])

@@ -89,13 +89,35 @@ def test_a_stuck_conversation_keeps_out_neither_others_nor_other_accounts() -> N
     simulate(main())
 
 
+def test_records_of_handled_messages_ride_with_the_next_commit_or_wait_for_their_time() -> None:
+    async def main() -> None:
+        store = Ward()
+        async with working(store, outcome_wait=0.05) as desk:
+
+            def recorded() -> int:
+                return sum(isinstance(fact, Finished) for fact in desk.facts)
+
+            await desk.connect()
+            await asyncio.sleep(1.0)
+            before = store.tries
+            for each in range(100):
+                desk.give(push(each, sample(each, f"7000000000{each % 3}")))
+                await asyncio.sleep(0.005)
+                assert (store.tries - before, recorded()) == (each + 1, each)
+            assert len(desk.handled) == len(desk.wire.acked) == 100
+            await asyncio.sleep(0.05)
+            assert (store.tries - before, recorded()) == (101, 100)
+
+    simulate(main())
+
+
 def test_what_comes_while_the_account_holds_is_handed_on_by_its_position() -> None:
     async def main() -> None:
         async with working() as desk:
             await desk.connect()
             desk.give(push(1, sample(1)))
             await desk.until(lambda: desk.numbers == [1])
-            desk.intake.hold(ME)
+            desk.intake.hold(ME, -1)
             desk.give(push(9, sample(9)), push(2, sample(2)), push(3, sample(3)))
             desk.give(push(9, sample(8), sample(9)))
             await asyncio.sleep(10.0)
@@ -143,7 +165,7 @@ def test_what_was_missing_comes_before_what_follows_it_in_its_package() -> None:
         async with working(commit_batch=1) as desk:
             await desk.connect()
             first, second, third, fourth = (sample(number, time=1) for number in range(1, 5))
-            desk.intake.hold(ME)
+            desk.intake.hold(ME, -1)
             desk.give(push(1, first), push(2, second))
             desk.give(push(2, second), push(4, fourth))
             desk.give(push(4, first, third, fourth))  # it leaves out what this link has brought
@@ -160,7 +182,7 @@ def test_fetched_messages_are_stored_like_pushed_ones_and_said_to_be_new_once() 
     async def main() -> None:
         async with working() as desk:
             await desk.connect()
-            desk.intake.hold(ME)
+            desk.intake.hold(ME, -1)
             desk.give(push(5, sample(5)))
             fetched = [sample(n).payload for n in (3, 4, 5)]
             new = await desk.intake.take_in(desk.driver(), fetched)
@@ -196,12 +218,33 @@ def test_the_age_of_fetched_messages_goes_by_the_servers_clock(wrong: int) -> No
     simulate(main())
 
 
+def test_the_servers_time_is_not_trusted_beyond_the_link_that_told_it() -> None:
+    """The loop's clock stands still while the machine sleeps."""
+
+    async def main() -> None:
+        late: list[Expired] = []
+        async with working() as desk:
+
+            @desk.client.on(Expired)
+            async def note(message: Expired) -> None:
+                late.append(message)
+
+            await desk.connect()
+            desk.driver().calls.told(BASE)
+            desk.driver().calls.lost(desk.driver().session.link)
+            desk.intake._clock = lambda: BASE / 1000 + 8 * 3600
+            await desk.intake.take_in(desk.driver(), [sample(1).payload])
+            await desk.until(lambda: late)
+
+    simulate(main())
+
+
 def test_fetched_messages_tell_the_order_of_those_that_wait() -> None:
     async def main() -> None:
         async with working(commit_batch=1) as desk:
             await desk.connect()
             one, two, three = (sample(n, time=1) for n in (1, 2, 3))
-            desk.intake.hold(ME)
+            desk.intake.hold(ME, -1)
             desk.give(push(1, two, three))
             await desk.until(lambda: desk.wire.acked)
             await desk.intake.take_in(desk.driver(), [each.payload for each in (one, two, three)])
@@ -277,14 +320,14 @@ def test_a_replay_that_leaves_out_what_its_link_has_brought_keeps_the_order(
         store = Ward()
         async with working(store) as desk:
             await desk.connect()
-            desk.intake.hold(ME)
+            desk.intake.hold(ME, -1)
             desk.give(push(1, first), push(2, second))
             await desk.until(lambda: len(desk.wire.acked) == 2)
             if not restarted:
                 await go_on(desk)
         if restarted:
             async with working(store) as desk:
-                desk.intake.hold(ME)
+                desk.intake.hold(ME, -1)
                 await desk.add(ME)
                 await go_on(desk)
 

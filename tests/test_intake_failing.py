@@ -249,7 +249,7 @@ def test_whichever_call_of_the_store_fails_nothing_is_lost_doubled_or_out_of_ord
                 super()._check()
 
         store = Once()
-        async with working(store, backlog=10, commit_batch=4) as desk:
+        async with working(store, backlog=10, commit_batch=4, outcome_wait=0.001) as desk:
             await desk.connect()
             for first in range(0, 60, 6):
                 desk.flood(range(first, first + 6), 3)

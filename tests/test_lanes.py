@@ -188,3 +188,17 @@ def test_of_accounts_and_lanes_that_always_have_work_none_gets_more_than_a_turn_
     assert all(max(own) - min(own) <= 1 for own in by_account)
     totals = [sum(own) for own in by_account]
     assert max(totals) - min(totals) <= 1
+
+
+def test_an_account_that_is_dropped_leaves_the_others_and_what_runs() -> None:
+    lanes: Lanes[int] = Lanes(2)
+    for number, lane in enumerate([("a", "1"), ("b", "1"), ("a", "1"), ("a", "2"), ("b", "2")]):
+        lanes.put(lane, number)
+    assert lanes.take() == [(("a", "1"), 0), (("b", "1"), 1)]
+    lanes.rest(("a", "1"))
+    assert sorted(lanes.drop("a")) == [2, 3]
+    assert len(lanes) == 1
+    assert lanes.take() == [(("b", "2"), 4)]
+    lanes.put(("a", "1"), 5)  # it does not rest any more
+    lanes.done(("b", "1"))
+    assert lanes.take() == [(("a", "1"), 5)]

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Any
 
+import pytest
+
 from simulation.loop import simulate
 from test_reconcile import END, START, Shelf
 from world import ME
 from xyfast.facts import Facts
 from xyfast.markers import Markers
+from xyfast.messages import Gap
 from xyfast.reconcile import Recovery
 
 
@@ -29,6 +32,7 @@ class Announced:
         self.shelf = shelf or Shelf()
         self.reconciler = self.shelf.reconciler()
         self.told: list[Recovery] = []
+        self.missing: list[Gap] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.caught_up = asyncio.Event()
         self.caught_up.set()
@@ -39,6 +43,7 @@ class Announced:
             caught_up=self.caught_up,
             known=self.shelf.known,
             tell=self.told.append,
+            missing=self.missing.extend,
             spawn=self._spawn,
         )
 
@@ -83,7 +88,7 @@ def test_one_that_does_not_come_is_fetched_with_its_neighbours() -> None:
         names = [announced.shelf.message("1", time) for time in (-1500, 5, 6)]
         announced.come(names[1])
         announced.come(names[1])
-        assert await announced.end() == [Recovery(messages=3, conversations=1)]
+        assert await announced.end() == [Recovery(messages=3, others=3, conversations=1)]
         assert announced.shelf.inbox == names
 
     simulate(main())
@@ -114,13 +119,18 @@ def test_one_that_is_nowhere_is_a_gap_and_may_be_announced_again() -> None:
     simulate(main())
 
 
-def test_a_flood_is_bounded_and_told_of() -> None:
+def test_a_flood_is_bounded_and_told_of(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         announced = Announced()
         for number in range(1003):
             announced.come(f"{number}.PNM")
         assert len(announced.tasks) == 1000
-        assert [len(found.gaps) for found in announced.told] == [1, 1, 1]
+        assert [gap.end for gap in announced.missing] == [START + 5] * 3
+        announced.caught_up.clear()
+        await asyncio.sleep(61.0)
+        announced.come("1003.PNM")
+        assert len(announced.missing) == 4
+        announced.caught_up.set()
         announced.shelf.inbox = [f"{number}.PNM" for number in range(1000)]
         await announced.end()
         announced.come("5000000000099.PNM")
@@ -128,6 +138,8 @@ def test_a_flood_is_bounded_and_told_of() -> None:
         await announced.end()
 
     simulate(main())
+    counts = [each.count for each in caplog.records]  # type: ignore[attr-defined]
+    assert counts == [1, 3]  # a line a minute
 
 
 def test_nothing_from_before_the_account_is_announced_or_fetched() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from xyfast import messages
-from xyfast.errors import StateError
+from xyfast.errors import StateError, StoreError
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, OrderNotice, Sent
 
 SENT = Sent(message_id="5000000000070.PNM", uuid="-17672256000001", time=1767225600000)
@@ -20,6 +20,7 @@ class Recorder:
     def __init__(self) -> None:
         self.sent: list[tuple[object, ...]] = []
         self.names: list[str | None] = []
+        self.fails: list[Exception] = []
 
     async def send_text(
         self,
@@ -34,6 +35,8 @@ class Recorder:
     ) -> Sent:
         self.sent.append((account_id, conversation_id, text, peer_id))
         self.names.append(name if durable else "not durable")
+        if self.fails:
+            raise self.fails.pop()
         return SENT
 
     async def send_image(
@@ -79,14 +82,40 @@ async def test_a_picture_is_answered_with_its_size() -> None:
 
 async def test_durable_replies_have_the_same_names_whenever_the_message_is_handled() -> None:
     sender = Recorder()
-    message = chat(_sender=sender)
-    for again in (message, dataclasses.replace(message, redelivered=1)):
+    message = messages.for_handler(chat(_sender=sender), "a.1")
+    for redelivered in (0, 1):
+        tried = dataclasses.replace(message, redelivered=redelivered)
+        again = messages.for_handler(tried, "a.1")
         await again.reply("1", durable=True)
         await again.reply("not kept")
         await again.reply_image("https://img.example.invalid/1.jpg", durable=True)
     first, _, other = sender.names[:3]
     assert sender.names == [first, "not durable", other, first, other]
     assert first != other
+
+
+async def test_a_copy_that_a_handler_makes_counts_on() -> None:
+    sender = Recorder()
+    message = messages.for_handler(chat(_sender=sender), "a.1")
+    await message.reply("1", durable=True)
+    await dataclasses.replace(message, text="1").reply("2", durable=True)
+    await message.reply("3", durable=True)
+    assert len(set(sender.names)) == 3
+    await message.reply("x")
+    await dataclasses.replace(message, text="1").reply("x")
+    assert sender.names[3:] == 2 * ["not durable"]
+
+
+async def test_a_number_that_nothing_is_kept_by_is_left_to_the_same_words() -> None:
+    sender = Recorder()
+    message = messages.for_handler(chat(_sender=sender), "a.1")
+    sender.fails.append(StoreError("the store is full"))
+    with pytest.raises(StoreError):
+        await message.reply("1", durable=True)
+    await message.reply("2", durable=True)
+    await message.reply("1", durable=True)
+    failed, other, once_more = sender.names
+    assert failed == once_more != other
 
 
 async def test_durable_replies_of_other_messages_and_handlers_have_other_names() -> None:
@@ -134,7 +163,7 @@ def test_a_group_message_is_no_chat_message_but_has_its_fields() -> None:
     assert not issubclass(GroupMessage, ChatMessage)
     assert not hasattr(GroupMessage, "reply")
     public = {field.name for field in dataclasses.fields(ChatMessage)}
-    public -= {"_sender", "_handler", "_replies", "_answered"}
+    public -= {"_sender", "_handler", "_run", "_answered"}
     assert {field.name for field in dataclasses.fields(GroupMessage)} == public
 
 

@@ -8,12 +8,23 @@ import random
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from world import ME, World, running
-from xyfast import ChatMessage, NotSent, SendRefused, SendUnknown, Sent, State
+from xyfast import (
+    ChatMessage,
+    ConfigError,
+    MemoryStore,
+    NotSent,
+    SendRefused,
+    SendUnknown,
+    Sent,
+    State,
+)
 from xyfast.instrumentation import Fact, SendFinished
+from xyfast.store import Posted
 from xyfast.testing import FakeServer, Fault, RepeatedUuid, ServerSettings
 
 CID, PEER = "70000000011", "9000000000102"
@@ -97,6 +108,112 @@ async def test_a_durable_send_outlives_refusals_that_pass(server: FakeServer, fa
         server.heal(ME)
         sent = await sending
     assert [record.message_id for record in server.ledger(ME).sent] == [sent.message_id]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+async def test_a_text_that_no_frame_holds_is_refused_before_it_is_kept(
+    durable: bool, server: FakeServer
+) -> None:
+    store = MemoryStore()
+    async with running(server, store=store) as world:
+        await world.connect()
+        with pytest.raises(ConfigError, match="text is too long"):
+            await send(world, "x" * 1_100_000, durable=durable)
+        assert not await store.unsent(ME)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+async def test_a_reply_that_cannot_be_sent_is_refused_where_it_is_asked_for(
+    durable: bool, server: FakeServer
+) -> None:
+    refused: list[str] = []
+
+    async def answer(message: ChatMessage) -> None:
+        wrong: list[Any] = [None, 5, ["a"], "", "\ud800"]
+        for each in wrong:
+            with pytest.raises(ConfigError) as caught:
+                await message.reply(each, durable=durable)
+            refused.append(str(caught.value))
+            with pytest.raises(ConfigError, match="url"):
+                await message.reply_image(each, durable=durable)
+        await message.reply("在的", durable=durable)
+
+    async with running(server) as world:
+        world.client.on(ChatMessage)(answer)
+        await world.connect()
+        server.push_text(ME, "在吗")
+        await world.until(lambda: texts(server))
+    assert texts(server) == ["在的"]
+    assert refused == [
+        "text must be a str, not None",
+        "text must be a str, not int",
+        "text must be a str, not list",
+        "text is empty",
+        "text has a lone surrogate at 0",
+    ]
+
+
+async def test_without_a_store_nothing_is_promised_to_be_durable(server: FakeServer) -> None:
+    async with running(server, store=None) as world:
+        await world.connect()
+        with pytest.raises(ConfigError, match="durable=True wants a store on disk"):
+            await send(world, "x", durable=True)
+        with pytest.raises(ConfigError, match="durable=True wants a store on disk"):
+            await world.client.send_image(
+                ME, CID, "https://img.example.invalid/1.jpg", peer_id=PEER, durable=True
+            )
+    assert texts(server) == []
+
+
+async def test_what_can_never_go_out_ends(
+    server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An older file may hold what no frame can."""
+    store = MemoryStore()
+    content = json.dumps({"contentType": 1, "text": {"text": "x" * 1_100_000}})
+    too_long = Posted(
+        account_id=ME,
+        name="n",
+        conversation_id=CID,
+        peer_id=PEER,
+        content=content,
+        uuid="-11",
+        created=1,
+    )
+    await store.post(too_long)
+    async with running(server, store=store) as world:
+        await world.connect()
+        await send(world, "next")
+        with pytest.raises(SendRefused, match="was refused before"):
+            await world.client.send_text(ME, CID, "x", peer_id=PEER, durable=True, name="n")
+        assert not await store.unsent(ME)
+    assert texts(server) == ["next"]
+    lines = [record for record in caplog.records if record.name.startswith("xyfast")]
+    assert [line.getMessage() for line in lines if line.levelname in ("WARNING", "ERROR")] == [
+        f"refused (account={ME}, reason=rejected)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ((5, CID, PEER), "account_id must be a str, not int"),
+        ((ME, 70000000011, PEER), "conversation_id must be a str, not int"),
+        ((ME, CID, None), "peer_id must be a str, not None"),
+        ((ME, "", PEER), "conversation_id is empty"),
+    ],
+)
+async def test_ids_that_are_none_are_refused(
+    given: tuple[Any, Any, Any], reason: str, server: FakeServer
+) -> None:
+    account_id, conversation_id, peer_id = given
+    async with running(server) as world:
+        await world.connect()
+        with pytest.raises(ConfigError, match=reason):
+            await world.client.send_text(account_id, conversation_id, "x", peer_id=peer_id)
+        if conversation_id != CID:
+            with pytest.raises(ConfigError, match=reason):
+                await world.client.history(account_id, conversation_id)
 
 
 async def test_an_echo_answers_a_send_without_an_answer(server: FakeServer) -> None:

@@ -172,6 +172,17 @@ def test_decrypt_takes_every_buffer_as_text_and_the_str_of_everything_else() -> 
     mapped.close()
 
 
+@pytest.mark.parametrize("text", ['{"headers":{"mid":"1 0"}}', b' {"lwp":"/s/sync"}'])
+def test_a_frame_in_the_place_of_a_payload_is_told_apart(text: str | bytes) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(text)
+    notes = ["this looks like a frame: use decode_frame"] if sys.version_info >= (3, 11) else []
+    assert getattr(caught.value, "__notes__", []) == notes
+    with pytest.raises(DecodeError) as caught:
+        decode("gQ")
+    assert not hasattr(caught.value, "__notes__")
+
+
 @pytest.mark.parametrize("wrong", [None, 5, ["gQEC"]])
 def test_decode_takes_nothing_but_text(wrong: Any) -> None:
     with pytest.raises(TypeError, match="expected str or a bytes-like object"):

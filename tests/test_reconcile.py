@@ -12,6 +12,7 @@ import pytest
 
 from simulation.loop import simulate
 from world import ME
+from xyfast import history, requests
 from xyfast._core import read_payload
 from xyfast.envelope import read
 from xyfast.errors import NotSent, RequestError, SendRefused, SendUnknown
@@ -67,7 +68,13 @@ class Shelf:
         ids = [read(read_payload(text).tree, ME).message_id or "" for text in payloads]
         new = [name for name in ids if name not in self.inbox]
         self.inbox = [name for name in self.inbox if name not in ids] + ids
+        self.inbox.sort(key=self._time)  # a store hands out by position, then by coming
         return new
+
+    def _time(self, name: str) -> int:
+        found = self.account.find(name)
+        assert found is not None
+        return found.time
 
     def reconciler(
         self,
@@ -173,6 +180,147 @@ async def test_a_long_conversation_is_read_to_the_bound_and_the_rest_is_told() -
     assert shelf.inbox == names[61:]  # the page behind begins with the last of the one before
     [gap] = found.gaps
     assert (gap.start, gap.end, gap.conversation_id) == (START, START + 61, "1")
+
+
+@pytest.mark.parametrize("page_splits", [False, True])
+async def test_pages_of_known_messages_alone_are_read_far_beyond_the_bound(
+    page_splits: bool,
+) -> None:
+    """An honest replay may bring very many messages: nothing is missing then."""
+    shelf = Shelf(page_splits=page_splits)
+    shelf.message("1", -5)
+    names = [shelf.message("1", n // 2) for n in range(900)]
+    shelf.inbox = list(names)
+    assert await shelf.run(pages=1) == Recovery()
+    assert shelf.inbox == names
+
+
+@pytest.mark.parametrize("together", [1, 3])
+@pytest.mark.parametrize("missing", [1, 18, 38, 100, 200])
+async def test_what_is_missing_behind_many_known_messages_is_fetched_or_told(
+    missing: int, together: int
+) -> None:
+    """A replay that begins too late, in silence; so many messages have one millisecond."""
+    shelf = Shelf(page_splits=True)
+    shelf.message("1", -5)
+    names = [shelf.message("1", n // together) for n in range(missing + 600)]
+    shelf.inbox = names[missing:]
+    found = await shelf.run(pages=3)
+    fetched = len(shelf.inbox) - 600
+    assert shelf.inbox == names[missing - fetched :]
+    assert fetched == found.messages
+    if missing < 39:  # three pages, of which the first begins with known messages
+        assert (fetched, found.gaps) == (missing, [])
+    else:
+        [gap] = found.gaps
+        assert (gap.start, gap.end) == (START, START + (missing - fetched) // together)
+
+
+async def test_known_messages_that_come_again_and_again_are_not_read_for_ever() -> None:
+    shelf = Shelf()
+    shelf.inbox = [shelf.message("1", n) for n in range(10)]
+    asked = 0
+
+    async def ask(build: Callable[..., str]) -> Any:
+        nonlocal asked
+        frame = json.loads(build(mid="1 0"))
+        if frame["lwp"] == LIST:
+            return await Shelf.ask(shelf, build)
+        asked += 1
+        frame["body"][2] = 2**53 - 1
+        body = await Shelf.ask(shelf, lambda mid: json.dumps(frame))
+        return {**body, "nextCursor": END - asked, "hasMore": 1}
+
+    shelf.ask = ask  # type: ignore[method-assign]
+    found = await shelf.run(pages=3)
+    assert asked == 4
+    assert len(found.gaps) == 1
+
+
+async def test_a_known_message_that_is_older_on_every_page_is_not_read_for_ever() -> None:
+    shelf = Shelf()
+    shelf.inbox = [shelf.message("1", 0)]
+    asked = 0
+
+    async def ask(build: Callable[..., str]) -> Any:
+        nonlocal asked
+        frame = json.loads(build(mid="1 0"))
+        if frame["lwp"] == LIST:
+            return await Shelf.ask(shelf, build)
+        asked += 1
+        frame["body"][2] = requests.NEWEST
+        body = await Shelf.ask(shelf, lambda mid: json.dumps(frame))
+        body["userMessageModels"][0]["message"]["createAt"] = END - asked
+        return {**body, "nextCursor": END - asked, "hasMore": 1}
+
+    shelf.ask = ask  # type: ignore[method-assign]
+    found = await shelf.run(pages=3)
+    assert asked == 150
+    [gap] = found.gaps
+    assert gap.reason == "more than 150 pages of history"
+
+
+async def test_what_the_list_shows_and_the_history_has_not_is_a_gap() -> None:
+    shelf = Shelf()
+    shelf.inbox = [shelf.message("1", 3)]
+    name = shelf.message("1", 5)
+
+    async def ask(build: Callable[..., str]) -> Any:
+        body = await Shelf.ask(shelf, build)
+        models = body.get("userMessageModels", [])
+        return {**body, "userMessageModels": [m for m in models if history.message_id(m) != name]}
+
+    shelf.ask = ask  # type: ignore[method-assign]
+    [gap] = (await shelf.run()).gaps
+    assert (gap.conversation_id, gap.start, gap.end) == ("1", START, START + 5)
+    shelf.inbox.append(name)
+    assert (await shelf.run()).gaps == []
+
+
+@pytest.mark.parametrize("modified", [None, 5])
+async def test_conversations_that_no_time_tells_apart_are_listed_once_more_at_most(
+    modified: int | None,
+) -> None:
+    chats = [
+        {
+            "singleChatUserConversation": {
+                "singleChatConversation": {"cid": f"{n}@goofish"},
+                **({} if modified is None else {"modifyTime": START + modified}),
+            }
+        }
+        for n in range(120)
+    ]
+    asked = 0
+
+    async def ask(build: Callable[..., str]) -> Any:
+        nonlocal asked
+        frame = json.loads(build(mid="1 0"))
+        if frame["lwp"] == HISTORY:
+            return {}
+        asked += 1
+        first = max(END - frame["body"][0], 0)
+        chosen = chats[first : first + 50]
+        return {"userConvs": chosen, "hasMore": int(first < 70), "nextCursor": END - first - 50}
+
+    shelf = Shelf()
+    shelf.ask = ask  # type: ignore[method-assign]
+    assert (await shelf.run()).gaps == []
+    assert asked == 4
+
+
+async def test_empty_pages_without_an_end_are_a_gap() -> None:
+    asked = 0
+
+    async def ask(build: Callable[..., str]) -> Any:
+        nonlocal asked
+        asked += 1
+        return {"hasMore": 1, "nextCursor": END - asked}
+
+    shelf = Shelf()
+    shelf.ask = ask  # type: ignore[method-assign]
+    [gap] = (await shelf.run(conversations=30)).gaps
+    assert asked == 30
+    assert (gap.start, gap.reason) == (START, "the list of conversations does not end")
 
 
 async def test_what_lies_before_the_time_in_question_is_no_gap() -> None:
@@ -325,7 +473,7 @@ async def test_one_conversation_can_be_asked_for() -> None:
     name = shelf.message("1", 5)
     shelf.message("2", 5)
     found = await shelf.reconciler().conversation("1", START, START + 5)
-    assert (shelf.inbox, found) == ([name], Recovery(messages=1, conversations=1))
+    assert (shelf.inbox, found) == ([name], Recovery(messages=1, others=1, conversations=1))
 
 
 def test_flow_control_is_waited_for_ever_longer() -> None:

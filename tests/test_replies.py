@@ -90,6 +90,29 @@ async def test_a_reply_that_failed_goes_out_with_the_next_try(
     assert (failed, texts(server)) == ([0], ["收到"])
 
 
+async def test_a_reply_that_went_out_at_the_second_attempt_is_known_at_the_next_try(
+    server: FakeServer, world: World
+) -> None:
+    tries: list[int] = []
+
+    @world.client.on(ChatMessage)
+    async def answer(message: ChatMessage) -> None:
+        try:
+            await message.reply("收到")
+        except NotSent:
+            server.heal(ME)
+            await message.reply("收到")
+        tries.append(message.redelivered)
+        if not message.redelivered:
+            raise ConnectionError
+
+    await world.connect()
+    server.fault(ME, Fault.SEND_LOST)
+    server.push_text(ME, "在吗")
+    await world.until(lambda: len(tries) == 2)
+    assert texts(server) == ["收到"]
+
+
 async def test_plain_and_durable_replies_are_counted_apart(
     server: FakeServer, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xyfast import requests
+from xyfast import ConfigError, requests
 from xyfast.requests import Mids, Uuids, Verdict, judge
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "pushes.json").read_text("utf-8"))
@@ -154,14 +154,52 @@ def content_of(content: str, conversation_id: str = CID) -> Any:
     return json.loads(base64.b64decode(message["content"]["custom"]["data"]))
 
 
-@given(st.text())
+@given(st.text(min_size=1))
 def test_any_text_arrives_as_it_was_written(words: str) -> None:
     content = content_of(requests.text_content(words))
     assert content == {"contentType": 1, "text": {"text": words}}
 
 
-def test_a_lone_surrogate_does_not_stop_a_text() -> None:
-    assert content_of(requests.text_content("a\ud800b"))["text"]["text"] == "a?b"
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "text must be a str, not None"),
+        (5, "text must be a str, not int"),
+        (["a"], "text must be a str, not list"),
+        ("", "text is empty"),
+        ("a\ud800b", "text has a lone surrogate at 1"),
+        ("贵" * 250_000, "text is too long: 750036 bytes of JSON, at most 750000"),
+    ],
+)
+def test_a_text_that_cannot_be_sent_is_refused(text: Any, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        requests.text_content(text)
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        (("ftp://img.example.invalid/1.jpg", 3, 4), "url must start with https://"),
+        (("/tmp/1.jpg", 3, 4), "url must start with https://"),
+        ((None, 3, 4), "url must be a str, not None"),
+        (("https://img.example.invalid/1.jpg", 0, 4), "above zero"),
+        (("https://img.example.invalid/1.jpg", 3, True), "height must be a whole number"),
+        (("https://img.example.invalid/1.jpg", "3", 4), "width must be a whole number"),
+    ],
+)
+def test_a_picture_that_cannot_be_sent_is_refused(
+    picture: tuple[Any, Any, Any], reason: str
+) -> None:
+    url, width, height = picture
+    with pytest.raises(ConfigError, match=reason):
+        requests.image_content(url, width=width, height=height)
+
+
+def test_the_longest_content_fits_into_a_frame() -> None:
+    text = requests.text_content("x" * (requests.LONGEST - 36))
+    assert len(text) == requests.LONGEST
+    ids = {"conversation_id": CID, "peer_id": PEER, "own_id": OWN}
+    assert len(requests.send(text, **ids, uuid="-17672256000001", mid=MID)) < 1 << 20
 
 
 def test_a_picture_is_sent_with_its_size() -> None:

@@ -142,6 +142,45 @@ async def test_what_a_replay_leaves_out_at_its_old_end_is_fetched(replay: Replay
     assert world.texts == ["before", *map(str, range(9))]
 
 
+@pytest.mark.parametrize("kept", [500, 60], ids=["whole", "too late"])
+@pytest.mark.parametrize("replay", [Replay.PUSHES, Replay.ANSWER])
+async def test_a_long_replay_is_a_gap_only_if_something_may_be_missing(
+    replay: Replay, kept: int
+) -> None:
+    """More is replayed than history is read of, from our position on or from too late."""
+    assumed = ServerSettings(
+        replay=replay, kept=kept, tells_too_long=False, redelivery=Redelivery.NEVER
+    )
+    time_of_day, later = rising(), 0
+
+    def push() -> None:
+        nonlocal later
+        for number in range(130):
+            server.push_text(ME, str(number))
+        later = 60_000
+
+    async with (
+        FakeServer([ME], settings=assumed, clock=lambda: time_of_day() + later) as server,
+        running(server, settings={"history_pages": 2}) as world,
+    ):
+        watched = Watched(world)
+        await world.connect()
+        server.push_text(ME, "before")
+        await world.until(lambda: world.chats)
+        await away(server, push)
+        await world.until(lambda: "129" in world.texts)
+        if kept == 60:
+            await world.until(lambda: watched.gaps)
+    missing = 130 - (len(world.texts) - 1)
+    assert world.texts == ["before", *map(str, range(missing, 130))]
+    if kept == 500:
+        assert (missing, watched.gaps) == (0, [])
+        return
+    [gap] = watched.gaps
+    assert 0 < missing < 70
+    assert gap.start < gap.end == world.chats[1].time
+
+
 class Watched:
     """A world's gaps, facts and what came too late."""
 

@@ -21,11 +21,13 @@ from xyfast.events import (
     Event,
     FetchToken,
     Kicked,
+    LinkDeaf,
     LinkLost,
     LinkOpened,
     LinkRefused,
     Moved,
     NewCredentials,
+    Pause,
     Resume,
     Start,
     State,
@@ -38,6 +40,8 @@ from xyfast.retry import Trouble, bound
 from xyfast.session import TRANSITIONS, Session
 
 HALF = 0.5
+RESTING = (State.DISCONNECTED, State.CLOSED, State.KICKED, State.NEEDS_LOGIN, State.FAILED)
+"""States without a link."""
 
 
 def new(**changes: Any) -> Session:
@@ -125,6 +129,23 @@ def test_five_failed_dials_in_a_row_ask_for_credentials_and_wait_long() -> None:
     assert rest(session.step(Tick(), now + 225.0)) == [FetchToken()]
 
 
+def test_what_this_machine_lacks_is_tried_again_soon_and_never_fails_an_account() -> None:
+    session, now = new(), 0.0
+    session.step(Start(), now)
+    assert rest(session.step(TokenFailed("no descriptor", Trouble.LOCAL), now)) == []
+    assert session.deadline == now + 0.5  # no platform was asked, so none waits a minute
+    now = session.deadline
+    assert rest(session.step(Tick(), now)) == [FetchToken()]
+    session.step(TokenReady(), now)
+    for link in range(1, 21):
+        session.step(LinkLost(link, Trouble.LOCAL, "no descriptor"), now)
+        assert session.state is State.RECONNECTING
+        assert session.deadline is not None
+        assert session.deadline <= now + 10.0
+        now = session.deadline
+        assert rest(session.step(Tick(), now)) == [dial(link + 1)]
+
+
 def test_a_registered_link_ends_the_row_of_failures() -> None:
     session, now = new(), 0.0
     session.step(Start(), now)
@@ -174,6 +195,24 @@ def test_a_kick_ends_the_link_and_nothing_is_tried_until_the_user_says_so() -> N
     assert session.deadline is None
     assert session.step(Tick(), 1e9) == []
     assert rest(session.step(Start(), 1e9)) == [FetchToken()]
+
+
+def test_a_human_who_is_asked_for_after_a_kick_is_waited_for_later() -> None:
+    session = connected(token_refresh=60.0)
+    assert rest(session.step(Tick(), 70.0)) == [FetchToken()]
+    session.step(Kicked(1, "session removed"), 71.0)
+    asked = session.step(TokenFailed("slider", human=True), 72.0)
+    assert asked == [AskCredentials("slider", human=True, url=None)]
+    assert session.state is State.KICKED
+    assert moves(session.step(Start(), 73.0)) == [State.NEEDS_LOGIN]
+
+
+def test_a_token_call_that_a_kick_overtakes_may_end_after_the_user_has_started_again() -> None:
+    session = connected(token_refresh=60.0)
+    session.step(Tick(), 70.0)
+    session.step(Kicked(1, "session removed"), 71.0)
+    assert rest(session.step(Start(), 72.0)) == []
+    assert rest(session.step(TokenReady(), 73.0)) == [dial(2)]
 
 
 def test_a_platform_that_asks_for_a_human_is_left_alone() -> None:
@@ -268,6 +307,32 @@ def test_deaf_links_in_a_row_fail_the_account_and_ask_for_a_token_once_a_minute(
     assert all(later - earlier >= 60.0 for earlier, later in itertools.pairwise([0.0, *calls]))
 
 
+def test_a_link_that_hears_nothing_is_replaced_beside_itself_with_a_new_token() -> None:
+    session = connected()
+    assert session.step(LinkDeaf(1), 65.0) == [FetchToken()]
+    assert session.step(LinkDeaf(1), 66.0) == []
+    assert session.step(TokenReady(), 67.0) == [dial(2)]
+    assert session.step(LinkDeaf(1), 68.0) == []
+    assert session.step(LinkOpened(2), 69.0) == [Resume(2), CloseLink(1)]
+    assert session.step(LinkDeaf(1), 70.0) == []
+
+
+def test_a_link_that_hears_nothing_soon_after_a_token_call_is_replaced_without_another() -> None:
+    session = connected()
+    assert session.step(LinkDeaf(1), 59.0) == [dial(2)]
+    session.step(LinkLost(2, Trouble.NETWORK, "refused"), 60.0)
+    assert (session.state, session.link) == (State.CONNECTED, 1)
+    assert session.deadline == 60.0 + 90.0
+    assert rest(session.step(Tick(), 150.0)) == [FetchToken()]
+
+
+def test_a_link_that_hears_nothing_while_a_human_is_asked_for_stays() -> None:
+    session = connected()
+    session.step(Tick(), 76_000.0)
+    session.step(TokenFailed("FAIL_SYS_USER_VALIDATE", human=True), 76_001.0)
+    assert session.step(LinkDeaf(1), 76_100.0) == []
+
+
 def test_a_refused_token_call_is_not_repeated_within_a_minute() -> None:
     session = new()
     session.step(Start(), 0.0)
@@ -360,10 +425,57 @@ def test_news_of_a_link_that_is_not_ours_any_more_changes_nothing() -> None:
     assert session.state is State.CONNECTED
 
 
+def test_a_pause_closes_the_link_and_the_user_ends_it() -> None:
+    session = connected()
+    assert rest(session.step(Pause(), 1.0)) == [CloseLink(1)]
+    assert session.state is State.DISCONNECTED
+    for event in (Tick(), LinkLost(1, Trouble.LINK, "late"), Pause()):
+        assert session.step(event, 1000.0) == []
+    assert session.deadline is None
+    assert rest(session.step(Start(), 1000.0)) == [dial(2)]  # the token is good still
+
+
+def test_a_pause_ends_a_dial_and_a_wait() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    session.step(Pause(), 0.0)
+    assert rest(session.step(Start(), 0.0)) == [FetchToken()]  # the first one was given up
+    session.step(TokenReady(), 0.0)
+    assert rest(session.step(Pause(), 0.0)) == [CloseLink(1)]
+    session.step(Start(), 0.0)
+    session.step(LinkLost(2, Trouble.NETWORK, "refused"), 0.0)
+    assert session.state is State.RECONNECTING
+    session.step(Pause(), 0.0)
+    assert session.deadline is None
+
+
+def test_a_pause_does_not_answer_for_the_human_that_the_platform_asked_for() -> None:
+    session = new()
+    session.step(Start(), 0.0)
+    session.step(TokenFailed("slider", human=True), 0.0)
+    session.step(Pause(), 1.0)
+    assert moves(session.step(Start(), 2.0)) == [State.NEEDS_LOGIN]
+    session.step(Pause(), 3.0)
+    assert session.step(NewCredentials(), 4.0) == []
+    assert rest(session.step(Start(), 5.0)) == [FetchToken()]
+
+
+@pytest.mark.parametrize("answer", [TokenReady(), TokenFailed("no")])
+def test_a_token_call_that_a_kick_overtakes_is_not_waited_for_twice(answer: Event) -> None:
+    session = connected()
+    due = session.deadline
+    assert due is not None
+    assert session.step(Tick(), due) == [FetchToken()]
+    session.step(Kicked(1, "another login"), due)
+    assert session.step(answer, due) == []
+    again = rest(session.step(Start(), due))
+    assert again == [dial(2) if answer == TokenReady() else FetchToken()]
+
+
 def test_every_state_can_be_closed_and_no_state_is_out_of_the_map() -> None:
     assert set(TRANSITIONS) == set(State)
     reached = {state for known in TRANSITIONS.values() for to in known.values() for state in to}
-    assert reached == set(State) - {State.DISCONNECTED}
+    assert reached == set(State)
     for state, known in TRANSITIONS.items():
         if state not in (State.CLOSED, State.DRAINING):
             assert known[Stop] <= {State.DRAINING, State.CLOSED}
@@ -381,6 +493,7 @@ def test_a_move_off_the_map_is_a_bug_and_says_so(monkeypatch: pytest.MonkeyPatch
         (Trouble.LINK, [3, 6, 9, 12, 15, 15, 15]),
         (Trouble.NETWORK, [10, 20, 30, 40, 50, 60, 60]),
         (Trouble.OTHER, [5, 10, 15, 20, 25, 30, 30]),
+        (Trouble.LOCAL, [1, 2, 3, 4, 5, 6, 7]),
     ],
 )
 def test_back_off_bounds_grow_by_class_and_stop_growing(
@@ -405,6 +518,8 @@ class AnyHistory(RuleBasedStateMachine):
             self.fetching = False
         if isinstance(event, TokenReady | NewCredentials):
             self.human = False
+        if isinstance(event, Pause):
+            self.fetching = False  # the driver gives it up
         for action in self.session.step(event, self.now):
             if isinstance(action, Dial):
                 assert action.link not in self.dialled
@@ -459,6 +574,7 @@ class AnyHistory(RuleBasedStateMachine):
                 st.sampled_from(
                     [
                         LinkOpened(link),
+                        LinkDeaf(link),
                         LinkLost(link, trouble, "lost", deaf),
                         LinkRefused(link, error, "no"),
                         Kicked(link, "kicked"),
@@ -470,6 +586,10 @@ class AnyHistory(RuleBasedStateMachine):
     @rule()
     def credentials(self) -> None:
         self.tell(NewCredentials())
+
+    @rule()
+    def pause(self) -> None:
+        self.tell(Pause())
 
     @rule(event=st.sampled_from([Stop(), Drained()]))
     def stop(self, event: Event) -> None:
@@ -486,14 +606,24 @@ class AnyHistory(RuleBasedStateMachine):
             assert self.fetching or self.human
 
     @invariant()
+    def a_connecting_session_waits_for_an_answer(self) -> None:
+        if self.session.state is State.CONNECTING:
+            assert self.fetching or self.session.dialling is not None
+
+    @invariant()
     def connected_means_a_link(self) -> None:
         assert self.session.state is not State.CONNECTED or self.session.link is not None
 
     @invariant()
     def states_without_links_hold_none(self) -> None:
-        if self.session.state in (State.CLOSED, State.KICKED, State.NEEDS_LOGIN, State.FAILED):
+        if self.session.state in RESTING:
             assert self.session.link is None
             assert self.session.dialling is None
+
+    @invariant()
+    def a_session_that_connects_waits_for_something(self) -> None:
+        if self.session.state is State.CONNECTING:
+            assert self.fetching or self.session.dialling is not None
 
 
 AnyHistory.TestCase.settings = hypothesis_settings(max_examples=300, deadline=None)

@@ -159,6 +159,16 @@ async def test_skipped_conversations_stay_in_line(store: Store) -> None:
     assert (keys(page.rows), page.waiting) == (["d"], None)
 
 
+async def test_what_stands_beyond_a_position_stays_in_line(store: Store) -> None:
+    await store.commit([row("c", position=9), row("a", position=5), row("b", position=5)])
+    page = await store.take(ME, 9, until=4)
+    assert (keys(page.rows), page.waiting) == ([], 5)
+    page = await store.take(ME, 9, until=5)
+    assert (keys(page.rows), page.waiting) == (["a", "b"], 9)
+    page = await store.take(ME, 9, until=2**70)
+    assert (keys(page.rows), page.waiting) == (["c"], None)
+
+
 class Looked(set[str | None]):
     """A set that counts how often it is asked."""
 

@@ -88,10 +88,15 @@ class Stores(RuleBasedStateMachine):
 
         self._both(commit)
 
-    @rule(account=ACCOUNTS, limit=st.integers(1, 4), skip=st.sets(CONVERSATIONS, max_size=2))
-    def take(self, account: str, limit: int, skip: set[str | None]) -> None:
+    @rule(
+        account=ACCOUNTS,
+        limit=st.integers(1, 4),
+        skip=st.sets(CONVERSATIONS, max_size=2),
+        until=st.none() | st.integers(0, 5),
+    )
+    def take(self, account: str, limit: int, skip: set[str | None], until: int | None) -> None:
         async def take(store: Store) -> object:
-            rows, waiting = await store.take(account, limit, skip=skip)
+            rows, waiting = await store.take(account, limit, skip=skip, until=until)
             return list(rows), waiting
 
         self._both(take)

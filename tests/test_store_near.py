@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stores import DAY, ME, OTHER, Maker, handled, row
-from xyfast.store import Retention, Store
+from stores import DAY, ME, OTHER, Maker, died, handled, row
+from xyfast.store import MemoryStore, Retention, Store
 from xyfast.store.retention import NEAR
 
 HERE = 1_767_225_600_000_000
@@ -36,6 +36,63 @@ async def test_time_does_not_make_forget_what_is_near_the_position(make: Maker) 
     await store.commit(received={ME: HERE + NEAR + 1})
     assert await store.sweep() == 2
     assert await known(store) == "d"
+    await store.close()
+
+
+async def test_what_is_near_is_kept_for_thirty_days_more(make: Maker) -> None:
+    store = make(Retention(keep=DAY, keep_dead=2 * DAY))
+    await store.open()
+    rows = [row("a", position=HERE), row("b", position=HERE), row("c", position=HERE)]
+    await store.commit(rows, [*handled("a"), *died("b")], received={ME: HERE})
+    make.clock.now += 31 * DAY - 1
+    assert await store.sweep() == 0
+    make.clock.now += 1
+    assert await store.sweep() == 1
+    assert await known(store) == "bc"
+    make.clock.now += DAY
+    assert await store.sweep() == 1
+    assert await known(store) == "c"
+    await store.close()
+
+
+async def test_a_row_that_is_handled_again_goes_when_it_was_last_handled(make: Maker) -> None:
+    store = make(Retention(max_rows=3))
+    await store.open()
+    for key in "abc":
+        await store.commit([row(key, position=1)], handled(key), received={ME: HERE})
+        make.clock.now += 1
+    await store.revive(ME, ["a"])
+    await store.commit(outcomes=handled("a"))
+    for new, left in (("d", "acd"), ("e", "ade")):
+        await store.commit([row(new, position=HERE)])
+        assert await known(store) == left
+    await store.close()
+
+
+async def test_what_is_near_is_not_looked_at_for_each_that_goes() -> None:
+    looks = 0
+
+    class Position(int):
+        def __ge__(self, other: int) -> bool:
+            nonlocal looks
+            looks += 1
+            return int(self) >= other
+
+        def __lt__(self, other: int) -> bool:
+            nonlocal looks
+            looks += 1
+            return int(self) < other
+
+    store = MemoryStore(Retention(max_rows=600))
+    await store.open()
+    near = [row(str(n), position=Position(HERE + n)) for n in range(500)]
+    await store.commit(near, handled(*(each.key for each in near)), received={ME: HERE})
+    looks = 0
+    for n in range(300):
+        far = row(str(n), OTHER, position=n)
+        await store.commit([far], handled(far.key, account=OTHER), received={OTHER: HERE})
+    assert len(await store.known(ME, [each.key for each in near])) == 500
+    assert looks < 1000
     await store.close()
 
 

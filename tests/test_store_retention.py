@@ -201,3 +201,52 @@ async def test_bytes_are_bounded_too(make: Maker) -> None:
     await store.commit(big[15:23])
     assert len(await waiting(store)) == 8
     await store.close()
+
+
+async def test_past_a_bound_of_bytes_settled_letters_go_like_handled_messages(
+    make: Maker,
+) -> None:
+    store = make(Retention(max_bytes=600_000))
+    await store.open()
+    content = "x" * 30_000
+    await store.commit([replace(row("first"), payload=content)], handled("first"))
+    for n in range(30):
+        make.clock.now += 1200
+        await store.post(letter(str(n), content=content))
+        await store.mark(ME, str(n), "sent")
+    await store.post(letter("waits", content=content))
+    assert await store.commit([row("a")], handled("a"))
+    left = [each.name for each in await store.settled(ME, 100)]
+    assert left == [str(n) for n in range(30 - len(left), 30)]
+    assert 8 <= len(left) < 21
+    assert set(await store.known(ME, ["first", "a"])) == {"a"}
+    make.clock.now += 1200
+    await store.post(letter("new", content=content))
+    await store.mark(ME, "new", "sent")
+    big = [replace(row(str(n)), payload=content) for n in range(15)]
+    assert len(await store.commit(big)) == 15
+    settled = [each.name for each in await store.settled(ME, 100)]
+    assert settled == [*left, "new"][len(left) + 1 - len(settled) :]
+    assert [each.name for each in await store.unsent(ME)] == ["waits"]
+    await store.close()
+
+
+async def test_a_letter_that_was_settled_just_now_goes_with_what_is_near(make: Maker) -> None:
+    store = make(Retention(max_bytes=600_000))
+    await store.open()
+    content, here = "x" * 30_000, 1_767_225_600_000_000
+    await store.commit([replace(row("far"), payload=content)], handled("far"))
+    near = replace(row("near"), payload=content, position=here)
+    await store.commit([near], handled("near"), received={ME: here})
+    make.clock.now += 1
+    await store.post(letter("a", content=content))
+    await store.mark(ME, "a", "sent")
+    names = iter(range(100))
+    gone: list[str] = []
+    while len(gone) < 3:
+        await store.commit([replace(row(str(next(names))), payload=content)])
+        left = {*await store.known(ME, ["far", "near"])}
+        left |= {each.name for each in await store.settled(ME, 9)}
+        gone += sorted({"far", "near", "a"} - left - set(gone))
+    assert gone == ["far", "near", "a"]
+    await store.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stores import ME, OTHER, keys, opened, row, waiting
+from stores import ME, OTHER, handled, keys, opened, row, waiting
 from xyfast.errors import StoreError
 from xyfast.store import DeadLetter, Kept
 
@@ -57,6 +57,26 @@ def read(path: Path, query: str) -> list[tuple[object, ...]]:
     found = db.execute(query).fetchall()
     db.close()
     return found
+
+
+async def test_a_file_of_version_2_that_has_a_cursor_still_works(path: Path) -> None:
+    store = await opened(path)
+    await store.commit([row("a")], received={ME: 9})
+    await store.close()
+    write(
+        path,
+        "ALTER TABLE account ADD COLUMN cursor INTEGER; UPDATE account SET cursor = 5;"
+        "DROP INDEX inbox_ended;"
+        "CREATE INDEX inbox_ended ON inbox (state, changed) WHERE state >= 4;",
+    )
+    store = await opened(path)
+    assert await store.load(ME) == Kept(9, None)
+    await store.commit([row("b", OTHER)], handled("a"), received={ME: 10, OTHER: 4})
+    assert await store.load(ME) == Kept(10, None)
+    assert await store.load(OTHER) == Kept(4, None)
+    assert await waiting(store, OTHER) == ["b"]
+    assert await store.sweep() == 0
+    await store.close()
 
 
 async def test_a_file_of_version_1_is_brought_up_to_date(path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from simulation.loop import simulate
+from simulation.told import SimFrame
 from wire import BASE, ME, Desk, Ward, push, sample, working
 from xyfast import Account
-from xyfast._core import parse_frame
 from xyfast.errors import StoreError
 from xyfast.events import LinkOpened
 from xyfast.messages import Gap
@@ -60,7 +60,16 @@ async def answer(desk: Desk, lwp: str, body: Any, code: int = 200) -> None:
     await desk.until(lambda: asked(desk, lwp))
     mid = asked(desk, lwp)[-1]["headers"]["mid"]
     frame = json.dumps({"code": code, "headers": {"mid": mid}, "body": body})
-    desk.driver().calls.answered(parse_frame(frame))
+    driver = desk.driver()
+    driver.calls.answered(SimFrame(driver.session.link, frame))
+
+
+def conversation(modified: int, last: str | None = None, name: str = "1") -> Any:
+    """An entry of the list of conversations."""
+    inner = {"modifyTime": modified, "singleChatConversation": {"cid": f"{name}@goofish"}}
+    if last is not None:
+        inner["lastMessage"] = {"message": {"messageId": last}}
+    return {"type": 1, "singleChatUserConversation": inner}
 
 
 async def connect(desk: Desk, *, server_time: int | None) -> None:
@@ -68,6 +77,7 @@ async def connect(desk: Desk, *, server_time: int | None) -> None:
     await desk.client.add(Account.from_cookies(f"unb={ME}; _m_h5_tk=a_1; cookie2=b"))
     await asyncio.sleep(0.01)
     driver = desk.driver()
+    driver.calls.told(server_time)
     driver.sync.registered(server_time)
     driver.feed(LinkOpened(driver.session.dialling))
 
@@ -179,6 +189,122 @@ def test_whatever_the_store_raises_the_account_is_caught_up_in_the_end(
 
     simulate(main())
     assert ("position not kept" if told else "not caught up yet") in caplog.text
+    assert "words" not in caplog.text
+
+
+@pytest.mark.parametrize("ahead", [0, 4_900, 600_000, 20 * 3_600_000])
+@pytest.mark.parametrize("change", [60_000, 10 * 86_400_000])
+def test_the_position_moves_to_what_the_lists_show_whatever_the_server_says_of_its_clock(
+    ahead: int, change: int
+) -> None:
+    """A node that is ahead would move it past what comes next, and so would one odd entry."""
+
+    async def main() -> None:
+        async with working() as desk:
+            await connect(desk, server_time=BASE)
+            calls = desk.driver().calls
+            await answer(desk, ACK_DIFF, {})
+            calls.told(BASE + 60_000 + ahead)
+            await answer(desk, CONVERSATIONS, {"userConvs": [conversation(BASE + change)]})
+            await answer(desk, HISTORY, {})
+            sync = desk.driver().sync
+            await desk.until(lambda: sync.confirmed is not None)
+            right = min(change, 60_000 + ahead) - 2_000
+            assert abs(sync.ledger.received // 1000 - BASE - right) < 1_000
+            assert sync._probe.doubt == sync.ledger.received // 1000
+
+    simulate(main())
+
+
+def test_no_position_passes_a_message_that_is_announced_and_not_here() -> None:
+    """The next run begins to look for it at the position that is stored."""
+
+    async def main() -> None:
+        store = Ward()
+        async with working(store) as desk:
+            await desk.connect()
+            desk.give(push(1, samples.marker("2", "5000000000099.PNM", BASE + 1)))
+            await desk.until(lambda: desk.wire.acked)
+            for number in (1000, 2000):
+                desk.give(push(number, sample(number)))
+                await desk.until(lambda n=number: n in desk.numbers)
+            assert desk.driver().sync.ledger.received == (BASE + 1) * 1000
+            assert (await store.load(ME)).received == (BASE + 1) * 1000
+
+    simulate(main())
+
+
+def test_a_message_that_the_position_has_passed_is_looked_for_where_the_list_shows_it() -> None:
+    """A dead link was given it, and something that the inbox does not keep passed it."""
+
+    async def main() -> None:
+        async with working() as desk:
+            await desk.connect()
+            desk.give(push(1, sample(1)), push(600_000, sample(600_000)))
+            await desk.until(lambda: len(desk.handled) == 2)
+            sync = desk.driver().sync
+            looking = asyncio.create_task(sync._look_again(BASE + 5_000))
+            await answer(desk, CONVERSATIONS, {"userConvs": [conversation(BASE + 5_000, "9.PNM")]})
+            await answer(desk, HISTORY, {})
+            [gap] = (await looking).gaps
+            assert (gap.conversation_id, gap.end) == ("1", BASE + 5_000)
+
+    simulate(main())
+
+
+def test_lists_that_are_refused_because_the_session_is_gone_cost_the_link() -> None:
+    async def main() -> None:
+        async with working() as desk:
+            await connect(desk, server_time=BASE)
+            await answer(desk, ACK_DIFF, {})
+            await answer(desk, CONVERSATIONS, {"reason": "token is not found"}, code=401)
+            await desk.until(lambda: len(desk.wire.told("dial")) == 2)
+
+    simulate(main())
+
+
+def test_an_answer_that_cannot_be_read_is_none_and_asked_for_again() -> None:
+    """The text is JSON; Python reads no number of so many digits."""
+
+    async def main() -> None:
+        async with working() as desk:
+            await connect(desk, server_time=BASE)
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: asked(desk, CONVERSATIONS))
+            mid = asked(desk, CONVERSATIONS)[-1]["headers"]["mid"]
+            body = f'{{"hasMore":0,"x":{"9" * 5000}}}'
+            frame = f'{{"code":200,"headers":{{"mid":"{mid}"}},"body":{body}}}'
+            driver = desk.driver()
+            driver.calls.answered(SimFrame(driver.session.link, frame))
+            await desk.until(lambda: len(asked(desk, CONVERSATIONS)) == 2)
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: driver.sync.confirmed is not None)
+
+    simulate(main())
+
+
+def test_whatever_goes_wrong_an_account_is_caught_up_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with working() as desk:
+            await connect(desk, server_time=BASE)
+            sync = desk.driver().sync
+            compare = sync._lists.compare
+            errors = [ValueError("words"), RecursionError("words")]
+
+            async def fail(*rest: Any, **named: Any) -> Any:
+                if errors:
+                    raise errors.pop()
+                return await compare(*rest, **named)
+
+            monkeypatch.setattr(sync._lists, "compare", fail)
+            await answer(desk, ACK_DIFF, {})
+            await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            await desk.until(lambda: sync.confirmed is not None)
+
+    simulate(main())
+    assert "not caught up yet" in caplog.text
     assert "words" not in caplog.text
 
 

@@ -20,7 +20,7 @@ async def test_a_duplicated_package_comes_twice_under_one_mid() -> None:
         first, second = await client.pushed()
         assert first == second
         assert server.ledger(A).delivered[name] == 2
-        assert server.summary()["redelivered"] == 1
+        assert server.summary()["repeated"] == 1
         server.heal(A)
         server.push_text(A, "还有货吗")
         assert len(await client.pushed()) == 1

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 import xyfast.testing
 from testing_client import A, B, ids, linked
+from xyfast.commands import FAULTS
 from xyfast.errors import StateError
 from xyfast.testing import PLANS, FakeServer
 
@@ -69,7 +70,7 @@ async def test_a_plan_can_be_a_standing_fault(plan: str, fault: int) -> None:
 
 
 def test_the_plans_have_the_names_that_the_command_line_offers() -> None:
-    assert list(PLANS) == ["none", "reset", "close", "half-open", "duplicate", "bad-payload"]
+    assert tuple(PLANS) == FAULTS
     assert all(name == plan.name for name, plan in PLANS.items())
 
 

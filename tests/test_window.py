@@ -34,7 +34,7 @@ class Disk:
             for row in line:
                 if len(rows) == ask.limit or sum(size for _, size, _ in rows) >= ask.size:
                     break
-                if row[0] not in ask.skip:
+                if row[0] not in ask.skip and (ask.until is None or row[2] <= ask.until):
                     rows.append(row)
             for row in rows:
                 line.remove(row)
@@ -82,14 +82,37 @@ def test_a_conversation_takes_its_share_and_then_waits_in_order() -> None:
 
 def test_while_an_account_holds_all_waits_and_nothing_is_paged_in() -> None:
     disk = Disk(Window(100, 10_000))
-    disk.window.hold(ME)
+    disk.window.hold(ME, -1)
     disk.come(ME, "a", 1, 1)
     disk.come(OTHER, "a", 1, 2)
     assert (disk.count(ME), disk.count(OTHER)) == (0, 1)
-    assert disk.page() is None
+    disk.page_all()
+    assert disk.count(ME) == 0
     disk.window.release(ME)
     disk.page_all()
     assert disk.count(ME) == 1
+
+
+def test_what_stands_up_to_a_position_is_paged_in_while_the_rest_is_held() -> None:
+    disk = Disk(Window(100, 10_000, lane=4))
+    disk.window.hold(ME, -1)
+    for number in range(20):
+        disk.come(ME, "ab"[number % 2], 1, number)
+    disk.page_all()
+    assert disk.count(ME) == 0
+    disk.window.hold(ME, 9)
+    disk.page_all()
+    while disk.count(ME):
+        disk.handle(ME)
+        disk.page_all()
+    assert disk.handled == {(ME, "a"): [0, 2, 4, 6, 8], (ME, "b"): [1, 3, 5, 7, 9]}
+    assert disk.window.ask() is None
+    disk.window.release(ME)
+    disk.page_all()
+    while disk.count(ME):
+        disk.handle(ME)
+        disk.page_all()
+    assert disk.handled[ME, "b"] == [*range(1, 20, 2)]
 
 
 def test_after_a_start_anything_may_be_on_disk() -> None:
@@ -205,29 +228,33 @@ def test_whatever_happens_order_and_bounds_hold_and_nothing_is_forgotten(
     window = Window(rows, size, lane=lane, page=page, names=names)
     disk = Disk(window)
     come: dict[tuple[str, str | None], list[int]] = {}
-    holding: set[str] = set()
+    held: dict[str, int] = {}
     for number, (what, which, name, length) in enumerate(steps):
         account = str(which)
         before = disk.count(account)
         if what == "come":
             disk.come(account, name, length, number)
             come.setdefault((account, name), []).append(number)
-            assert account not in holding or disk.count(account) == before
+            assert account not in held or disk.count(account) == before
         elif what == "handle" and before:
             disk.handle(account, length % before)
         elif what == "page":
             ask = disk.page()
-            assert ask is None or ask.account_id not in holding
+            assert ask is None or ask.until == held.get(ask.account_id)
         elif what == "hold":
-            window.hold(account)
-            holding.add(account)
+            held[account] = number - length  # so that some of what waits is not held
+            window.hold(account, held[account])
         elif what == "release":
             window.release(account)
-            holding.discard(account)
+            held.pop(account, None)
         kept = [row for there in disk.memory.values() for row in there]
         assert len(kept) <= rows
         sizes = deque(length for _, length, _ in kept)
         assert not sizes or sum(sizes) < size + max(sizes)
+    disk.page_all()
+    for account, until in held.items():
+        low = [row for row in disk.waiting.get(account, ()) if row[2] <= until]
+        assert not low or any(map(disk.count, "012"))  # else nothing would bring them in
     for account in "012":
         window.release(account)
     for _ in range(1000):
@@ -238,3 +265,21 @@ def test_whatever_happens_order_and_bounds_hold_and_nothing_is_forgotten(
         for account in left:
             disk.handle(account)
     assert disk.handled == come
+
+
+def test_an_account_that_is_forgotten_is_in_no_line_and_counts_until_it_has_left() -> None:
+    window = Window(10, 1000)
+    window.behind("a")
+    window.behind("b")
+    window.forget("a")
+    ask = window.ask()
+    assert ask is not None
+    assert ask.account_id == "b"
+    window.paged(ask, [("x", 1)], more=False)
+    room = window.room
+    window.forget("b")
+    assert window.room == room
+    window.leave("b", "x", 1)
+    assert window.room == room + 1
+    window.forget("b")
+    window.forget("never there")

@@ -12,6 +12,7 @@ from typing import Any
 from xyfast import Account, ChatMessage, Client, Settings, Token
 from xyfast._core import Frame, parse_frame
 from xyfast.events import Dial, LinkOpened
+from xyfast.gates import Gates
 from xyfast.instrumentation import Fact
 from xyfast.store import MemoryStore, Outcome, Page, Row, Store
 from xyfast.testing.samples import Message, Sample, chat, text_content
@@ -34,7 +35,9 @@ class Wire:
     def start(self, sink: Callable[[Sequence[LinkEvent]], None]) -> None:
         self.sink = sink
 
-    def dial(self, policy: Dial, headers: Sequence[tuple[str, str]], register: str) -> None:
+    def dial(
+        self, policy: Dial, headers: Sequence[tuple[str, str]], register: str, proxy: str | None
+    ) -> None:
         self.log.append(("dial", policy.link))
 
     def ack(self, frames: Sequence[Frame]) -> int:
@@ -115,6 +118,7 @@ class Desk:
             tokens=Tokens(),
             hooks=[self.facts.append],
             transport=self.wire,
+            gates=Gates(clock=asyncio.get_running_loop().time),
             clock=lambda: BASE / 1000 + asyncio.get_running_loop().time(),
         )
         self.client.on(ChatMessage)(self._handle)
@@ -150,9 +154,11 @@ class Desk:
         driver.cut = -1
         sync = driver.sync
         sync.suspend()
-        sync._end_work()
+        for task in (sync._greeting, sync._work):
+            if task is not None:
+                task.cancel()
         sync.confirmed = sync._follows = 0
-        sync._set_free()
+        sync._holding.end()
 
     def give(self, *frames: Frame, account: str = ME) -> None:
         for frame in frames:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from xyfast import Account, ChatMessage, Client, Settings, State
+from xyfast import Account, ChatMessage, Client, MemoryStore, Settings, State
 from xyfast.testing import FakeServer
 
 ME, OTHER = "9000000000001", "9000000000002"
@@ -56,6 +56,7 @@ class World:
     def __init__(self, server: FakeServer, *, own: bool = False, **options: Any) -> None:
         self.server = server
         settings = options.pop("settings", {})
+        options.setdefault("store", MemoryStore())
         self.client = Client(settings=fast_settings(server, **settings), **options)
         self.chats: list[ChatMessage] = []
         self.client.on(ChatMessage, own=own)(self._note)
@@ -87,9 +88,9 @@ async def running(server: FakeServer, **options: Any) -> AsyncIterator[World]:
 class ThreadedServer:
     """A fake server on a thread and event loop of its own, which the test cannot block."""
 
-    def __init__(self) -> None:
+    def __init__(self, *accounts: str) -> None:
         self.loop = asyncio.new_event_loop()
-        self.server = FakeServer([ME])
+        self.server = FakeServer(accounts or [ME])
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         self.call(self.server.start)

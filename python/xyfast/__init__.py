@@ -8,8 +8,11 @@ can go wrong in `xyfast.errors`, where messages are kept in `xyfast.store`, and 
 try it all on in `xyfast.testing`.
 """
 
+from importlib import import_module as _import
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
 
+from xyfast import codec as codec
 from xyfast._core import (
     DedupCache,
     b64decode,
@@ -57,8 +60,11 @@ from xyfast.messages import (
     Undecodable,
     Unknown,
 )
-from xyfast.store import MemoryStore, SqliteStore, Store
+from xyfast.store import MemoryStore, Retention, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, Token, TokenProvider
+
+if TYPE_CHECKING:
+    from xyfast import testing as testing
 
 __version__ = _version("xyfast")
 
@@ -83,6 +89,7 @@ __all__ = [
     "OrderNotice",
     "PlatformTokens",
     "ReadReceipt",
+    "Retention",
     "Router",
     "SendRefused",
     "SendUnknown",
@@ -112,3 +119,11 @@ __all__ = [
     "pick",
     "unpackb",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import `xyfast.testing` when it is asked for: what it needs may not be installed."""
+        if name == "testing":
+            return _import("xyfast.testing")
+        raise AttributeError(f"module 'xyfast' has no attribute {name!r}")

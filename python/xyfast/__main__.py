@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from xyfast import __version__
-from xyfast.commands import dead, decode, demo, replay, serve
+from xyfast.commands import dead, decode, demo, outbox, replay, serve
 
 __all__ = ["main"]
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"xyfast {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (demo, serve, decode, dead, replay):
+    for module in (demo, serve, decode, dead, replay, outbox):
         module.add_parser(commands)
     options = parser.parse_args(arguments)
     try:

@@ -25,14 +25,17 @@ __all__ = [
     "b64decode",
     "b64encode",
     "build_profile",
+    "check_proxy",
     "decode",
     "decode_frame",
     "decode_many",
     "decrypt",
     "decrypt_many",
+    "mentions",
     "packb",
     "parse_frame",
     "pick",
+    "post",
     "read_payload",
     "simd",
     "unpackb",
@@ -75,9 +78,10 @@ def decode(payload: str | Buffer, /, *, max_depth: int = 512) -> dict[str, Any]:
     keys are spelled as in JSON, bytes are text, and where names collide the last one wins.
     On the wire most keys are ints (cv-cat/XianYuApis, zhinianboke/xianyu-auto-reply).
 
-    Raises `DecodeError` if the payload cannot be decoded, holds something else than a map,
-    or nests maps and lists more than ``max_depth`` deep; TypeError if it is neither str nor
-    bytes-like; ValueError if ``max_depth`` is negative or beyond 64 bits.
+    Raises `DecodeError` if the payload cannot be decoded (with a note, from CPython 3.11 on,
+    if it looks like a whole frame), holds something else than a map, or nests maps and lists
+    more than ``max_depth`` deep; TypeError if it is neither str nor bytes-like; ValueError if
+    ``max_depth`` is negative or beyond 64 bits.
 
     >>> decode("gQGhYQ==")
     {'1': 'a'}
@@ -96,7 +100,8 @@ def decrypt_many(
 
     The first payload that cannot be decoded ends the call with its exception, whose
     ``index`` says which one it was. With ``return_exceptions=True`` exceptions stand in
-    the list instead, in the places of their payloads.
+    the list instead, in the places of their payloads, a TypeError in that of what is no text
+    (None) too.
 
     >>> decrypt_many(["gQGhYQ==", "gQGhYg=="])
     ['{"1": "a"}', '{"1": "b"}']
@@ -427,7 +432,8 @@ class DedupCache:
     the system's tick, every 1 to 10 ms. If a clock goes back, time stands still until it has
     caught up. Threads may share a cache.
 
-    Raises ValueError if ``maxsize`` is not 1 to 2**31 or ``ttl`` is not above 0.
+    Raises ValueError if ``maxsize`` is not 1 to 2**31 or ``ttl`` is not above 0. The ``repr``
+    shows both, and how many ids are known.
 
     >>> cache = DedupCache(maxsize=1000, ttl=60.0)
     >>> cache.seen("a"), cache.seen("a")
@@ -444,7 +450,8 @@ class DedupCache:
     def seen(self, key: str, /) -> bool:
         """Return True if the id is known; otherwise remember it and return False.
 
-        Raises MemoryError, and remembers nothing, if there is no memory for one more.
+        Raises TypeError for an id that is no str, and MemoryError, remembering nothing, if
+        there is no memory for one more.
         """
 
     def add(self, key: str, /) -> None:
@@ -561,6 +568,9 @@ def parse_frame(text: str, /) -> Frame:
 def read_payload(text: str, /) -> Payload:
     """Read one payload's text as it stands in a push. What is wrong with it is its `error`."""
 
+def mentions(tree: object, word: str, /) -> bool:
+    """Return whether a text in nested dicts and lists, keys aside, contains a word."""
+
 @final
 class Opened:
     """A link is registered: from now on it takes acks and requests."""
@@ -580,12 +590,29 @@ class Closed:
     def link(self) -> int:
         """The link."""
     @property
-    def trouble(self) -> Literal["closed", "link", "deaf", "network", "refused", "protocol"]:
+    def trouble(
+        self,
+    ) -> Literal[
+        "closed",
+        "link",
+        "deaf",
+        "network",
+        "exhausted",
+        "proxy",
+        "proxy-refused",
+        "untrusted",
+        "refused",
+        "protocol",
+    ]:
         """Why it ended.
 
         ``"closed"``: by `close` or `shutdown`. ``"link"``: it broke, fell silent, or the
         server closed it. ``"deaf"``: its heartbeats were answered with refusals, so its
         session is gone. ``"network"``: the server could not be reached or did not answer.
+        ``"exhausted"``: this machine lacks something for now, such as descriptors.
+        ``"proxy"``: the proxy could not be reached, or could not reach the server.
+        ``"proxy-refused"``: the proxy wants another login or does not allow the server.
+        ``"untrusted"``: the server's certificate, or its TLS, cannot be trusted.
         ``"refused"``: the server refused the handshake or the registration.
         ``"protocol"``: the server broke the protocol or a limit.
         """
@@ -647,6 +674,7 @@ class Links:
         max_bytes: int = 8_388_608,
         allow_plain: bool = False,
         roots: str | None = None,
+        proxy: str | None = None,
     ) -> None:
         """Start a link under a number that no living link has.
 
@@ -657,7 +685,8 @@ class Links:
         `max_pushes` frames or `max_bytes` bytes of the link; the heartbeat goes on.
 
         `url` is ``wss://``, or ``ws://`` to this machine unless `allow_plain`. Certificates
-        are verified against the system's roots and those in `roots`, a PEM text.
+        are verified against the system's roots and those in `roots`, a PEM text. With `proxy`,
+        as `check_proxy` takes it, the link goes through that.
 
         The number is free again when `drain` has given the link's `Closed`. Raises
         `ConfigError` for an argument that cannot work and `StateError` for a number in use.
@@ -690,3 +719,30 @@ class Links:
         """
     def shutdown(self) -> None:
         """End all links at once, without a close handshake; a `Closed` follows for each."""
+
+def post(
+    url: str,
+    *,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+    timeout: float,
+    allow_plain: bool = False,
+    roots: str | None = None,
+    proxy: str | None = None,
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Send an HTTP POST request and return status, headers and body of the answer.
+
+    The way to the server, and what is trusted, is that of `Links.dial`. The call blocks its
+    thread, and no other, for at most ``timeout`` seconds. Redirects are not followed.
+
+    Raises `TokenError` whose code is a trouble of `Closed.trouble` if no whole answer of at
+    most 1 MiB came, and `ConfigError` for an argument that cannot work.
+    """
+
+def check_proxy(url: str, /) -> None:
+    """Raise `ConfigError`, which does not show it, if this cannot be a proxy's URL.
+
+    ``http://`` (CONNECT), ``socks5://`` or ``socks5h://``, ``user:password@`` if needed,
+    percent-encoded where they hold other signs, host and port. The proxy resolves the names
+    of servers, whichever of the schemes it is.
+    """

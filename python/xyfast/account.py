@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from xyfast._core import check_proxy
+from xyfast.arguments import must_be
 from xyfast.errors import ConfigError
 
 __all__ = [
@@ -47,7 +49,9 @@ class Account:
     names this installation to the server; None until the store makes one, then it stays the
     same for ever. ``user_agent`` should be that of the browser the cookies come from: the
     platform binds passed checks to it. ``name`` is for people. ``send_cookies`` also puts the
-    cookies into the WebSocket handshake, which the server does not ask for.
+    cookies into the WebSocket handshake, which the server does not ask for. ``proxy`` is what
+    links and token calls of this account go through, as in `Settings.proxy`, which counts where
+    this is None.
 
     Raises `ConfigError` for a value that cannot be used. The ``repr`` shows id and name only.
     """
@@ -57,9 +61,13 @@ class Account:
     user_agent: str = DEFAULT_USER_AGENT
     name: str = ""
     send_cookies: bool = False
+    proxy: str | None = None
 
     def __post_init__(self) -> None:
+        must_be(Mapping, "a mapping (Account.from_cookies takes text)", cookies=self.cookies)
         cookies = dict(self.cookies)
+        if not all(isinstance(each, str) for pair in cookies.items() for each in pair):
+            raise ConfigError("cookies must have names and values that are str")
         object.__setattr__(self, "cookies", MappingProxyType(cookies))
         if any(_CONTROL.search(name + value) for name, value in cookies.items()):
             raise ConfigError(f"the cookies hold a control character: {_HINT}")
@@ -70,8 +78,13 @@ class Account:
             raise ConfigError(f"the cookie `unb` is not a number: {_HINT}")
         for key in ("device_id", "user_agent"):
             value = getattr(self, key)
+            if value is not None:
+                must_be(str, "a str", **{key: value})
             if value is not None and (not value or not value.isascii() or _CONTROL.search(value)):
                 raise ConfigError(f"`{key}` must be printable ASCII and not empty")
+        if self.proxy is not None:
+            must_be(str, "a str", proxy=self.proxy)
+            check_proxy(self.proxy)
 
     @property
     def id(self) -> str:
@@ -91,12 +104,14 @@ class Account:
         user_agent: str = DEFAULT_USER_AGENT,
         name: str = "",
         send_cookies: bool = False,
+        proxy: str | None = None,
     ) -> Account:
         """Make an account from a browser's cookie string (``a=1; b=2``).
 
-        Raises `ConfigError` if the string has no usable ``unb``.
+        Raises `ConfigError` if the string has no usable ``unb``, or another value is wrong.
         """
-        return cls(parse_cookies(text), device_id, user_agent, name, send_cookies)
+        must_be(str, "a cookie string (Account takes a mapping)", cookies=text)
+        return cls(parse_cookies(text), device_id, user_agent, name, send_cookies, proxy)
 
     @classmethod
     def from_file(cls, path: str | PathLike[str], /) -> Account:
@@ -108,7 +123,7 @@ class Account:
         """
         table = _read_toml(path)
         known = {"cookies": str, "send_cookies": bool} | dict.fromkeys(
-            ("device_id", "user_agent", "name"), str
+            ("device_id", "user_agent", "name", "proxy"), str
         )
         for key, value in table.items():
             if key not in known:

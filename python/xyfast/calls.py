@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Calls:
         new_mid: Callable[[], str],
         timeout: float,
     ) -> None:
+        self.losses = 0
+        """Links that were lost."""
         self._account_id = account_id
         self._transport = transport
         self._new_mid = new_mid
@@ -62,9 +65,14 @@ class Calls:
         return self._link is not None
 
     def use(self, link: int | None) -> None:
-        """Send over ``link`` from now on; None: wait for the next one."""
+        """Send over ``link`` from now on; None: wait for the next one.
+
+        The server's time goes with the link: the machine may sleep until the next one, and the
+        loop's clock with it.
+        """
         self._link = link
         if link is None:
+            self._server = None
             self._usable.clear()
         else:
             self._usable.set()
@@ -126,7 +134,10 @@ class Calls:
             del self._waiting[call.key]
 
     def read(self, call: Call) -> Answer:
-        """Return the answer to a call; raises `SendUnknown` if none came, or `SendRefused`."""
+        """Return the answer to a call; raises `SendUnknown` or `SendRefused`.
+
+        The first if none came, or one that cannot be read: it says nothing of what is missing.
+        """
         if not call.answer.done():
             raise self._unknown(f"no answer came within {self._timeout:g} s")
         frame = call.answer.result()
@@ -134,7 +145,10 @@ class Calls:
             raise self._unknown("the link was lost before its answer")
         judged = verdict(frame)
         if judged.ok:
-            return Answer(_json(frame.headers), _json(frame.body))
+            try:
+                return Answer(_json(frame.headers), _json(frame.body))
+            except ValueError:
+                raise self._unknown("its answer cannot be read") from None
         raise SendRefused(
             f"account {self._account_id}: refused with code {judged.code}"
             f" ({judged.error}): {judged.reason or 'no reason given'}",
@@ -146,7 +160,8 @@ class Calls:
 
     def answered(self, frame: Frame) -> None:
         """An answer came; one that nobody waits for only tells the time."""
-        self.told(requests.server_time(_json(frame.headers)))
+        with contextlib.suppress(ValueError):
+            self.told(requests.server_time(_json(frame.headers)))
         call = self._waiting.get(requests.mid_key(frame.mid or ""))
         if call is None or call.answer.done():
             return
@@ -156,6 +171,7 @@ class Calls:
 
     def lost(self, link: int) -> None:
         """A link is over: what it owes an answer will stay unanswered."""
+        self.losses += 1
         if link == self._link:
             self.use(None)
         for call in self._waiting.values():
@@ -168,7 +184,7 @@ class Calls:
             self._server = (server_ms, asyncio.get_running_loop().time())
 
     def server_ms(self) -> int | None:
-        """What the server's clock shows (milliseconds), not ahead of it; None: never heard."""
+        """What the server's clock shows (milliseconds); None: not told since there was no link."""
         if self._server is None:
             return None
         told, at = self._server
@@ -183,9 +199,17 @@ class Calls:
 
 
 def verdict(frame: Frame) -> requests.Verdict:
-    """Judge an answer frame."""
-    return requests.judge(frame.code, _json(frame.headers), _json(frame.body))
+    """Judge an answer frame; one that cannot be read by its code alone."""
+    try:
+        headers, body = _json(frame.headers), _json(frame.body)
+    except ValueError:
+        return requests.judge(frame.code, None, None)
+    return requests.judge(frame.code, headers, body)
 
 
 def _json(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+    """Raises `ValueError` for what is JSON and too much: numbers without an end, deep nesting."""
+    try:
+        return None if text is None else json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

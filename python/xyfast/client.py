@@ -23,15 +23,19 @@ from typing import Any, TypeVar
 from xyfast import envelope, history, requests, upkeep
 from xyfast._core import Closed, Frame, Invalid, Opened
 from xyfast.account import Account
+from xyfast.arguments import must_be, must_be_text, must_have
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import CredentialSource, Driver, Environment
 from xyfast.errors import ConfigError, StateError, StoreError
-from xyfast.events import Drained, LinkLost, Start, State, Stop
+from xyfast.events import Drained, LinkLost, Pause, Start, State, Stop
+from xyfast.gate import Pace
+from xyfast.gates import PROCESS, Gates
 from xyfast.instrumentation import Hook, Hooks
 from xyfast.intake import Intake
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
+from xyfast.outbox import Outbox
 from xyfast.retry import Trouble
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, TokenProvider
@@ -43,14 +47,18 @@ log = logging.getLogger(__name__)
 
 H = TypeVar("H", bound=Handled)
 
+_LAST_WORD = 1.0  # seconds past the grace time that a store gets to answer
+
 
 class Client:
     """Receives for many accounts, hands messages to handlers, sends what they answer.
 
     ``store`` is a path (an SQLite inbox that survives crashes), a `Store`, or None for
-    memory only. The other arguments replace a part of the client: ``tokens`` where tokens
-    come from, ``credentials`` the hook that is asked for new cookies, ``hooks`` observers,
-    ``transport`` the links, ``clock`` (seconds since the epoch) and ``dice``.
+    memory only; then ``durable=True`` is refused. The other arguments replace a part of the
+    client: ``tokens`` where tokens come from, ``credentials`` the hook that is asked for new
+    cookies, ``hooks`` observers, ``transport`` the links, ``gates`` where new links wait for
+    their turn (by default with those of all clients of the process), ``clock`` (seconds since
+    the epoch) and ``dice``.
 
     >>> from xyfast import ChatMessage, Client
     >>> client = Client()
@@ -68,16 +76,27 @@ class Client:
         credentials: CredentialSource | None = None,
         hooks: Iterable[Hook] = (),
         transport: Transport | None = None,
+        gates: Gates = PROCESS,
         clock: Callable[[], float] = time.time,
         dice: random.Random | None = None,
     ) -> None:
-        settings = settings or Settings()
+        settings = Settings() if settings is None else settings
+        must_be(Settings, "a Settings", settings=settings)
+        must_be(Iterable, "functions in a list", hooks=hooks)
+        hooks = tuple(hooks)
+        for hook in hooks:
+            must_have("__call__", "functions in a list", hooks=hook)
+        must_have("token", "a TokenProvider", tokens=tokens)
+        must_have("credentials", "a CredentialSource", credentials=credentials)
+        self._keeps = store is not None
         if store is None:
             store = MemoryStore()
         elif store == "":
             raise ConfigError("store is an empty path; leave it out to keep nothing on disk")
         elif isinstance(store, (str, os.PathLike)):
             store = SqliteStore(store)
+        else:
+            must_have("commit", "a path, a Store or None", store=store)
         dice = dice or random.SystemRandom()
         self._settings = settings
         self._store: Store = store
@@ -107,6 +126,9 @@ class Client:
         self._owners: dict[int, Driver] = {}  # of links that are not over
         self._drivers: dict[str, Driver] = {}
         self._adding: set[str] = set()  # accounts whose kept state is being loaded
+        self._removing: dict[str, asyncio.Task[None]] = {}
+        # Of accounts that were removed, what handlers had begun: rows that are taken.
+        self._begun: dict[str, list[Delivery]] = {}
         self._environment = Environment(
             settings=settings,
             store=self._store,
@@ -116,6 +138,14 @@ class Client:
             hooks=self._hooks,
             clock=clock,
             dice=dice,
+            link_gate=gates.at(
+                settings.url,
+                Pace(settings.dial_rate, settings.dial_burst, settings.backoff_scale),
+            ),
+            token_gate=gates.at(
+                settings.token_url,
+                Pace(settings.token_rate, settings.token_burst, settings.backoff_scale),
+            ),
             links=itertools.count(1),
             owners=self._owners,
             deliver=self._deliver,
@@ -127,6 +157,7 @@ class Client:
         self._intaking: asyncio.Task[None] | None = None
         self._upkeep: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
+        self._deadline = 0.0  # of closing, by the loop's time
         self._no_links = asyncio.Event()
         self._stopped = asyncio.Event()
 
@@ -154,6 +185,7 @@ class Client:
         Raises `StateError` if the account is there already or the client is closed, and
         `StoreError` if the store cannot be used.
         """
+        must_be(Account, "an Account", account=account)
         await self._start()
         if account.id in self._drivers or account.id in self._adding:
             raise StateError(f"account {account.id} was added already")
@@ -169,13 +201,61 @@ class Client:
             self._adding.remove(account.id)
         self._drivers[account.id] = driver
         driver.stall(self._intake.stalled)
+        self._deliver(self._begun.pop(account.id, ()))  # before all that came later
         self._intake.recover(driver)
         driver.tell_again()
         driver.feed(Start())
 
-    def reconnect(self, account_id: str, /) -> None:
-        """Connect an account again that was kicked; in other states nothing happens."""
+    def pause(self, account_id: str, /) -> None:
+        """Close an account's link and open none until `resume`.
+
+        What it has received is handled; what comes meanwhile is fetched afterwards. Nothing
+        happens if it is paused already. Raises `StateError` if it was never added.
+        """
+        self._driver(account_id).feed(Pause())
+
+    def resume(self, account_id: str, /) -> None:
+        """Connect an account again that was paused or kicked; else nothing happens.
+
+        Raises `StateError` if it was never added.
+        """
         self._driver(account_id).feed(Start())
+
+    async def remove(self, account_id: str, /) -> None:
+        """Stop an account and forget it, in whatever state it is.
+
+        Nothing new is taken, its handlers that run get ``Settings.grace`` seconds, its link is
+        closed. What was received and not handled stays in the store, for when the account is
+        added again. Called from a handler it returns at once, and goes on when the account's
+        handlers have ended. Raises `StateError` if the account was never added or the client is
+        closed.
+        """
+        self._check_open()
+        driver = self._driver(account_id)
+        removing = self._removing.get(account_id)
+        if removing is None:
+            removing = asyncio.get_running_loop().create_task(self._remove(driver))
+            self._removing[account_id] = removing
+        if not self._dispatcher.runs(asyncio.current_task()):
+            await asyncio.shield(removing)
+
+    async def _remove(self, driver: Driver) -> None:
+        account_id, grace = driver.account.id, self._settings.grace
+        try:
+            driver.retire()
+            with contextlib.suppress(asyncio.TimeoutError):  # if the store fails
+                await asyncio.wait_for(self._intake.take_in(driver, ()), grace)
+            unbegun, begun = await self._dispatcher.leave(account_id, grace)
+            driver.feed(Drained())
+            await driver.close()
+            self._begun[account_id] = [each for each in begun if each.key is not None]
+            await self._intake.forget(account_id, unbegun)
+        except StoreError as error:
+            sentence = "not given back, comes again after a restart"
+            say(log, logging.WARNING, sentence, account=account_id, reason=error)
+        finally:
+            del self._drivers[account_id]
+            del self._removing[account_id]
 
     def replace_credentials(self, account: Account, /) -> None:
         """Go on with new cookies of an account, in whatever state it is.
@@ -183,18 +263,23 @@ class Client:
         A link that is up stays until one with a new token is registered. Raises
         `StateError` if the account was never added.
         """
+        must_be(Account, "an Account", account=account)
         self._driver(account.id).replace_credentials(account)
 
     # --- running --------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until SIGTERM, SIGINT or `close`, then stop cleanly."""
+        """Work until SIGTERM, SIGINT or `close`, then stop cleanly.
+
+        A second signal cuts off the handlers that still run, in place of the rest of
+        ``Settings.grace``: their messages come again.
+        """
         await self._start()
         loop = asyncio.get_running_loop()
         handled = []
         for number in (signal.SIGTERM, signal.SIGINT):
             try:
-                loop.add_signal_handler(number, self._begin_close)
+                loop.add_signal_handler(number, self._signalled)
             except (NotImplementedError, RuntimeError, ValueError):
                 continue  # not the main thread: whoever runs us calls close()
             handled.append(number)
@@ -209,8 +294,9 @@ class Client:
         """Stop: take nothing new, let running handlers finish, record, close the links.
 
         Handlers get ``Settings.grace`` seconds; the messages of those that are cut off
-        stay in the inbox. May be called at any time and more than once; called from a
-        handler it returns at once, and the client closes when the handler has ended.
+        stay in the inbox. A store that does not answer is left behind a second later. May be
+        called at any time and more than once; called from a handler it returns at once, and
+        the client closes when the handler has ended.
         """
         closing = self._begin_close()
         if not self._dispatcher.runs(asyncio.current_task()):
@@ -228,6 +314,15 @@ class Client:
     ) -> None:
         await self.close()
 
+    def _signalled(self) -> None:
+        running = self._dispatcher.running
+        if self._closing is not None:
+            self._dispatcher.cut_off()
+        elif running:
+            sentence = "waiting for handlers; a second signal cuts them off, and they run again"
+            say(log, logging.WARNING, sentence, count=running, most=seconds(self._settings.grace))
+        self._begin_close()
+
     def _begin_close(self) -> asyncio.Task[None]:
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close())
@@ -242,6 +337,10 @@ class Client:
             await asyncio.shield(self._starting)
         except StoreError:
             self._starting = None
+            raise
+        except asyncio.CancelledError:
+            if self._starting.cancelled():  # the store did not answer until the client closed
+                self._check_open()
             raise
         self._check_open()
 
@@ -266,29 +365,46 @@ class Client:
             await self._wind_down()
         finally:
             self._transport.stop()
+            closing = asyncio.ensure_future(self._store.close())
             try:
-                await self._store.close()
+                if await self._answered(closing, "its closing"):
+                    closing.result()
             finally:
                 self._stopped.set()
 
+    async def _answered(self, work: asyncio.Future[Any], what: str) -> bool:
+        """Wait for what the store is asked to do; whether it is over, or was left behind."""
+        left = self._deadline - asyncio.get_running_loop().time()
+        await asyncio.wait({work}, timeout=max(left, 0.0) + _LAST_WORD)
+        if not work.done():
+            work.cancel()
+            say(log, logging.ERROR, "store does not answer, going on without", what=what)
+            return False
+        return True
+
     async def _wind_down(self) -> None:
+        self._deadline = asyncio.get_running_loop().time() + self._settings.grace
         if self._starting is not None:
-            await asyncio.wait({self._starting})
+            await self._answered(self._starting, "its opening")
         drivers = list(self._drivers.values())
         for driver in drivers:
             driver.feed(Stop())
+        if self._removing:
+            await asyncio.wait(set(self._removing.values()))
         self._intake.refuse()
-        deadline = asyncio.get_running_loop().time() + self._settings.grace
         if left := await self._dispatcher.stop(self._settings.grace):
             say(log, logging.WARNING, "handlers cut off", count=left)
         if self._intaking is not None:
-            self._intake.stop(deadline)
-            await asyncio.wait({self._intaking})  # it may have been cancelled: go on closing
+            self._intake.stop(self._deadline)
+            # It may have been cancelled: go on closing.
+            if not await self._answered(self._intaking, "the record of what was handled"):
+                self._intake.tell_left()
         for driver in drivers:
             driver.feed(Drained())
         await self._links_closed()
-        for driver in drivers:
-            await driver.close()
+        ends = asyncio.gather(*(driver.close() for driver in drivers))
+        if await self._answered(ends, "session material"):
+            ends.result()
         for task in self._upkeep:
             task.cancel()
         await asyncio.gather(*self._upkeep, return_exceptions=True)
@@ -315,25 +431,28 @@ class Client:
     ) -> Sent:
         """Send a text into a conversation.
 
-        Texts of one conversation go out in the order in which they were asked for, at the
-        pace of ``Settings.send_rate`` and its neighbours. Returns once the server has it.
-        Raises `NotSent` if it surely did not go out, for want of a link or of its turn within
-        ``Settings.send_timeout`` seconds, or was lost on its way; `SendRefused` if the server
-        refused it; `SendUnknown` if no answer came and the conversation's history could not
-        be read either. Whoever is cancelled while a text waits for its turn has not sent it.
+        A text has one character at least and 750 000 bytes at most, as JSON in UTF-8; another
+        one is a `ConfigError`. Texts of one conversation go out in the order in which they were
+        asked for, at the pace of ``Settings.send_rate`` and its neighbours.
+
+        Returns once the server has it. Raises `NotSent` if it surely did not go out, for want
+        of a link or of its turn within ``Settings.send_timeout`` seconds, or was lost on its
+        way; `SendRefused` if the server refused it; `SendUnknown` if no answer came and the
+        conversation's history could not be read either. Whoever is cancelled while a text waits
+        for its turn has not sent it.
 
         A ``durable`` text is in the store before it goes out, and is sent after a restart if
         it was not before; one that was on its way is looked for in the history first. It
         stays in the outbox, and goes out when that is possible, when its caller is cancelled
         or is told `NotSent` or `SendUnknown`; only `SendRefused` for good ends it, or
         `SendUnknown` if the server refuses to show its history, and refusals that pass are
-        waited out however long it takes. Also raises `StoreError`; then it is
-        not kept. What is asked for again by the same ``name``,
+        waited out however long it takes. Also raises `StoreError`; then it is not kept. A client
+        without a store raises `ConfigError`. What is asked for again by the same ``name``,
         unique within the account, goes out once: the result of the first time is the result
         of all. Without a name every call is another text.
         """
         content = requests.text_content(text)
-        outbox = self._driver(account_id).outbox
+        outbox = self._outbox(account_id, durable=durable)
         return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
 
     async def send_image(
@@ -349,9 +468,12 @@ class Client:
         durable: bool = False,
         name: str | None = None,
     ) -> Sent:
-        """Send an uploaded picture, its size in pixels; returns and raises as `send_text`."""
+        """Send an uploaded picture, its size in pixels; returns and raises as `send_text`.
+
+        ``url`` is the http(s) address that the upload gave, else a `ConfigError` is raised.
+        """
         content = requests.image_content(url, width=width, height=height)
-        outbox = self._driver(account_id).outbox
+        outbox = self._outbox(account_id, durable=durable)
         return await outbox.send(conversation_id, peer_id, content, durable=durable, name=name)
 
     async def request(self, account_id: str, lwp: str, body: object = None, /) -> Any:
@@ -374,6 +496,7 @@ class Client:
 
         ``before`` (milliseconds) asks for older ones than that. Raises as `request`.
         """
+        must_be_text(conversation_id=conversation_id)
         cursor = requests.NEWEST if before is None else before
         body = await self._driver(account_id).ask(
             partial(requests.history, conversation_id, cursor=cursor, limit=limit)
@@ -456,11 +579,13 @@ class Client:
             driver.calls.answered(frame)
         if frame.resync:
             driver.sync.skip(frame.link)
+        if frame.payloads:
+            driver.sync.heard(frame.link)
         if frame.kind == "push" or frame.payloads:
             self._intake.arrived(driver, frame)
 
     def _finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
-        if isinstance(delivery.message, Gap):
+        if isinstance(delivery.message, Gap) and delivery.account_id in self._drivers:
             self._drivers[delivery.account_id].gap_told(delivery.message)
         self._intake.finished(delivery, letter)
 
@@ -473,7 +598,17 @@ class Client:
             self._dispatcher.put(delivery)
         self._dispatcher.start()
 
+    def _outbox(self, account_id: str, *, durable: bool) -> Outbox:
+        outbox = self._driver(account_id).outbox
+        if durable and not self._keeps:
+            raise ConfigError(
+                "durable=True wants a store on disk, Client(store='xyfast.db'): without one "
+                "nothing survives a restart"
+            )
+        return outbox
+
     def _driver(self, account_id: str) -> Driver:
+        must_be_text(account_id=account_id)
         try:
             return self._drivers[account_id]
         except KeyError:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import ipaddress
 import math
 import urllib.parse
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
+from xyfast._core import check_proxy
+from xyfast.arguments import must_be
 from xyfast.errors import ConfigError
 
-__all__ = ["Settings", "is_loopback"]
+__all__ = ["LOOK_BACK", "Settings", "is_loopback"]
 
 _WEB_IM = "wss://wss-goofish.dingtalk.com/"
 _MTOP = "https://h5api.m.goofish.com/h5"
+
+LOOK_BACK = 600.0
+"""Seconds before the position up to which an account has all: catching up after a restart looks
+there again, so stores forget last what was handled there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +32,7 @@ class Settings:
     10.0
     """
 
+    # Where to connect
     url: str = _WEB_IM
     """WebSocket address. ``ws://`` is taken for loopback hosts only."""
     token_url: str = _MTOP
@@ -34,7 +41,12 @@ class Settings:
     """Take ``ws://`` and ``http://`` to other hosts too: cookies and tokens go out in clear."""
     roots: str | None = None
     """Path of a PEM file with certificate authorities to trust beside the system's."""
+    proxy: str | None = field(default=None, repr=False)
+    """What links and token calls go through: ``http://``, ``socks5://`` or ``socks5h://``, then
+    ``user:password@`` if needed, host and port. Accounts may have their own. Variables such as
+    ``HTTPS_PROXY`` are not read."""
 
+    # Links
     heartbeat: float = 15.0
     """Time between two heartbeats of a link."""
     heartbeat_timeout: float = 30.0
@@ -54,6 +66,7 @@ class Settings:
     mailbox_bytes: int = 8 * 1024 * 1024
     """The same in bytes."""
 
+    # Tokens
     token_refresh: float = 72_000.0
     """Age at which a token is replaced, give or take 5 %, or earlier if the server says so."""
     token_retry: float = 60.0
@@ -61,17 +74,28 @@ class Settings:
     token_timeout: float = 20.0
     """Most time for one HTTP call."""
 
+    # Waits between dials
     healthy_after: float = 30.0
     """Age from which a link was healthy when it ends: the back-off starts anew."""
     first_retry: float = 1.0
     """Bound of the wait after a healthy link was lost."""
     backoff_scale: float = 1.0
     """Factor on every back-off bound; tests and demos shorten their waits with it."""
+    dial_rate: float = 200.0
+    """New links a second to one endpoint, over all accounts and clients of the process. While
+    the endpoint is down one of them tries at a time. The strictest client's pace counts."""
+    dial_burst: int = 20
+    """New links that may go out at once after a quiet time."""
+    token_rate: float = 20.0
+    """Token calls a second, likewise; at most as many are under way at once."""
+    token_burst: int = 20
+    """Token calls that may go out at once after a quiet time."""
     max_failures: int = 5
     """Failed dials in a row before credentials are asked for."""
     failed_wait: float = 300.0
     """Bound of the wait in FAILED when no new credentials come; at least half of it."""
 
+    # Requests, sending, and what is known
     request_timeout: float = 20.0
     """Most time for the server's answer to a request."""
     send_timeout: float = 30.0
@@ -95,6 +119,7 @@ class Settings:
     dedup_ttl: float = 3600.0
     """Time for which they are, from the first sight."""
 
+    # What was missed
     replay_wait: float = 0.5
     """Time without a package after which the server's replay is taken to be over."""
     history_pages: int = 20
@@ -105,11 +130,19 @@ class Settings:
     """Most time for which an account's messages wait while what was missed is fetched."""
     marker_wait: float = 10.0
     """Time within which a message that the server announces is to come by itself."""
+    probe_after: float = 60.0
+    """Time without a push, or a quarter less, after which the server is asked whether it has what
+    the link did not bring; a link that hears nothing is replaced."""
+    second_look: float = 90.0
+    """Time, or a quarter more, from catching up over a link or from the end of another one to
+    comparing with the server's lists again: by then it has given up links that died unnoticed."""
 
+    # Handlers, memory and the store
     max_handlers: int = 100
     """Handlers running at once, over all accounts."""
     handler_timeout: float = 60.0
-    """Most time for one run of a handler; then it is cancelled, again and again if it goes on."""
+    """Most time for one run of a handler; then it is cancelled, again and again if it goes on.
+    One that blocks the event loop (``time.sleep``) is not: use ``asyncio.to_thread`` for that."""
     handler_retries: int = 2
     """New tries of a handler that failed, 0 for none; then its message is a dead letter."""
     retry_wait: float = 1.0
@@ -122,6 +155,9 @@ class Settings:
     """Messages of one conversation that are taken into memory as they come."""
     commit_batch: int = 256
     """Messages in one transaction of the store; the last frame in it may bring more."""
+    outcome_wait: float = 0.05
+    """Most time for which the record of a handled message waits to be committed with others; if
+    the process is killed meanwhile, the message comes again."""
     intake_bytes: int = 16 * 1024 * 1024
     """Frames, with 1024 beside the text of each, that wait for the store before links are not
     read; if it fails, they are closed."""
@@ -137,18 +173,26 @@ class Settings:
     def __post_init__(self) -> None:
         self._check_address("url", "ws", "wss")
         self._check_address("token_url", "http", "https")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type not in ("int", "float"):
+        if self.proxy is not None:
+            must_be(str, "a str", proxy=self.proxy)
+            check_proxy(self.proxy)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type not in ("int", "float"):
                 continue
-            whole = field.type == "int"
+            whole = each.type == "int"
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 kind = "a whole number" if whole else "a number"
-                raise ConfigError(f"Settings.{field.name} must be {kind}, not {value!r}")
-            may_be_zero = field.name == "handler_retries"
+                raise ConfigError(f"Settings.{each.name} must be {kind}, not {value!r}")
+            may_be_zero = each.name == "handler_retries"
             if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
                 least = "zero or more" if may_be_zero else "above zero"
-                raise ConfigError(f"Settings.{field.name} must be {least}, not {value!r}")
+                raise ConfigError(f"Settings.{each.name} must be {least}, not {value!r}")
+        if self.marker_wait + 2 * self.second_look > LOOK_BACK - 10:
+            raise ConfigError(
+                "Settings.marker_wait and twice Settings.second_look may come to "
+                f"{LOOK_BACK - 10:g} s: no store remembers what was handled earlier for longer"
+            )
 
     def _check_address(self, name: str, plain: str, safe: str) -> None:
         address = getattr(self, name)

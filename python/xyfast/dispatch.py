@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
+from xyfast.deadlines import Deadlines
 from xyfast.errors import ConfigError
 from xyfast.instrumentation import Hooks, Retried
 from xyfast.lanes import Lane, Lanes
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, for_handler
 from xyfast.store import DeadLetter
+from xyfast.unheard import Unheard
 
 __all__ = ["Delivery", "Dispatcher", "Handled", "Router"]
 
@@ -64,7 +67,8 @@ class Router:
         A base class takes its subclasses too. Several handlers of one message run one
         after the other, in the order in which they were registered. Chat messages that
         the account itself wrote are left out unless ``own`` is true. Raises `ConfigError`
-        for a class that is never delivered or a function that is not async.
+        for a class that is never delivered, and for a function that is not async or does
+        not take one argument.
         """
         if not (isinstance(kind, type) and issubclass(kind, (Message, Expired, Gap))):
             raise ConfigError(f"on() takes a message class, not {kind!r}")
@@ -73,6 +77,12 @@ class Router:
             call = handler if asyncio.iscoroutinefunction(handler) else type(handler).__call__
             if not asyncio.iscoroutinefunction(call):
                 raise ConfigError(f"handler {_name(handler)} must be an async function")
+            try:
+                inspect.signature(handler).bind(None)
+            except TypeError:
+                raise ConfigError(
+                    f"handler {_name(handler)} must take one argument, the message"
+                ) from None
             self._routes.append(_Route(kind, own, self._new_name(handler), handler))
             return handler
 
@@ -158,13 +168,16 @@ class Dispatcher:
         self._finished = finished
         self._hooks = hooks
         self._timeout = timeout
+        self._deadlines = Deadlines(timeout)
         self._retries = retries
         self._retry_wait = retry_wait
         self._dice = dice
+        self._unheard = Unheard()
         self._lanes: Lanes[_Job] = Lanes(limit)
         self._tasks: dict[asyncio.Task[float | None], tuple[Lane, _Job]] = {}
-        self._resting: dict[Lane, asyncio.TimerHandle] = {}
+        self._resting: dict[Lane, tuple[asyncio.TimerHandle, _Job]] = {}
         self._cut_off: set[asyncio.Task[float | None]] = set()
+        self._leaving: set[str] = set()
         self._stopping = False
         self.unbegun: list[Delivery] = []
 
@@ -185,6 +198,8 @@ class Dispatcher:
         """
         handlers = self._router.handlers(delivery.message)
         if not handlers:
+            if isinstance(delivery.message, Expired) and not self._stopping:
+                self._unheard.add(delivery.account_id)
             self._finished(delivery, delivery.dead)
         elif self._stopping:
             self.unbegun.append(delivery)
@@ -205,18 +220,56 @@ class Dispatcher:
         Returns how many were cancelled. What was not finished stays pending.
         """
         self._stopping = True
+        self._unheard.stop()
         self.unbegun += [job.delivery for job in self._lanes.clear() if not job.tries]
-        for timer in self._resting.values():
+        for timer, _ in self._resting.values():
             timer.cancel()
         self._resting.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
-        self._cut_off = set(self._tasks)
-        for task in self._cut_off:
-            task.cancel()
+        self.cut_off()
         if self._cut_off:  # one that refuses to end is left behind
             await asyncio.wait(self._cut_off, timeout=_LAST_WORD)
+        self._deadlines.stop()
         return len(self._cut_off)
+
+    def cut_off(self) -> None:
+        """Cancel what runs, while `stop` waits for it."""
+        self._cancel(self._tasks.keys() - self._cut_off)
+
+    def _cancel(self, tasks: set[asyncio.Task[float | None]]) -> None:
+        self._cut_off |= tasks
+        for task in tasks:
+            task.cancel()
+
+    async def leave(self, account_id: str, grace: float) -> tuple[list[Delivery], list[Delivery]]:
+        """Start nothing more of an account, let what runs finish, cancel the rest, as `stop` does.
+
+        Returns what no handler has seen, and what was begun and has not come to its end.
+        """
+        self._leaving.add(account_id)
+        waiting = self._lanes.drop(account_id)
+        for lane in [lane for lane in self._resting if lane[0] == account_id]:
+            timer, job = self._resting.pop(lane)
+            timer.cancel()
+            waiting.append(job)
+        running = {task: job for task, (lane, job) in self._tasks.items() if lane[0] == account_id}
+        if running:
+            await asyncio.wait(running, timeout=grace)
+        cut_off = {task for task in running if not task.done()}
+        self._cancel(cut_off)
+        if cut_off:
+            await asyncio.wait(cut_off, timeout=_LAST_WORD)
+        self._cut_off -= {task for task in cut_off if task.done()}
+        self._leaving.remove(account_id)
+        begun = [job.delivery for job in waiting if job.tries]
+        for task, job in running.items():
+            if task.done() and task.cancelled():
+                message = _once_more(job.delivery.message)
+                begun.append(job.delivery._replace(message=message))
+            elif task.done() and task.exception() is None and task.result() is not None:
+                begun.append(job.delivery)  # it wanted another try
+        return [job.delivery for job in waiting if not job.tries], begun
 
     def runs(self, task: asyncio.Task[object] | None) -> bool:
         """Whether a task is one of the handlers that run."""
@@ -231,29 +284,45 @@ class Dispatcher:
             else:  # no Exception: one that ends the program, say
                 facts = {"account": job.delivery.account_id, "key": job.delivery.key}
                 say(log, logging.ERROR, "handler raised", error=error, **facts)
-                letter = DeadLetter(reason=f"a handler raised {type(error).__name__}")
-                self._finished(job.delivery, job.delivery.dead or letter)
-        if wait is None or self._stopping:
+                if task not in self._cut_off:
+                    self._dead(job, DeadLetter(reason=f"a handler raised {type(error).__name__}"))
+        if wait is None or self._stopping or lane[0] in self._leaving:
             self._lanes.done(lane)
         else:  # the lane rests before the timer runs, which may be at once
             self._lanes.rest(lane)
             loop = asyncio.get_running_loop()
-            self._resting[lane] = loop.call_later(wait, self._wake, lane, job)
+            self._resting[lane] = loop.call_later(wait, self._wake, lane, job), job
         self.start()
 
     async def _run(self, job: _Job) -> float | None:
         """Run the handlers of a job; returns the seconds until its next try, if it gets one."""
         failed, letter = [], None
         for name, handler in job.handlers:
-            if (failure := await self._call(handler, name, job.delivery)) is not None:
+            if (failure := await self._call(handler, name, job)) is not None:
                 failed.append((name, handler))
                 letter = letter or failure
-        if letter is None or job.tries >= self._retries:
-            self._finished(job.delivery, letter and (job.delivery.dead or letter))
+        if letter is None:
+            self._finished(job.delivery, None)
+        elif job.tries >= self._retries:
+            self._dead(job, letter)
         elif not self._stopping:
             job.handlers = failed
             return self._next_try(job, letter)
         return None
+
+    def _dead(self, job: _Job, letter: DeadLetter) -> None:
+        delivery = job.delivery
+        letter = delivery.dead or letter
+        if delivery.key is not None:
+            say(
+                log,
+                logging.WARNING,
+                "dead letter, see `xyfast dead`",
+                account=delivery.account_id,
+                key=delivery.key,
+                reason=letter.reason,
+            )
+        self._finished(delivery, letter)
 
     def _next_try(self, job: _Job, letter: DeadLetter) -> float:
         wait: float = self._dice() * self._retry_wait * 2**job.tries
@@ -268,42 +337,34 @@ class Dispatcher:
         self._lanes.wake(lane, job)
         self.start()
 
-    async def _call(self, handler: Handler, name: str, delivery: Delivery) -> DeadLetter | None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    async def _call(self, handler: Handler, name: str, job: _Job) -> DeadLetter | None:
+        task = asyncio.current_task()
         assert task is not None
-        late = 0
-        timer: asyncio.TimerHandle
-
-        def expire() -> None:  # again and again, or a handler that goes on keeps its lane
-            nonlocal late, timer
-            late += 1
-            task.cancel()
-            timer = loop.call_later(self._timeout, expire)
-
-        timer = loop.call_later(self._timeout, expire)
+        self._deadlines.begin(task)
         try:
-            await handler(for_handler(delivery.message, name))
+            await handler(for_handler(job.delivery.message, name))
         except asyncio.CancelledError:
             if task in self._cut_off:
                 raise
-            if not late:
-                self._say("handler was cancelled by its own doing", handler, delivery)
+            if not self._deadlines.late(task):
+                self._say("handler was cancelled by its own doing", handler, job)
                 return DeadLetter(reason=f"{_name(handler)} was cancelled")
-            self._say("handler took too long", handler, delivery, seconds=self._timeout)
+            self._say("handler took too long", handler, job, after=seconds(self._timeout))
             return DeadLetter(reason=f"{_name(handler)} took longer than {self._timeout:g} s")
         except Exception as error:
-            self._say("handler raised", handler, delivery, error=error)
+            self._say("handler raised", handler, job, error=error)
+            if task in self._cut_off:  # its answer to that
+                raise asyncio.CancelledError from None
             return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
         finally:
-            timer.cancel()
-            if hasattr(task, "uncancel"):  # CPython 3.11 and later count requests
-                for _ in range(late):
-                    task.uncancel()
+            self._deadlines.end(task)
         return None
 
-    def _say(self, what: str, handler: Handler, delivery: Delivery, **facts: Any) -> None:
-        name, account = _name(handler), delivery.account_id
-        say(log, logging.ERROR, what, account=account, key=delivery.key, handler=name, **facts)
+    def _say(self, what: str, handler: Handler, job: _Job, **facts: Any) -> None:
+        facts["try"] = f"{job.tries + 1} of {self._retries + 1}"
+        account, key = job.delivery.account_id, job.delivery.key
+        name = _name(handler)
+        say(log, logging.ERROR, what, account=account, key=key, handler=name, **facts)
 
 
 def _once_more(message: Handled) -> Handled:

@@ -22,7 +22,14 @@ from xyfast.account import Account, format_cookies, make_device_id
 from xyfast.calls import Calls, verdict
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery
-from xyfast.errors import LoginRequired, StateError, StoreError, TokenError, XyfastError
+from xyfast.errors import (
+    ConfigError,
+    LoginRequired,
+    StateError,
+    StoreError,
+    TokenError,
+    XyfastError,
+)
 from xyfast.events import (
     Action,
     AskCredentials,
@@ -31,6 +38,7 @@ from xyfast.events import (
     Event,
     FetchToken,
     Kicked,
+    LinkDeaf,
     LinkLost,
     LinkOpened,
     LinkRefused,
@@ -38,20 +46,22 @@ from xyfast.events import (
     NewCredentials,
     Resume,
     State,
+    Stop,
     Tick,
     TokenFailed,
     TokenReady,
 )
+from xyfast.gates import SharedGate, Turn
 from xyfast.instrumentation import Hooks, StateChanged
-from xyfast.logs import say
+from xyfast.logs import say, seconds
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
-from xyfast.retry import Trouble
 from xyfast.session import Session
 from xyfast.store import Store
 from xyfast.sync import Sync
 from xyfast.tokens import Token, TokenProvider
 from xyfast.transport import Transport
+from xyfast.troubles import ANSWERS, KICKS, LINKS, TOKENS, Remedy, Row, raised
 
 __all__ = ["CredentialSource", "Driver", "Environment"]
 
@@ -65,9 +75,10 @@ _LEVELS = {
     State.FAILED: logging.ERROR,
     State.NEEDS_LOGIN: logging.ERROR,
 }
+_AT_REST = (State.DISCONNECTED, State.DRAINING, State.CLOSED)
 _MOST_GAPS = 1000  # that are kept one by one
+_BROKEN = range(500, 600)  # answers to a handshake by which a server says that it cannot
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
-_TROUBLE = {"link": Trouble.LINK, "deaf": Trouble.LINK, "network": Trouble.NETWORK}
 
 
 class CredentialSource(Protocol):
@@ -98,14 +109,18 @@ class Environment:
     clock: Callable[[], float]
     """Seconds since the epoch."""
     dice: random.Random
+    link_gate: SharedGate
+    """Where dials wait for their turn."""
+    token_gate: SharedGate
+    """Where token calls do."""
     links: Iterator[int]
     """Numbers for new links, unique within the transport."""
     owners: dict[int, Driver]
     """Whose each link is, from its dial to its end."""
     deliver: Callable[[Sequence[Delivery]], None]
     """Hands to handlers what does not come from the store."""
-    hold: Callable[[str], None]
-    """From now on an account's messages are stored and not handed on."""
+    hold: Callable[[str, int], None]
+    """From now on an account's messages beyond a position are stored and not handed on."""
     release: Callable[[str], None]
     """An account's messages are handed on again, those that were held first."""
     take_in: Callable[[Driver, Iterable[str]], Awaitable[Collection[str]]]
@@ -134,8 +149,10 @@ class Driver:
             hold=env.hold,
             release=env.release,
             begun=self._keep_session,
+            deaf=self._deaf,
             spawn=self._spawn,
             clock=env.clock,
+            dice=env.dice.random,
         )
         self.outbox = Outbox(
             account.id,
@@ -164,6 +181,7 @@ class Driver:
         """Links up to this number are cut: some of what they brought was dropped."""
         self._stalled = False
         self._postponed: Dial | None = None
+        self._turns: dict[int, Turn] = {}  # of links whose dials are not over
         self._mids = requests.Mids(env.dice)
 
     @property
@@ -217,6 +235,7 @@ class Driver:
             case CloseLink():
                 if self._postponed is not None and self._postponed.link == action.link:
                     self._postponed = None
+                self._no_turn(action.link)
                 self._env.transport.close(action.link)
             case AskCredentials():
                 if self._asking is None or self._asking.done():
@@ -232,6 +251,8 @@ class Driver:
             self._timer.cancel()
         self.sync.stop()
         self.outbox.close()
+        for link in list(self._turns):
+            self._no_turn(link)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -257,21 +278,34 @@ class Driver:
 
     async def _fetch(self) -> None:
         bound = _TOKEN_TRIES * self._env.settings.token_timeout
-        try:
-            token = await asyncio.wait_for(self._env.tokens.token(self.account, self._keep), bound)
-        except LoginRequired as error:
-            self.feed(TokenFailed(str(error), human=True, url=error.url))
-        except TokenError as error:
-            trouble = Trouble.NETWORK if error.code == "network" else Trouble.OTHER
-            self.feed(TokenFailed(str(error), trouble))
-        except asyncio.TimeoutError:
-            self.feed(TokenFailed(f"no token within {bound:g} s", Trouble.NETWORK))
-        except Exception as error:
-            say(log, logging.ERROR, "token provider raised", error=error, account=self.account.id)
-            self.feed(TokenFailed(f"the token provider raised {type(error).__name__}"))
-        else:
-            self._token = token
-            self.feed(TokenReady(token.lifetime))
+        async with self._env.token_gate.turn() as turn:
+            event: Event
+            try:
+                call = self._env.tokens.token(self.account, self._keep)
+                token = await asyncio.wait_for(call, bound)
+            except asyncio.TimeoutError:
+                event = self._no_token(turn, LINKS["network"], f"no token within {bound:g} s")
+            except Exception as error:
+                row, reason = raised(error), str(error)
+                if not isinstance(error, (TokenError, ConfigError)):  # its words may hold secrets
+                    account_id, sentence = self.account.id, "token provider raised"
+                    reason = f"the {sentence} {type(error).__name__}"
+                    say(log, logging.ERROR, sentence, error=error, account=account_id)
+                url = error.url if isinstance(error, LoginRequired) else None
+                event = self._no_token(turn, row, reason, url)
+            else:
+                turn.reached()
+                self._token = token
+                event = TokenReady(token.lifetime)
+        self.feed(event)
+
+    def _no_token(self, turn: Turn, row: Row, reason: str, url: str | None = None) -> TokenFailed:
+        if row is LINKS["network"]:
+            turn.missed(row.backoff)
+        elif row.name in TOKENS:
+            turn.reached()
+        self._trouble(row, reason)
+        return TokenFailed(reason, row.backoff, human=row.remedy is Remedy.HUMAN, url=url)
 
     def _keep(self, account: Account) -> None:
         self.account = account
@@ -353,8 +387,10 @@ class Driver:
         self._env.deliver([Delivery(gap) for gap in self._gaps.values()])
 
     def gap_told(self, gap: Gap) -> None:
-        """The handlers of a gap have ended."""
-        kept = self._gaps[_kind(gap)]
+        """The handlers of a gap have ended; maybe of one that an earlier driver has told."""
+        kept = self._gaps.get(_kind(gap))
+        if kept is None:
+            return
         if kept == gap:
             del self._gaps[_kind(gap)]
             self._keep_session()
@@ -370,17 +406,47 @@ class Driver:
         """
         self._stalled = stalled
         if stalled:
-            self.sync.suspend()
-            for link in (self.session.link, self.session.dialling):
-                if link is not None:
-                    self.cut = max(self.cut, link)
-                    self._env.transport.close(link)
+            for link in self.mute():
+                self._env.transport.close(link)
         elif (action := self._postponed) is not None:
             self._postponed = None
             self._dial(action)
 
+    def retire(self) -> None:
+        """Stop, and hand nothing more on; handlers that run may still answer."""
+        for link in self.mute():
+            self.sync.lost(link)
+        self.sync.stop()
+        self._env.hold(self.account.id, -1)
+        self.feed(Stop())
+
+    def mute(self) -> list[int]:
+        """Take nothing more of what the links of now bring; returns them.
+
+        One that waits for its turn has not been dialled, and will bring what the server has.
+        """
+        self.sync.suspend()
+        dialled = self._env.owners
+        links = [link for link in (self.session.link, self.session.dialling) if link in dialled]
+        self.cut = max(self.cut, *links, -1)
+        return links
+
     def _dial(self, action: Dial) -> None:
+        """Dial when it is this account's turn; an endpoint that is up has it at once."""
         if self._stalled:
+            self._postponed = action
+            return
+        turn = self._turns[action.link] = Turn(self._env.link_gate, partial(self._open, action))
+        turn.ask()
+
+    def _no_turn(self, link: int) -> None:
+        """A dial will not go out, or ended in a way that says nothing of the endpoint."""
+        if (turn := self._turns.pop(link, None)) is not None:
+            turn.leave()
+
+    def _open(self, action: Dial) -> None:
+        if self._stalled:
+            self._no_turn(action.link)
             self._postponed = action
             return
         account, token = self.account, self._token
@@ -396,9 +462,14 @@ class Driver:
             mid=self._mid(),
         )
         try:
-            self._env.transport.dial(action, headers, register)
-        except XyfastError as error:
-            lost = LinkLost(action.link, Trouble.OTHER, str(error))
+            self._env.transport.dial(action, headers, register, account.proxy)
+        except (XyfastError, OSError) as error:
+            self._no_turn(action.link)
+            row, reason = raised(error), str(error)
+            if isinstance(error, OSError):
+                reason = error.strerror or type(error).__name__
+            self._trouble(row, reason)
+            lost = LinkLost(action.link, row.backoff, reason)
             self._loop.call_soon(self.feed, lost)  # not inside the step that asked for it
         else:
             self._env.owners[action.link] = self
@@ -423,21 +494,25 @@ class Driver:
         self.replace_credentials(account)
 
     def replace_credentials(self, account: Account) -> None:
-        """Go on with new cookies; the device id stays."""
+        """Go on with new cookies; device id and proxy stay unless there are others."""
         if account.id != self.account.id:
             raise StateError(f"credentials of {account.id} given for {self.account.id}")
         self._given = _digest(account)
-        self._keep(replace(account, device_id=account.device_id or self.account.device_id))
+        kept = self.account
+        device_id, proxy = account.device_id or kept.device_id, account.proxy or kept.proxy
+        self._keep(replace(account, device_id=device_id, proxy=proxy))
         self.feed(NewCredentials())
 
     def _moved(self, move: Moved) -> None:
+        if move.new in _AT_REST and self._fetching is not None:
+            self._fetching.cancel()
         say(
             log,
             _LEVELS.get(move.new, logging.INFO),
-            f"account is {move.new.value}",
+            f"account {'' if move.new is State.NEEDS_LOGIN else 'is '}{move.new.value}",
             account=self.account.id,
             reason=move.reason,
-            wait=None if move.wait is None else round(move.wait, 2),
+            wait=None if move.wait is None else seconds(move.wait),
         )
         self._env.hooks(StateChanged(self.account.id, move.old, move.new, move.reason, move.wait))
 
@@ -445,6 +520,8 @@ class Driver:
 
     def opened(self, event: Opened) -> None:
         """A link is registered, for this account as the answer must say."""
+        if (turn := self._turns.pop(event.link, None)) is not None:
+            turn.reached()
         headers = json.loads(event.answer.headers)
         if requests.reg_uid(headers) in (None, self.account.id):
             self.calls.told(requests.server_time(headers))
@@ -453,23 +530,38 @@ class Driver:
         else:
             del self._env.owners[event.link]  # what it pushes is not ours
             self._env.transport.close(event.link)
-            self.feed(LinkRefused(event.link, "rejected", "registered as another account"))
+            reason = "registered as another account"
+            self._trouble(ANSWERS["rejected"], reason)
+            self.feed(LinkRefused(event.link, "rejected", reason))
 
     def closed(self, event: Closed) -> None:
         """A link is over, or its registration was refused."""
+        if (turn := self._turns.pop(event.link, None)) is not None:
+            _tell(turn, event)
         self.calls.lost(event.link)
         self.sync.lost(event.link)
         if event.answer is not None:
-            judged = verdict(event.answer)
-            self.feed(LinkRefused(event.link, judged.error or "server", judged.reason))
+            refusal = verdict(event.answer)
+            name = refusal.error or "server"
+            self._trouble(ANSWERS[name], refusal.reason or None, event.code)
+            self.feed(LinkRefused(event.link, name, refusal.reason))
         else:
-            trouble = _TROUBLE.get(event.trouble, Trouble.OTHER)
-            self.feed(LinkLost(event.link, trouble, event.reason, event.trouble == "deaf"))
+            row = LINKS[event.trouble]
+            self._trouble(row, event.reason, event.code)
+            deaf = row.remedy is Remedy.RENEW
+            self.feed(LinkLost(event.link, row.backoff, event.reason, deaf))
 
     def kicked(self, frame: Frame) -> None:
         """The server ended this session; kick frames are not acknowledged."""
-        reason = "another login" if frame.kind == "kick" else "session removed"
-        self.feed(Kicked(frame.link, reason))
+        row = KICKS[frame.kind]
+        self._trouble(row, None)
+        self.feed(Kicked(frame.link, row.sentence))
+
+    def _trouble(self, row: Row, reason: str | None, code: int | None = None) -> None:
+        """Log what went wrong; as an error only what goes on until it is set right."""
+        level = logging.ERROR if row.remedy is Remedy.CONFIGURE else logging.INFO
+        account_id, see = self.account.id, row.page
+        say(log, level, row.sentence, account=account_id, reason=reason, code=code, see=see)
 
     # --- what users ask for ---------------------------------------------------------
 
@@ -477,11 +569,27 @@ class Driver:
         """Send the request that ``build(mid=...)`` makes; returns the answer's body."""
         return (await self.calls.ask(build)).body
 
+    def _deaf(self, link: int) -> bool:
+        self.feed(LinkDeaf(link))
+        return self.session.renewing
+
     def _mid(self) -> str:
         return self._mids.next(self._now_ms())
 
     def _now_ms(self) -> int:
         return int(self._env.clock() * 1000)
+
+
+def _tell(turn: Turn, event: Closed) -> None:
+    """What a link that was never open says of its endpoint."""
+    if event.answer is not None:
+        turn.reached()  # a refusal is one account's
+    elif event.trouble in ("link", "network") or (
+        event.trouble == "refused" and event.code in _BROKEN
+    ):
+        turn.missed(LINKS[event.trouble].backoff)
+    else:
+        turn.leave()  # a proxy, or this machine, says nothing of the endpoint
 
 
 def _kind(gap: Gap) -> tuple[str | None, str]:

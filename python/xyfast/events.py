@@ -20,11 +20,13 @@ __all__ = [
     "Event",
     "FetchToken",
     "Kicked",
+    "LinkDeaf",
     "LinkLost",
     "LinkOpened",
     "LinkRefused",
     "Moved",
     "NewCredentials",
+    "Pause",
     "Resume",
     "Start",
     "State",
@@ -58,7 +60,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Start(Event):
-    """The user wants the account connected; also the way out of KICKED."""
+    """The user wants the account connected; also the way out of KICKED and of a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Event):
+    """The user wants the account to have no link for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,13 @@ class LinkOpened(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LinkDeaf(Event):
+    """A link that is up does not hear what is pushed."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
 class LinkLost(Event):
     """A link is over, or was never reached. ``deaf``: it no longer knows its token."""
 
@@ -112,7 +126,7 @@ class LinkLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class LinkRefused(Event):
-    """The server refused to register a link; ``error`` is ``"token"``, ``"limit"`` or else."""
+    """The server refused to register a link; ``error`` names a row of `troubles.ANSWERS`."""
 
     link: int
     error: str

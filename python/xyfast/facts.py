@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from xyfast._core import mentions
 from xyfast.messages import Content
 from xyfast.reading import at, identifier, json_object, number, text, url_parameters
 
@@ -194,12 +195,13 @@ def _order_id(tree: object, content: dict[str, Any], update: str) -> str | None:
 
 def _linked_order(tree: list[Any]) -> str | None:
     """The first order id in any text of a tree; most trees have none."""
+    if not mentions(tree, _IN_ALL_LINKS):
+        return None
     left = [iter(tree)]
     while left:
         for value in left[-1]:
             if (kind := type(value)) is str:
-                # Nearly no text has it, and to look for it takes a tenth of the time.
-                if _IN_ALL_LINKS in value and (found := _ORDER_LINK.search(value)):
+                if found := _ORDER_LINK.search(value):
                     return found[1]
             elif kind is dict:
                 left.append(iter(value.values()))

@@ -12,7 +12,7 @@ from typing import Any
 from xyfast.facts import content_object
 from xyfast.reading import at, identifier, mapping, number, text
 
-__all__ = ["message_id", "models", "payload", "time_ms", "tree"]
+__all__ = ["message_id", "models", "payload", "sender_id", "time_ms", "tree"]
 
 _WRAPPER = 101  # content type of what is sent and kept: the content stands inside
 _TIP = 14
@@ -32,6 +32,11 @@ def message_id(model: object, /) -> str | None:
 def time_ms(model: object, /) -> int | None:
     """Give the time (milliseconds) of an entry's message."""
     return number(at(model, "message", "createAt"))
+
+
+def sender_id(model: object, /) -> str | None:
+    """Give the id of who wrote an entry's message."""
+    return identifier(at(model, "message", "sender", "uid"))
 
 
 def tree(model: object, /) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class Intake:
         self._arrivals: deque[_Arrival] = deque()
         self._bytes = 0
         self._outcomes: list[Ended] = []
+        self._due: asyncio.TimerHandle | None = None  # when outcomes wait no longer
         self._most = settings.commit_batch
         self._work = asyncio.Event()
         self._refusing = False
@@ -151,12 +152,31 @@ class Intake:
         account_id, conversation_id = delivery.lane
         self._window.leave(account_id, conversation_id, delivery.size)
         self._outcomes.append((delivery, letter))
-        self._work.set()
+        if self._stopping.is_set() or self._window.wanted or len(self._outcomes) >= self._most:
+            self._work.set()
+        elif self._due is None:
+            loop = asyncio.get_running_loop()
+            self._due = loop.call_later(self._settings.outcome_wait, self._work.set)
 
     def recover(self, driver: Driver) -> None:
         """Hand on what an earlier run stored and did not handle, as there is room for it."""
         self._drivers[driver.account.id] = driver
         self.behind((driver.account.id,))
+
+    async def forget(self, account_id: str, unbegun: Iterable[Delivery]) -> None:
+        """An account is gone; what no handler has seen of it waits in the store again.
+
+        Raises `StoreError`; then that comes again after a restart.
+        """
+        del self._drivers[account_id]
+        keys = []
+        for delivery in unbegun:
+            if delivery.key is not None:
+                self._window.leave(*delivery.lane, delivery.size)
+                keys.append((account_id, delivery.key))
+        self._window.forget(account_id)
+        if keys:
+            await self._store.untake(keys)
 
     def behind(self, account_ids: Iterable[str]) -> None:
         """Rows of these accounts may wait in the store."""
@@ -165,9 +185,10 @@ class Intake:
                 self._window.behind(account_id)
                 self._work.set()
 
-    def hold(self, account_id: str) -> None:
-        """Store what comes, and hand on nothing of it until `release`."""
-        self._window.hold(account_id)
+    def hold(self, account_id: str, until: int) -> None:
+        """Store what comes, and hand on nothing beyond a position until `release`."""
+        self._window.hold(account_id, until)
+        self._work.set()
 
     def release(self, account_id: str) -> None:
         """Hand on what was held, in its order."""
@@ -187,8 +208,10 @@ class Intake:
         """Work until `stop`; then record what was handled, give back what was not begun, end."""
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set() or self._left:
+            busy = self._work.is_set()
             await self._work.wait()
-            await self._breathe()
+            if busy or self._window.room < self._most:
+                await self._breathe()
             self._work.clear()
             last = self._stopping.is_set()
             try:
@@ -197,7 +220,7 @@ class Intake:
                 # Whatever it is, the intake goes on trying: without it the client is deaf.
                 self._fails(error)
                 if last and loop.time() >= self._deadline:
-                    self._tell_left()
+                    self.tell_left()
                     return
                 await self._wait()
 
@@ -218,9 +241,20 @@ class Intake:
         self._stopping.set()
         self._work.set()
 
+    def tell_left(self) -> None:
+        """The store did not work again in time: what will come again, as redelivered."""
+        for delivery, _ in self._outcomes:
+            sentence = "handled and not recorded, will be redelivered"
+            say(log, logging.ERROR, sentence, account=delivery.account_id, key=delivery.key)
+        if unbegun := sum(each.key is not None for each in self._dispatcher.unbegun):
+            say(log, logging.ERROR, "not begun, will count as redelivered", count=unbegun)
+
     async def _round(self) -> None:
         batch = [] if self._refusing or self._full is not None else self._next_batch()
         outcomes = self._outcomes[:]
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         if batch or outcomes:
             await self._commit(batch, outcomes)
         await self._give_back()  # before the grace time is over: who stops us may not wait for it
@@ -229,7 +263,6 @@ class Intake:
             more = more and await self._page()
         if (
             more
-            or self._outcomes
             or (self._stopping.is_set() and self._left)
             or (self._arrivals and not self._refusing and self._full is None)
         ):
@@ -302,7 +335,8 @@ class Intake:
             frame, sync = arrival.frame, arrival.driver.sync
             if arrival.pts is not None and frame is not None and frame.link == sync.confirmed:
                 account_id = arrival.driver.account.id
-                received[account_id] = max(received.get(account_id, 0), arrival.pts)
+                position = sync.before_announced(arrival.pts)
+                received[account_id] = max(received.get(account_id, 0), position)
         try:
             new = await self._store.commit(
                 rows,
@@ -365,6 +399,7 @@ class Intake:
             identity = (entry.account_id, entry.key)
             if identity not in new:
                 self._put_back(entry)
+                say(log, logging.DEBUG, "known already", account=entry.account_id, key=entry.key)
                 continue
             new.discard(identity)  # the same message twice in one batch is handled once
             stored.append(entry.key)
@@ -393,7 +428,7 @@ class Intake:
         say(
             log,
             logging.WARNING,
-            "dead letter",
+            "dead letter, see `xyfast dead`",
             account=entry.account_id,
             key=entry.key,
             reason=reason,
@@ -422,8 +457,8 @@ class Intake:
         ask = self._window.ask()
         if ask is None:
             return False
-        account_id, limit, size, skip = ask
-        rows, waiting = await self._store.take(account_id, limit, size=size, skip=skip)
+        account_id, limit, size, skip, until = ask
+        rows, waiting = await self._store.take(account_id, limit, size=size, skip=skip, until=until)
         deliveries = [self._reader.delivery(Entry.kept(row)) for row in rows]
         sizes = [(delivery.lane[1], delivery.size) for delivery in deliveries]
         self._window.paged(ask, sizes, more=waiting is not None)
@@ -458,14 +493,6 @@ class Intake:
             self._stalled = True
             self._stall(True)
             self._transport.resume()  # or nobody would hear that the links are closed
-
-    def _tell_left(self) -> None:
-        """The store did not work again in time: what will come again, as redelivered."""
-        for delivery, _ in self._outcomes:
-            sentence = "handled and not recorded, will be redelivered"
-            say(log, logging.ERROR, sentence, account=delivery.account_id, key=delivery.key)
-        if unbegun := sum(each.key is not None for each in self._dispatcher.unbegun):
-            say(log, logging.ERROR, "not begun, will count as redelivered", count=unbegun)
 
     def _works(self) -> None:
         self._most = min(self._most * 2, self._settings.commit_batch)

@@ -106,6 +106,17 @@ class Lanes(Generic[T]):
             kept.clear()
         return waited
 
+    def drop(self, account: str) -> list[T]:
+        """Forget what waits of an account, and its resting lanes; returns what waited."""
+        dropped: list[T] = []
+        for lane in [lane for lane in self._waiting if lane[0] == account]:
+            dropped += self._waiting.pop(lane)
+        self._resting = {lane for lane in self._resting if lane[0] != account}
+        if self._ready.pop(account, None) is not None:
+            self._turns.remove(account)
+        self._size -= len(dropped)
+        return dropped
+
     def _stop_running(self, lane: Lane) -> None:
         if lane not in self._running:
             raise StateError(f"lane {lane!r} has no running item")

@@ -7,7 +7,7 @@ import traceback
 
 from xyfast.errors import XyfastError
 
-__all__ = ["say"]
+__all__ = ["say", "seconds"]
 
 
 def say(
@@ -25,6 +25,8 @@ def say(
     words of a foreign exception, which may quote them: of an ``error`` its class and the
     lines it came through are shown.
     """
+    if not log.isEnabledFor(level):
+        return
     known = {name: value for name, value in facts.items() if value is not None}
     shown = ", ".join(f"{name}={value}" for name, value in known.items())
     where = ""
@@ -34,3 +36,8 @@ def say(
         lines = "".join(traceback.format_tb(error.__traceback__))
         where = f"\n{lines}{type(error).__name__}{words}"
     log.log(level, "%s (%s)%s", sentence, shown, where, extra=known, stacklevel=2)
+
+
+def seconds(duration: float) -> str:
+    """A duration as the log shows each: with its unit."""
+    return f"{duration:.3g} s"

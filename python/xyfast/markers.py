@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 from xyfast.facts import Facts
+from xyfast.logs import say
 from xyfast.messages import Gap
 from xyfast.reconcile import Reconciler, Recovery
 
@@ -15,6 +18,9 @@ __all__ = ["Markers"]
 SLACK = 2000
 """Milliseconds by which the times of one server may differ."""
 
+log = logging.getLogger(__name__)
+
+_QUIET = 60.0  # seconds between two lines about markers that are too many
 _MOST = 1000  # awaited at once; a flood of markers takes no more memory
 _OLD = 3_600_000  # milliseconds before our position from which on a marker is history
 
@@ -25,7 +31,8 @@ class Markers:
     A marker whose message never arrives is a hint of a loss (`protocol.md` 8.6). ``wait`` is
     in seconds. ``caught_up`` is cleared while the account's lists are compared: they go
     first, and may bring what was announced. ``known(keys)`` says which messages the inbox has,
-    ``tell`` gets what came of a fetch, with a `Gap` for one that cannot be had. ``spawn``
+    ``tell`` gets what came of a fetch, with a `Gap` for one that cannot be had; ``missing`` gets
+    the gaps of those that are too many to be fetched. ``spawn``
     starts a task that its owner awaits or cancels.
     """
 
@@ -38,6 +45,7 @@ class Markers:
         caught_up: asyncio.Event,
         known: Callable[[Collection[str]], Awaitable[Collection[str]]],
         tell: Callable[[Recovery], None],
+        missing: Callable[[Sequence[Gap]], None],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self._account_id = account_id
@@ -46,9 +54,17 @@ class Markers:
         self._caught_up = caught_up
         self._known = known
         self._tell = tell
+        self._missing = missing
         self._spawn = spawn
-        self._awaited: set[str] = set()
+        self._awaited: dict[str, int] = {}  # with the times of their messages
         self._turn = asyncio.Lock()
+        self._too_many = 0  # since the last line about them
+        self._told_at = -math.inf
+
+    @property
+    def oldest(self) -> int | None:
+        """The lowest time (milliseconds) of a message that is awaited."""
+        return min(self._awaited.values(), default=None)
 
     def came(self, marker: Facts, now: int, began: int = 0, received: int = 0) -> None:
         """A marker was stored; ``now`` (milliseconds) is its time if it bears none.
@@ -64,11 +80,22 @@ class Markers:
         if time < max(began, received - _OLD):
             return
         if len(self._awaited) >= _MOST:
-            reason = "too many messages are announced at once"
-            self._tell(Recovery(gaps=[self._gap(conversation_id, time, reason)]))
+            self._pass_over(conversation_id, time)
             return
-        self._awaited.add(key)
+        self._awaited[key] = time
         self._spawn(self._await(key, conversation_id, max(time - SLACK, began), time))
+
+    def _pass_over(self, conversation_id: str, time: int) -> None:
+        """Say so now and then: how many there are is up to the server."""
+        reason = "too many messages are announced at once"
+        self._missing([self._gap(conversation_id, time, reason)])
+        self._too_many += 1
+        now = asyncio.get_running_loop().time()
+        if now >= self._told_at + _QUIET:
+            account, count = self._account_id, self._too_many
+            sentence = "messages may be missing"
+            say(log, logging.WARNING, sentence, account=account, reason=reason, count=count)
+            self._told_at, self._too_many = now, 0
 
     async def _await(self, key: str, conversation_id: str, start: int, time: int) -> None:
         try:
@@ -77,7 +104,7 @@ class Markers:
                 await self._caught_up.wait()
                 await self._fetch(key, conversation_id, start, time)
         finally:
-            self._awaited.discard(key)
+            del self._awaited[key]
 
     async def _fetch(self, key: str, conversation_id: str, start: int, time: int) -> None:
         if await self._known([key]):

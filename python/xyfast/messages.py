@@ -28,7 +28,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
-from xyfast.errors import StateError
+from xyfast.arguments import must_be_text
+from xyfast.errors import StateError, StoreError
 
 __all__ = [
     "ChatMessage",
@@ -113,9 +114,10 @@ class Message:
 
     ``account_id`` is the account that received it, ``key`` what tells it from every other
     message of that account: a handler that must act only once remembers keys. ``time`` is
-    when the server took it, or None where the wire does not say. ``redelivered`` counts how
-    often it was given to a handler before without a record that the handler ended.
-    ``tree`` is the decoded payload, for what has no field of its own.
+    when the server took it, or None where the wire does not say. ``redelivered`` above 0 says
+    that it may have been handled before, wholly, partly or not at all: it counts tries that
+    failed, restarts and replays, not what the server delivers. ``tree`` is the decoded
+    payload, for what has no field of its own.
     """
 
     account_id: str
@@ -141,6 +143,15 @@ class _Written(Message):
     origin: Origin = "peer"
 
 
+@dataclass(slots=True)
+class _Run:
+    """The replies of one run of a handler, whichever copies of its message gave them."""
+
+    durable: int = 0  # how many have a number
+    unkept: dict[str, int] = field(default_factory=dict)  # numbers that nothing is kept by
+    given: list[Sent] = field(default_factory=list)  # results of those that are not durable
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatMessage(_Written):
     """Someone wrote in a conversation of two.
@@ -156,8 +167,8 @@ class ChatMessage(_Written):
 
     _sender: Sender | None = field(default=None, repr=False, compare=False)
     _handler: str = field(default="", repr=False, compare=False)
-    _replies: list[str | None] = field(default_factory=list, init=False, repr=False, compare=False)
-    _answered: dict[tuple[str, str, int], Sent] = field(
+    _run: _Run = field(default_factory=_Run, repr=False, compare=False)
+    _answered: dict[tuple[str, str], list[Sent]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -166,18 +177,21 @@ class ChatMessage(_Written):
 
         Returns once the server has it. Raises `NotSent` if the text surely did not go out,
         `SendRefused` if the server refused it, `SendUnknown` if only the confirmation is
-        missing, and `StateError` if the message cannot be answered: it did not come from a
-        running client, or it names no conversation or peer. When the handler fails and runs
-        again, the same words get the result of the first time and go out once. What it was
-        not told to be sent goes out again, and after a restart all of it does.
+        missing, `ConfigError` for a text that cannot be sent (see `Client.send_text`), and
+        `StateError` if the message cannot be answered: it did not come from a running client,
+        or it names no conversation or peer. When the handler fails and runs again, the same
+        words get the result of the first time and go out once. What it was not told to be sent
+        goes out again, and after a restart all of it does.
 
         A ``durable`` reply survives a restart. It stays in the outbox, and goes out when
         that is possible, when the handler is cut off or is told `NotSent` or `SendUnknown`;
-        only a refusal for good ends it. `StoreError` says that it was not kept. A handler that
+        only a refusal for good ends it. `StoreError` says that it was not kept,
+        `ConfigError` that the client has no store. A handler that
         runs again for the same message gets the result of the first time for its first
         durable reply, for its second, and so on, and answers nothing twice, even if its
         words are others this time.
         """
+        must_be_text(text=text)
         sender, conversation_id, peer_id = self._way_back()
         send = partial(sender.send_text, self.account_id, conversation_id, text, peer_id=peer_id)
         return await self._once(text, send, durable=durable)
@@ -189,6 +203,7 @@ class ChatMessage(_Written):
 
         Returns and raises as `reply`.
         """
+        must_be_text(url=url)
         sender, conversation_id, peer_id = self._way_back()
         send = partial(
             sender.send_image,
@@ -206,18 +221,26 @@ class ChatMessage(_Written):
     ) -> Sent:
         """Send, unless the handler has been told of this reply in an earlier run.
 
-        A durable reply is known by its number among the durable ones of a run, another one by
-        its number among those of the same content.
+        A durable reply is known by its number among those of a run: a number that nothing is
+        kept by is left to the same content. Of the others the results are known, by content,
+        and each is given once in a run.
         """
-        known_by = None if durable else content
-        number = self._replies.count(known_by)
-        self._replies.append(known_by)
+        run = self._run
         if durable:
-            return await send(durable=True, name=f"reply:{self.key}:{self._handler}.{number}")
-        reply = self._handler, content, number
-        if reply not in self._answered:
-            self._answered[reply] = await send(durable=False, name=None)
-        return self._answered[reply]
+            number = run.unkept.pop(content, run.durable)
+            run.durable = max(run.durable, number + 1)
+            try:
+                return await send(durable=True, name=f"reply:{self.key}:{self._handler}.{number}")
+            except StoreError:
+                run.unkept[content] = number
+                raise
+        results = self._answered.setdefault((self._handler, content), [])
+        result = next((each for each in results if each not in run.given), None)
+        if result is None:
+            result = await send(durable=False, name=None)
+            results.append(result)
+        run.given.append(result)
+        return result
 
     def _way_back(self) -> tuple[Sender, str, str]:
         if self._sender is None:
@@ -351,11 +374,18 @@ def for_handler(message: T, name: str, /) -> T:
     """Give the copy of a message that the handler of that name gets.
 
     Each handler counts its own replies, from none at every try: so a reply is known whenever
-    that handler runs again, whichever others do. What was answered is known to all copies.
+    that handler runs again, whichever others do. What was answered is known to all copies, and
+    those that a handler makes count on.
+    The first handler gets a fresh message itself, since a copy takes longer than to make one.
     """
     if isinstance(message, Expired):
         return replace(message, message=for_handler(message.message, name))
-    return replace(message, _handler=name) if isinstance(message, ChatMessage) else message
+    if not isinstance(message, ChatMessage):
+        return message
+    if message._handler:
+        return replace(message, _handler=name, _run=_Run())
+    object.__setattr__(message, "_handler", name)
+    return message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

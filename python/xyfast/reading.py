@@ -29,7 +29,8 @@ LARGEST = 9_007_199_254_740_991
 """The largest integer that JavaScript keeps exact; larger numbers on the wire are nonsense."""
 
 _DIGITS = re.compile(r"[0-9]{1,16}")
-_decode = json.JSONDecoder().decode
+_SPACE = " \t\n\r"
+_read = json.JSONDecoder().raw_decode
 
 
 def at(tree: object, /, *path: str) -> Any:
@@ -86,9 +87,12 @@ def json_object(value: object, /) -> dict[str, Any]:
     """Give the object that is written in ``value`` as JSON or as base64 of JSON, else ``{}``."""
     if not isinstance(value, str):
         return {}
+    raw = value.strip(_SPACE)
     try:
-        raw = value if value.lstrip()[:1] == "{" else base64.b64decode(value).decode()
-        return mapping(_decode(raw))
+        if not raw.startswith("{"):
+            raw = base64.b64decode(value).decode().strip(_SPACE)
+        found, end = _read(raw)
+        return mapping(found) if end == len(raw) else {}
     except (ValueError, RecursionError):
         return {}
 

@@ -24,15 +24,24 @@ log = logging.getLogger(__name__)
 
 _LISTED = 50  # conversations in a page
 _PAGE = 20  # messages in a page
+_KNOWN = 50  # times as many pages that bring nothing new
 
 
 @dataclass(slots=True)
 class Recovery:
-    """What came of it: new messages, the conversations they are of, and what may be missing."""
+    """What came of it: new messages, the conversations they are of, and what may be missing.
+
+    ``others`` of the messages are not the account's own. ``newest`` is the time (milliseconds)
+    of the newest change that the list of conversations showed first, 0 for none, and ``shown``
+    the loop's time of that: all up to then was in the lists.
+    """
 
     messages: int = 0
+    others: int = 0
     conversations: int = 0
     gaps: list[Gap] = field(default_factory=list)
+    newest: int = field(default=0, compare=False)
+    shown: float = field(default=0.0, compare=False)
 
 
 class _Span(NamedTuple):
@@ -46,6 +55,7 @@ class _Span(NamedTuple):
 class _Entry(NamedTuple):
     key: str
     time: int | None
+    sender: str | None
     payload: str
 
 
@@ -55,8 +65,8 @@ class Reconciler:
     ``ask(build)`` sends the request that ``build(mid=...)`` makes and gives the answer's
     body; ``known(keys)`` says which messages the inbox has; ``take_in(payloads)`` commits
     messages, oldest first, and gives the keys of the new ones. ``pauses`` are the seconds
-    between tries of a request. At most ``pages`` pages of a
-    conversation and ``conversations`` conversations are read; what lies beyond is a `Gap`.
+    between tries of a request. At most ``pages`` pages that bring something new are read of
+    a conversation, and ``conversations`` conversations; what lies beyond is a `Gap`.
     """
 
     def __init__(
@@ -89,12 +99,10 @@ class Reconciler:
         recovery = Recovery()
         span = _Span(start, since, end)
         async with self._turn:
-            changed, rest = await self._changed(span)
-            for each in changed:
+            for each in await self._changed(recovery, span):
                 until = end if each.modified is None else max(each.modified, start)
-                await self._fetch(recovery, each.conversation_id, span._replace(end=until))
-        if rest is not None:
-            recovery.gaps.append(rest)
+                last, here = each.last_message_id, span._replace(end=until)
+                await self._fetch(recovery, each.conversation_id, here, last)
         return recovery
 
     async def conversation(self, conversation_id: str, start: int, end: int) -> Recovery:
@@ -106,57 +114,75 @@ class Reconciler:
 
     # --- which conversations --------------------------------------------------------
 
-    async def _changed(self, span: _Span) -> tuple[list[Conversation], Gap | None]:
+    async def _changed(self, recovery: Recovery, span: _Span) -> list[Conversation]:
         """List the conversations that changed since ``start``, the last changed first.
 
         One that changes while pages are read moves to the front of the list, where no later
-        page has it. So the front is read again until one page is enough.
+        page has it. So the front is read again until one page is enough, or it is as it was.
         """
         found: dict[str, Conversation] = {}
-        floor = span.start
+        front: list[Conversation] | None = None
+        floor, cursor, pages = span.start, requests.NEWEST, 0
         while True:
-            top, single = floor, True
-            cursor = requests.NEWEST
-            while True:
+            try:
                 build = partial(requests.list_conversations, cursor=cursor, limit=_LISTED)
-                try:
-                    body = await self._patiently(build)
-                except RequestError as error:
-                    return list(found.values()), self._rest(span, cursor, _why(error))
-                page = envelope.conversations(body, self._account_id)
-                changed = [one for one in page if one.modified is None or one.modified >= floor]
-                for one in changed:
-                    found.pop(one.conversation_id, None)
-                    found[one.conversation_id] = one
-                    top = max(top, one.modified or 0)
-                older = requests.older(body, cursor)
-                if len(changed) < len(page) or older is None:
-                    break
-                if older == cursor:
-                    reason = "the list of conversations does not go on"
-                    return list(found.values()), self._rest(span, cursor, reason)
-                cursor = older
-                if len(found) >= self._conversations:
-                    reason = f"more than {self._conversations} conversations have changed"
-                    return list(found.values()), self._rest(span, cursor, reason)
-                single = False
-            if single:
-                return list(found.values()), None
-            floor = top
-
-    def _rest(self, span: _Span, cursor: int, reason: str) -> Gap:
-        return self._gap(span.since, min(cursor, span.end), reason)
+                body = await self._patiently(build)
+            except RequestError as error:
+                reason = _why(error)
+                break
+            pages += 1
+            page = envelope.conversations(body, self._account_id)
+            changed = [one for one in page if one.modified is None or one.modified >= floor]
+            if cursor == requests.NEWEST:
+                if page == front:
+                    return list(found.values())
+                front, top = page, max([floor, *(one.modified or 0 for one in changed)])
+                if pages == 1:
+                    recovery.newest = max((one.modified or 0 for one in page), default=0)
+                    recovery.shown = asyncio.get_running_loop().time()
+            for one in changed:
+                found.pop(one.conversation_id, None)
+                found[one.conversation_id] = one
+            older = requests.older(body, cursor)
+            if len(changed) < len(page) or older is None:
+                if cursor == requests.NEWEST:
+                    return list(found.values())
+                floor, cursor = top, requests.NEWEST
+                continue
+            if older == cursor:
+                reason = "the list of conversations does not go on"
+                break
+            cursor = older
+            if len(found) >= self._conversations:
+                reason = f"more than {self._conversations} conversations have changed"
+                break
+            if pages >= self._conversations:
+                reason = "the list of conversations does not end"
+                break
+        recovery.gaps.append(self._gap(span.since, min(cursor, span.end), reason))
+        return list(found.values())
 
     # --- one conversation -----------------------------------------------------------
 
-    async def _fetch(self, recovery: Recovery, conversation_id: str, span: _Span) -> None:
-        """Read pages back to the start, and commit what they hold."""
+    async def _fetch(
+        self, recovery: Recovery, conversation_id: str, span: _Span, last: str | None = None
+    ) -> None:
+        """Read pages back to the start, and commit what they hold.
+
+        Pages of known messages alone are passed over until one reaches back to ``since``,
+        fifty times as many as count: a replay has brought them, and where it began too late,
+        what is missing lies behind them. ``last`` names the message that the list shows.
+        """
         entries: dict[str, _Entry] = {}  # the newest first
         known: set[str] = set()
-        reached = False
-        reason: str | None = f"more than {self._pages} pages of history"
-        cursor = requests.NEWEST
-        for _ in range(self._pages):
+        reached = shown = False
+        reason: str | None = None
+        cursor = oldest = requests.NEWEST
+        pages = passed = 0
+        while True:
+            if pages == self._pages or passed == _KNOWN * self._pages:
+                reason = f"more than {max(pages, passed)} pages of history"
+                break
             build = partial(requests.history, conversation_id, cursor=cursor, limit=_PAGE)
             try:
                 body = await self._patiently(build)
@@ -164,12 +190,20 @@ class Reconciler:
                 reason = _why(error)
                 break
             page = [entry for model in history.models(body) if (entry := _entry(model))]
-            entries.update((each.key, each) for each in page if not _before(each, span.start))
+            inside = [each for each in page if not _before(each, span.start)]
+            here = set(await self._known([each.key for each in page]))
+            lowest = min([each.time for each in inside if each.time is not None], default=oldest)
             reached = reached or any(_before(each, span.since) for each in page)
-            known |= set(await self._known([each.key for each in page]))
+            if reached or lowest == oldest or any(each.key not in here for each in inside):
+                pages += 1
+                entries.update((each.key, each) for each in inside)
+                known |= here
+            else:
+                passed += 1
+            shown = shown or any(each.key == last for each in page)
+            oldest = min(lowest, oldest)
             older = requests.older(body, cursor)
-            if any(_before(each, span.start) for each in page) or older is None:
-                reason = None
+            if len(inside) < len(page) or older is None:
                 break
             if older == cursor:
                 reason = "the history does not go on"
@@ -177,9 +211,11 @@ class Reconciler:
             cursor = older
         await self._commit(recovery, list(entries.values()), known)
         if reason is not None and not reached:
-            times = [each.time for each in entries.values() if each.time is not None]
-            gap = self._gap(span.since, min(times, default=span.end), reason, conversation_id)
-            recovery.gaps.append(gap)
+            end = min(oldest, span.end)
+            recovery.gaps.append(self._gap(span.since, end, reason, conversation_id))
+        elif not (reason or shown) and last is not None and not await self._known([last]):
+            reason = "a message is listed and is not in the history"
+            recovery.gaps.append(self._gap(span.start, span.end, reason, conversation_id))
 
     async def _commit(self, recovery: Recovery, entries: list[_Entry], known: set[str]) -> None:
         """Commit from the oldest new one on: what waits behind it takes its place anew."""
@@ -188,6 +224,9 @@ class Reconciler:
         if entries:
             new = await self._take_in([each.payload for each in reversed(entries)])
             recovery.messages += len(new)
+            senders = {each.key: each.sender for each in entries}
+            own = self._account_id
+            recovery.others += sum(senders.get(key, own) != own for key in new)
             recovery.conversations += bool(new)
 
     # --- requests -------------------------------------------------------------------
@@ -203,7 +242,7 @@ class Reconciler:
             try:
                 return await self._ask(build)
             except NotSent:
-                pass  # no link, as the log has told
+                continue  # it has waited for a link
             except SendRefused as error:
                 if error.error == "rejected":
                     raise
@@ -235,7 +274,9 @@ class Reconciler:
 
 def _entry(model: object) -> _Entry | None:
     key = history.message_id(model)
-    return None if key is None else _Entry(key, history.time_ms(model), history.payload(model))
+    if key is None:
+        return None
+    return _Entry(key, history.time_ms(model), history.sender_id(model), history.payload(model))
 
 
 def _before(entry: _Entry, time: int) -> bool:

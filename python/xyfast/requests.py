@@ -12,10 +12,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from xyfast.arguments import must_be, must_be_text
+from xyfast.errors import ConfigError
 from xyfast.reading import LARGEST, SUFFIX, at, identifier, mapping, number, text
 
 __all__ = [
     "APP_KEY",
+    "LONGEST",
     "NEWEST",
     "Mids",
     "Uuids",
@@ -51,6 +54,9 @@ APP_KEY = "444e9908a51d1cb236a27862abc769c9"
 
 NEWEST = LARGEST
 """The first cursor of every paged call."""
+
+LONGEST = 750_000
+"""Most bytes of a content: as base64, in its frame, it stays below the 1 MiB of a link."""
 
 _CONTEXT = {"appVersion": "1.0", "platform": "web"}
 
@@ -153,15 +159,29 @@ def get_state(*, mid: str) -> str:
     return request("/r/SyncStatus/getState", [{"topic": "sync"}], mid=mid)
 
 
-def text_content(words: str, /) -> str:
-    """The content of a text, as JSON text; lone surrogates become ``?``."""
-    return _content({"contentType": 1, "text": {"text": words}})
+def text_content(text: str, /) -> str:
+    """The content of a text, as JSON text.
+
+    Raises `ConfigError` for what is no str, empty, has a lone surrogate, or is longer than
+    `LONGEST`.
+    """
+    must_be_text(text=text)
+    return _content("text", {"contentType": 1, "text": {"text": text}})
 
 
 def image_content(url: str, /, *, width: int, height: int) -> str:
-    """The content of a picture that the upload service has taken; its size is in pixels."""
+    """The content of a picture that the upload service has taken; its size is in pixels.
+
+    Raises `ConfigError` for what is no http(s) address or no size, as `text_content` too.
+    """
+    must_be_text(url=url)
+    must_be(int, "a whole number", width=width, height=height)
+    if not re.match(r"https?://[^/\s]", url, re.IGNORECASE):
+        raise ConfigError("url must start with https:// or http://; upload the picture first")
+    if width < 1 or height < 1:
+        raise ConfigError("width and height must be above zero")
     picture = {"type": 0, "url": url, "width": width, "height": height}
-    return _content({"contentType": 2, "image": {"pics": [picture]}})
+    return _content("url", {"contentType": 2, "image": {"pics": [picture]}})
 
 
 def send(
@@ -359,8 +379,11 @@ def conversation_id(body: object, /) -> str | None:
     return None
 
 
-def _content(content: dict[str, object]) -> str:
-    return _compact(content).encode("utf-8", "replace").decode()
+def _content(name: str, content: dict[str, object]) -> str:
+    text = _compact(content)
+    if (size := len(text.encode())) > LONGEST:
+        raise ConfigError(f"{name} is too long: {size} bytes of JSON, at most {LONGEST} are sent")
+    return text
 
 
 def _full(bare: str) -> str:

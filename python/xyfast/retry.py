@@ -23,9 +23,11 @@ class Trouble(enum.Enum):
     LINK = (3.0, 15.0)
     """An open link was lost: reset, closed, no heartbeat answered."""
     NETWORK = (10.0, 60.0)
-    """The server was not reached: refused, timeout, DNS, TLS."""
+    """The server was not reached: refused, timeout, DNS, a proxy that is down."""
     OTHER = (5.0, 30.0)
     """Anything else: refused registration, no token, broken protocol."""
+    LOCAL = (1.0, 10.0)
+    """This machine lacks something for now: descriptors, memory. Nobody was asked."""
 
 
 def bound(trouble: Trouble, failures: int) -> float:

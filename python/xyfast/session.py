@@ -21,11 +21,13 @@ from xyfast.events import (
     Event,
     FetchToken,
     Kicked,
+    LinkDeaf,
     LinkLost,
     LinkOpened,
     LinkRefused,
     Moved,
     NewCredentials,
+    Pause,
     Resume,
     Start,
     State,
@@ -35,13 +37,15 @@ from xyfast.events import (
     TokenReady,
 )
 from xyfast.retry import Trouble, bound
+from xyfast.troubles import ANSWERS, Remedy
 
 __all__ = ["TRANSITIONS", "Session"]
 
 _S = State
 TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
     _S.DISCONNECTED: {
-        Start: frozenset({_S.CONNECTING}),
+        Start: frozenset({_S.CONNECTING, _S.NEEDS_LOGIN}),
+        NewCredentials: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.CONNECTING: {
@@ -54,6 +58,7 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
         ),
         Kicked: frozenset({_S.CONNECTING, _S.KICKED}),
         NewCredentials: frozenset({_S.CONNECTING}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.CONNECTED: {
@@ -61,12 +66,14 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
         TokenReady: frozenset({_S.CONNECTED}),
         TokenFailed: frozenset({_S.CONNECTED}),
         LinkOpened: frozenset({_S.CONNECTED}),
+        LinkDeaf: frozenset({_S.CONNECTED}),
         LinkLost: frozenset(
             {_S.CONNECTED, _S.CONNECTING, _S.RECONNECTING, _S.FAILED, _S.NEEDS_LOGIN}
         ),
         LinkRefused: frozenset({_S.CONNECTED}),
         Kicked: frozenset({_S.CONNECTED, _S.CONNECTING, _S.KICKED}),
         NewCredentials: frozenset({_S.CONNECTED}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.DRAINING}),
     },
     _S.RECONNECTING: {
@@ -74,6 +81,7 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
         TokenReady: frozenset({_S.RECONNECTING}),
         TokenFailed: frozenset({_S.RECONNECTING, _S.NEEDS_LOGIN}),
         NewCredentials: frozenset({_S.CONNECTING}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.FAILED: {
@@ -81,15 +89,20 @@ TRANSITIONS: dict[State, dict[type[Event], frozenset[State]]] = {
         TokenReady: frozenset({_S.FAILED}),
         TokenFailed: frozenset({_S.FAILED, _S.NEEDS_LOGIN}),
         NewCredentials: frozenset({_S.RECONNECTING}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.NEEDS_LOGIN: {
         NewCredentials: frozenset({_S.CONNECTING}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.KICKED: {
-        Start: frozenset({_S.CONNECTING}),
+        Start: frozenset({_S.CONNECTING, _S.NEEDS_LOGIN}),
+        TokenReady: frozenset({_S.KICKED}),
+        TokenFailed: frozenset({_S.KICKED}),
         NewCredentials: frozenset({_S.CONNECTING}),
+        Pause: frozenset({_S.DISCONNECTED}),
         Stop: frozenset({_S.CLOSED}),
     },
     _S.DRAINING: {
@@ -107,7 +120,8 @@ class Session:
 
     ``dice`` gives floats in [0, 1), ``links`` the numbers of new links. `link` is the
     registered link; `dialling` the one being opened, which stands beside it while a token
-    is renewed: the old link is closed only when the new one is registered.
+    is renewed, or a deaf link replaced: the old one is closed only when the new one is
+    registered.
     """
 
     def __init__(self, settings: Settings, dice: Callable[[], float], links: Iterator[int]) -> None:
@@ -144,8 +158,7 @@ class Session:
             return []
         match event:
             case Start():
-                self._forget_failures()
-                self._connect(now, "started")
+                self._on_start(now)
             case Tick():
                 if self.deadline is not None and now >= self.deadline:
                     self._on_deadline(now)
@@ -155,6 +168,8 @@ class Session:
                 self._on_no_token(event, now)
             case LinkOpened():
                 self._on_opened(event.link, now)
+            case LinkDeaf():
+                self._on_deaf(event.link, now)
             case LinkLost():
                 self._on_lost(event, now)
             case LinkRefused():
@@ -163,6 +178,8 @@ class Session:
                 self._on_kicked(event)
             case NewCredentials():
                 self._on_new_credentials(now)
+            case Pause():
+                self._on_pause()
             case Stop():
                 self._close_dialling()
                 self._move(State.DRAINING if before is State.CONNECTED else State.CLOSED, "stopped")
@@ -173,6 +190,11 @@ class Session:
             raise StateError(f"{before.name} may not become {self.state.name} on {event!r}")
         actions, self._actions = self._actions, []
         return actions
+
+    @property
+    def renewing(self) -> bool:
+        """Whether another link is on its way."""
+        return self.dialling is not None or self._fetching
 
     # --- the token ----------------------------------------------------------------
 
@@ -194,11 +216,11 @@ class Session:
 
     def _on_no_token(self, event: TokenFailed, now: float) -> None:
         self._fetching = False
-        if event.trouble is Trouble.NETWORK:
+        if event.trouble in (Trouble.NETWORK, Trouble.LOCAL):
             self._not_before = now  # the platform was not asked
         if event.human:
             self._needs_human = True
-            if self.link is None and self.dialling is None:
+            if self.link is None and self.dialling is None and self.state is not State.KICKED:
                 self._move(State.NEEDS_LOGIN, event.reason)
             self._actions.append(AskCredentials(event.reason, human=True, url=event.url))
         elif self.link is not None or self.dialling is not None:
@@ -238,6 +260,15 @@ class Session:
         if old is not None:
             self._actions.append(CloseLink(old))
 
+    def _on_deaf(self, link: int, now: float) -> None:
+        """Replace it, with a new token unless the one at hand is fresh."""
+        if link != self.link or self.dialling is not None or self._fetching or self._needs_human:
+            return
+        if now < self._not_before:
+            self._dial()
+        else:
+            self._fetch(now)
+
     def _on_lost(self, event: LinkLost, now: float) -> None:
         if event.link == self.dialling:
             self.dialling = None
@@ -274,15 +305,16 @@ class Session:
         if event.link != self.dialling:
             return
         self.dialling = None
-        if event.error == "token":
+        remedy = ANSWERS[event.error].remedy
+        if remedy is Remedy.RENEW:
             self._has_token = False
         if self.state is State.CONNECTED:
             self._renew_later(now)
         elif self._needs_human:
             self._move(State.NEEDS_LOGIN, event.reason)
-        elif event.error == "limit":
+        elif remedy is Remedy.KICKED:
             self._move(State.KICKED, event.reason)
-        elif event.error != "token":
+        elif remedy is not Remedy.RENEW:
             self._dial_failed(Trouble.OTHER, event.reason, now)
         elif self._token_refused:
             self._give_up(event.reason, now)
@@ -318,7 +350,8 @@ class Session:
 
     def _dial_failed(self, trouble: Trouble, reason: str, now: float) -> None:
         self._failures += 1
-        self._failed_dials += 1
+        if trouble is not Trouble.LOCAL:  # new credentials would not help
+            self._failed_dials += 1
         if self._needs_human:
             self._move(State.NEEDS_LOGIN, reason)
         elif self._failed_dials >= self._settings.max_failures:
@@ -344,6 +377,8 @@ class Session:
         self._has_token = self._needs_human = self._fetching = False
         self._not_before = now
         self._forget_failures()
+        if self.state is State.DISCONNECTED:
+            return
         if self.state is State.FAILED:
             self._reconnect(now, 0.0, "new credentials")
             return
@@ -352,6 +387,21 @@ class Session:
             self._fetch(now)
         else:
             self._connect(now, "new credentials")
+
+    # --- what the user wants --------------------------------------------------------
+
+    def _on_start(self, now: float) -> None:
+        self._forget_failures()
+        if self._needs_human:
+            self._move(State.NEEDS_LOGIN, "the platform waits for a human")
+        else:
+            self._connect(now, "started")
+
+    def _on_pause(self) -> None:
+        self._close_dialling()
+        self._close_link()
+        self._fetching = False  # the driver gives a token call up
+        self._move(State.DISCONNECTED, "paused")
 
     def _forget_failures(self) -> None:
         self._failures = self._failed_dials = self._deaf_links = 0

@@ -3,40 +3,44 @@
 The server numbers what it pushes with positions (``pts``). On every new link, also after a
 restart, it is told the position up to which everything is stored. What it then replays may
 be all that came after that, or not, so its lists are compared with the inbox. Until that is
-through, what comes is stored and held, since its order is not known, and no position of it
+through, what comes is stored, and held where its order is not known, and no position of it
 counts: the position must not pass what is still missing.
+
+A comparison outlives its link: its requests wait for the next one. When it is through, all
+that had happened by the newest change in the list is here, so the position moves up to that
+time, and the next comparison begins there however short links live.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from xyfast import requests
 from xyfast._core import DedupCache, Frame
 from xyfast.calls import Calls
 from xyfast.config import Settings
-from xyfast.errors import XyfastError
 from xyfast.facts import Facts
-from xyfast.instrumentation import Hooks, Recovered
+from xyfast.holding import Holding
+from xyfast.instrumentation import Hooks
 from xyfast.ledger import Ledger
+from xyfast.lists import Lists, complain, insist
 from xyfast.logs import say
-from xyfast.markers import SLACK, Markers
+from xyfast.markers import SLACK
 from xyfast.messages import Gap
+from xyfast.probe import Probe
 from xyfast.reading import at, number
-from xyfast.reconcile import Reconciler, Recovery
+from xyfast.reconcile import Recovery
 from xyfast.retry import PAUSES
 from xyfast.store import Kept, Store
 
 __all__ = ["Sync", "believable"]
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _AHEAD = 3_600_000  # milliseconds that a position may be ahead of its server's own clock
 _FAR_AHEAD = 86_400_000  # the same for our clock, which may be wrong
@@ -57,8 +61,10 @@ class Sync:
     ``ledger`` says what is stored. ``hold`` and ``release`` are told whether what
     comes may be handed on, ``take_in`` commits what was fetched and gives the keys of what is
     new, ``seen`` is the dedup window, ``missing`` keeps and tells what cannot be fetched,
-    ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set. ``clock``
-    gives seconds since the epoch, ``spawn`` starts a task that its owner awaits or cancels.
+    ``saved`` waits until that is kept, ``begun`` is called when ``began`` is set, ``deaf`` asks
+    for another link in the place of one that hears nothing, and says whether it comes.
+    ``clock`` gives seconds since the epoch, ``dice`` floats in [0, 1), ``spawn`` starts a task
+    that its owner awaits or cancels.
     """
 
     def __init__(
@@ -73,11 +79,13 @@ class Sync:
         take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
         missing: Callable[[Sequence[Gap]], None],
         saved: Callable[[], Awaitable[None]],
-        hold: Callable[[str], None],
+        hold: Callable[[str, int], None],
         release: Callable[[str], None],
         begun: Callable[[], None],
+        deaf: Callable[[int], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Callable[[], float],
+        dice: Callable[[], float],
     ) -> None:
         self.ledger = Ledger()
         self.began: int | None = None
@@ -88,59 +96,62 @@ class Sync:
         self._calls = calls
         self._store = store
         self._settings = settings
-        self._hooks = hooks
-        self._seen = seen
         self._take_in = take_in
-        self._missing = missing
         self._saved = saved
-        self._hold = hold
-        self._release = release
         self._begun = begun
         self._spawn = spawn
         self._clock = clock
         self._pauses = [pause * settings.backoff_scale for pause in PAUSES]
-        self._in_step = asyncio.Event()  # cleared from a link's opening to its catching up
-        self._reconciler = Reconciler(
+        self._insist = partial(insist, account_id, self._pauses)
+        self._holding = Holding(account_id, settings.hold_most, hold, release)
+        self._lists = Lists(
             account_id,
-            ask=self._ask,
-            known=self._known,
+            calls,
+            store,
+            settings,
+            hooks,
+            seen=seen,
             take_in=take_in,
-            pages=settings.history_pages,
-            conversations=settings.history_conversations,
+            missing=missing,
             pauses=self._pauses,
-        )
-        self._markers = Markers(
-            account_id,
-            self._reconciler,
-            wait=settings.marker_wait,
-            caught_up=self._in_step,
-            known=self._known,
-            tell=self._tell,
+            gone=self._gone,
             spawn=spawn,
         )
-        self._link: int | None = None
+        self._probe = Probe(
+            account_id,
+            after=settings.probe_after,
+            again=settings.second_look,
+            ask=self._lists.ask,
+            known=self._lists.known,
+            compare=self._look_again,
+            deaf=deaf,
+            hooks=hooks,
+            spawn=spawn,
+            dice=dice,
+        )
+        self._compared: int | None = None  # the time (server's ms) up to which lists were read
+        self._shown = 0, asyncio.get_running_loop().time()  # the newest change in a list, and when
         self._slack = SLACK
+        self._link: int | None = None
         self._follows: int | None = None  # the link that brings what follows our position
         self._reached: int | None = None  # the highest position stored from it
+        self._replay: asyncio.TimerHandle | None = None  # ends the wait for what it replays
         self._too_long = False
+        self._due = asyncio.Event()  # there is something to compare
+        self._greeting: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
-        self._replayed = asyncio.Event()
-        self._replay: asyncio.TimerHandle | None = None
-        self._holding: asyncio.TimerHandle | None = None
         self._incredible = False
 
     def load(self, kept: Kept, began: int | None) -> None:
-        """Take up the stored positions.
-
-        Of what is stored beyond them something may be missing before it, so it waits for the
-        first link.
-        """
+        """Take up the stored positions; what is stored beyond them waits for the first link."""
         self.ledger = Ledger(kept.received)
         self.began = began
         if self.ledger.received is not None:
-            # A marker's message may have been awaited when the last run ended.
-            self._slack = SLACK + int(self._settings.marker_wait * 1000)
-        self._hold_on()
+            # When the last run ended, a marker's message may have been awaited, and the second
+            # look been due, which takes its time where lists are throttled.
+            seconds = self._settings.marker_wait + 2 * self._settings.second_look
+            self._slack = SLACK + int(seconds * 1000)
+        self._holding.begin(self.ledger.received)
 
     def registered(self, server_time: int | None) -> None:
         """A link is registered: a new account begins where the server is now (ms).
@@ -153,36 +164,54 @@ class Sync:
 
     def start(self, link: int) -> None:
         """Send our position over a new link, and hold what it brings until that is in order."""
+        self._leave()
         self._link = link
-        self._start_work(too_long=False)
+        self._holding.begin(self.ledger.received)
+        self._greeting = self._spawn(self._greet())
+        if self._work is None or self._work.done():
+            self._work = self._spawn(self._catch_up())
 
     def skip(self, link: int) -> None:
         """The server cannot replay over ``link`` all that was missed."""
-        if link != self._link:
-            return
-        self._too_long = True
-        self._replayed.set()
-        if self.confirmed is not None or self._work is None or self._work.done():
-            self._start_work(too_long=True)
+        if link == self._link:
+            self.suspend()
+            self._too_long = True
+            self._holding.begin(self.ledger.received)
+            self._due.set()
 
     def lost(self, link: int) -> None:
         """A link is over; what it owes is asked for over the next one."""
         if link == self._link:
-            self._link = None
-            self.suspend()
-            self._end_work()
+            self._leave()
+        elif self.ledger.received is not None:
+            # It may have been registered without our knowing, since it was dialled.
+            known = self.ledger.received // 1000 - SLACK
+            self._probe.other_ended(known - int(self._settings.open_timeout * 1000))
 
     def suspend(self) -> None:
         """Some of what the link brings is dropped: its positions say nothing any more."""
         self.confirmed = self._follows = None
+        self._end_replay()
+        self._probe.end()
 
     def stop(self) -> None:
         """Wait for nothing any more."""
-        for timer in (self._replay, self._holding):
-            if timer is not None:
-                timer.cancel()
+        self._end_replay()
+        self._holding.stop()
+
+    def _leave(self) -> None:
+        if self._greeting is not None:
+            self._greeting.cancel()
+        self._link = None
+        self._too_long = False  # the next one is told too, if it is so
+        self.suspend()
 
     # --- what links bring -----------------------------------------------------------
+
+    def heard(self, link: int) -> None:
+        """A link brought something that people or the platform said."""
+        if link == self.confirmed:
+            self._probe.heard()
 
     def position(self, frame: Frame) -> int | None:
         """The position up to which all is here once a frame is stored; None if it says nothing.
@@ -198,92 +227,162 @@ class Sync:
             return pts
         return None
 
+    def before_announced(self, position: int) -> int:
+        """A position, or that of the oldest message that is announced and not here yet."""
+        announced = self._lists.markers.oldest
+        return position if announced is None else min(position, announced * 1000)
+
     def stored(self, frame: Frame, pts: int) -> None:
         """A frame with such a position is stored."""
         if frame.link == self.confirmed:
-            self.ledger.stored(pts)
+            self.ledger.stored(self.before_announced(pts))
         elif frame.link == self._follows:
             self._reached = max(pts, self._reached or 0)
-            if frame.has_more:
-                self._replay_ends_soon()
+            if self._replay is not None and frame.has_more:
+                self._await_replay()
             else:
-                self._replayed.set()
+                self._end_replay()
 
     def marked(self, marker: Facts) -> None:
         """A marker is stored; its message is to come."""
         received = (self.ledger.received or 0) // 1000
-        self._markers.came(marker, self._now(), self.began or 0, received)
+        self._lists.markers.came(marker, self._server_ms(), self.began or 0, received)
 
-    # --- catching up ----------------------------------------------------------------
+    # --- what a link replays --------------------------------------------------------
 
-    def _start_work(self, *, too_long: bool) -> None:
-        self._end_work()
-        self.suspend()
-        self._reached = None
-        self._too_long = too_long
-        self._in_step.clear()
-        self._hold_on()
-        self._work = self._spawn(self._catch_up())
+    async def _greet(self) -> None:
+        """Tell the server over a new link how far we have come.
 
-    def _end_work(self) -> None:
-        if self._work is not None:
-            self._work.cancel()
-            self._work = None
-
-    async def _catch_up(self) -> None:
-        """Bring server and inbox to one position."""
-        link, received = self._link, self.ledger.received
-        recovery: Recovery | None = None
+        What it replays would crowd out a comparison that goes on: that comes first.
+        """
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._lists.idle.wait(), self._settings.hold_most)
+        received = self.ledger.received
         if received is None:
-            self._too_long = True  # the server told no time: begin at its position
-        elif not self._too_long:
-            await self._insist(partial(self._send_position, received))
-            await self._replayed.wait()
-            if not self._too_long:
-                recovery = await self._reconcile(received)
-        while True:
-            if self._too_long:
-                self._too_long = False
-                recovery = await self._skip_gap()
-            if recovery is None and self.ledger.received is not None:
-                recovery = await self._reconcile(self.ledger.received)
-            if recovery is not None:
-                self._tell(recovery)
-            await self._settled()
-            await self._saved()  # gaps too, before a position passes them
-            if not self._too_long:
-                break
-            await asyncio.sleep(self._pauses[0])  # told of again meanwhile
-        await self._caught_up(link)
+            state = await self._insist(self._begin)
+            build = partial(requests.ack_diff_state, state)
+        else:
+            build = partial(requests.ack_diff, pts=received, now_ms=self._now())
+        await self._insist(partial(self._send_position, build))
 
-    async def _skip_gap(self) -> Recovery | None:
-        """getState, history, then ackDiff: it moves the server on, past what was missed."""
-        state, position = await self._insist(self._get_state)
-        recovery, received = None, self.ledger.received
-        if received is not None:
-            recovery = await self._reconcile(received, end=position)
-        await self._settled()  # the server counts what it has pushed before as confirmed
-        if position is not None and received is None:
-            self._begin_at(position, position // 1000)
-            await self._insist(self._keep_position)
-        build = partial(requests.ack_diff_state, state)
-        await self._insist(partial(self._calls.ask, build, heard=self._follow))
+    async def _begin(self) -> str:
+        """The server told no time at the registration: begin at its position."""
+        state, position = await self._get_state()
         if position is not None:
-            self._reached = max(position, self._reached or 0)
-        return recovery
+            self._begin_at(position, position // 1000)
+        return state
 
-    async def _send_position(self, received: int) -> None:
-        # It is kept, or a crash of a new account would begin again at "now".
-        await self._keep_position()
-        await self._settled()  # a new account may be given what is from before its beginning
-        text = partial(requests.ack_diff, pts=received, now_ms=self._now())
-        self._replayed.clear()
-        await self._calls.ask(text, heard=self._follow)
-        self._replay_ends_soon()
+    async def _send_position(self, build: Callable[..., str]) -> None:
+        if (self.ledger.received or 0) // 1000 <= (self.began or 0):
+            # It is kept, or a crash of a new account would begin again at "now". And it may
+            # be given what is from before its beginning.
+            await self._keep_position()
+            await self._settled()
+        await self._calls.ask(build, heard=self._replays)
+
+    def _replays(self, answer: Frame) -> None:
+        self._follow(answer)
+        self._await_replay()
 
     def _follow(self, answer: Frame) -> None:
         """The server knows our position; its answer is the first that follows from it."""
-        self._follows = answer.link
+        if answer.link == self._link:
+            self._follows, self._reached = answer.link, None
+
+    def _await_replay(self) -> None:
+        if self._replay is not None:
+            self._replay.cancel()
+        loop, wait = asyncio.get_running_loop(), self._settings.replay_wait
+        self._replay = loop.call_later(wait, self._end_replay)
+
+    def _end_replay(self) -> None:
+        """It is over, or cut short: compare."""
+        if self._replay is not None:
+            self._replay.cancel()
+            self._replay = None
+            self._due.set()
+
+    def _gone(self) -> None:
+        """A list was refused, because the session is gone."""
+        if self._link is not None:
+            self._probe.gone(self._link)
+
+    # --- catching up ----------------------------------------------------------------
+
+    async def _catch_up(self) -> None:
+        """Bring server and inbox to one position, whenever a link may have left them apart."""
+        through: int | None = None
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            # Not before the next link's replay, which may bring what no list has.
+            await self._move(through)
+            too_long = self._too_long
+            try:
+                link, through = await self._compare()
+            except (
+                Exception
+            ) as error:  # whatever an answer made of it: who is not caught up is deaf
+                complain(self._account_id, "not caught up yet", error)
+                through, self._too_long = None, self._too_long or too_long
+                await asyncio.sleep(self._pauses[-1])
+                self._due.set()
+                continue
+            if link is not None and link == self._follows and not self._due.is_set():
+                await self._caught_up(link, through)
+            elif self._too_long:
+                await asyncio.sleep(self._pauses[0])  # told again meanwhile
+
+    async def _compare(self) -> tuple[int | None, int | None]:
+        """Fetch what the lists have and the inbox has not.
+
+        Returns the link that brings all else if it still lives, and the position up to which
+        nothing is missing, each if it can be told.
+        """
+        link, received = self._follows, self.ledger.received
+        state, through = "", None
+        if self._too_long:
+            link, self._too_long = self._link, False
+            state, through = await self._insist(self._get_state)
+        if received is not None:
+            since = received // 1000
+            start = since - self._slack
+            if self._probe.doubt is not None:
+                start = min(start, self._probe.doubt - SLACK)
+            await self._fetch(since, start=start)
+            self._slack = SLACK
+            if through is None and self._compared is not None:
+                through = self._compared * 1000
+        await self._settled()  # the server counts what it has pushed before as confirmed
+        await self._saved()  # gaps too, before a position passes them
+        if state:
+            move_on = partial(requests.ack_diff_state, state)
+            await self._insist(partial(self._calls.ask, move_on, heard=self._follow))
+        return link, through
+
+    async def _look_again(self, since: int | None) -> Recovery:
+        """Fetch and tell what is missing, beside what the link brings: what is found comes late.
+
+        From a time of the server (milliseconds) on, or from the last that came or was listed
+        if that is earlier.
+        """
+        last = max((self.ledger.received or 0) // 1000, self._compared or 0)
+        if not last:
+            return Recovery()  # no position was ever told: nothing is known to be ours
+        since = last if since is None else min(since, last)
+        return await self._fetch(since, start=since - SLACK)
+
+    async def _fetch(self, since: int, *, start: int) -> Recovery:
+        """Fetch and tell what is missing since a time of the server, read back to ``start``."""
+        now, shown = self._server_ms(), self._shown_now()
+        earliest = max(start, self.began or 0)
+        recovery = await self._lists.compare(since, now, start=earliest)
+        newest = min(recovery.newest, now)  # one odd entry proves nothing
+        if newest > shown:
+            self._shown = newest, recovery.shown
+        self._compared = max(min(max(newest, shown), now) - SLACK, earliest)
+        self._probe.compared(start, self._compared)
+        return recovery
 
     async def _get_state(self) -> tuple[str, int | None]:
         """The server's state as text, since it goes back as it came, and its position."""
@@ -295,31 +394,32 @@ class Sync:
             position = None
         return heard[0].body or "null", position
 
-    async def _reconcile(self, received: int, *, end: int | None = None) -> Recovery:
-        """Fetch what is missing from one position to another, or to now."""
-        since = received // 1000
-        start = max(since - self._slack, self.began or 0)
-        until = self._now() if end is None else end // 1000
-        return await self._reconciler.account(since, until, start=start)
-
     def _begin_at(self, position: int, time: int) -> None:
         """The account is new: the server will bring nothing from before."""
         self.began = time
         self.ledger.stored(position)
         self._begun()
 
-    async def _caught_up(self, link: int | None) -> None:
+    async def _caught_up(self, link: int, through: int | None) -> None:
         """From here on positions count; they are kept before anything is handed on."""
-        if self._reached is not None:
-            self.ledger.stored(self._reached)
         self.confirmed = link
-        self._in_step.set()
-        self._slack = SLACK
+        self._probe.begin(link, self._compared)
+        await self._move(through, self._reached)
+        if self.confirmed == link:
+            self._holding.end()
+
+    async def _move(self, *positions: int | None) -> None:
+        """All up to the highest of these positions is stored, but for what is announced."""
+        highest = max((each for each in positions if each is not None), default=0)
+        position = self.before_announced(highest)
+        if position <= (self.ledger.received or 0):
+            return
+        self.ledger.stored(position)
         try:
             await self._keep_position()
         except Exception as error:  # the next one that is kept does as well
-            self._say("position not kept", error)
-        self._set_free()
+            complain(self._account_id, "position not kept", error)
+        self._holding.moved(position)
 
     async def _settled(self) -> None:
         """Wait until all that has come is stored."""
@@ -329,92 +429,7 @@ class Sync:
         if self.ledger.received is not None:
             await self._store.commit(received={self._account_id: self.ledger.received})
 
-    # --- holding --------------------------------------------------------------------
-
-    def _hold_on(self) -> None:
-        self._hold(self._account_id)
-        if self._holding is None:
-            most = self._settings.hold_most
-            self._holding = asyncio.get_running_loop().call_later(most, self._let_go)
-
-    def _let_go(self) -> None:
-        seconds = self._settings.hold_most
-        sentence = "still catching up; what is fetched from now on comes late"
-        say(log, logging.WARNING, sentence, account=self._account_id, seconds=seconds)
-        self._set_free()
-
-    def _set_free(self) -> None:
-        if self._holding is not None:
-            self._holding.cancel()
-            self._holding = None
-            self._release(self._account_id)
-
-    def _replay_ends_soon(self) -> None:
-        if self._replay is not None:
-            self._replay.cancel()
-        loop, wait = asyncio.get_running_loop(), self._settings.replay_wait
-        self._replay = loop.call_later(wait, self._replayed.set)
-
-    # --- what all of it needs -------------------------------------------------------
-
-    async def _ask(self, build: Callable[..., str]) -> Any:
-        return (await self._calls.ask(build)).body
-
-    async def _known(self, keys: Collection[str]) -> Collection[str]:
-        """Which messages the inbox has; waits while it cannot be read."""
-        known = {key for key in keys if key in self._seen}
-        if rest := [key for key in keys if key not in known]:
-            known |= set(await self._insist(partial(self._store.known, self._account_id, rest)))
-        return known
-
-    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until it works: requests may be throttled, the store may fail for a while.
-
-        A store is the user's own code, so what it raises is not foreseen.
-        """
-        for pause in itertools.chain(self._pauses, itertools.repeat(self._pauses[-1])):
-            try:
-                return await attempt()
-            except Exception as error:
-                self._say("not caught up yet", error)
-                await asyncio.sleep(pause)
-        raise AssertionError("there is always another pause")
-
-    def _say(self, sentence: str, error: Exception) -> None:
-        known = isinstance(error, XyfastError)
-        say(
-            log,
-            logging.WARNING,
-            sentence,
-            account=self._account_id,
-            reason=error if known else None,
-            error=None if known else error,
-        )
-
-    def _tell(self, recovery: Recovery) -> None:
-        """Say what was fetched and what is missing; the handlers are given each `Gap`."""
-        account_id = self._account_id
-        if not recovery.gaps:
-            self._hooks(Recovered(account_id, recovery.messages, recovery.conversations))
-        if recovery.messages:
-            say(
-                log,
-                logging.INFO,
-                "missed messages fetched",
-                account=account_id,
-                messages=recovery.messages,
-                conversations=recovery.conversations,
-            )
-        for gap in recovery.gaps:
-            say(
-                log,
-                logging.WARNING,
-                "messages may be missing",
-                account=account_id,
-                conversation=gap.conversation_id,
-                reason=gap.reason,
-            )
-        self._missing(recovery.gaps)
+    # --- the clocks -----------------------------------------------------------------
 
     def _believes(self, pts: int, told_ms: int | None) -> bool:
         if believable(pts, told_ms, self._now()):
@@ -430,6 +445,18 @@ class Sync:
             )
         self._incredible = True
         return False
+
+    def _server_ms(self) -> int:
+        told = self._calls.server_ms()
+        return self._now() if told is None else told
+
+    def _shown_now(self) -> int:
+        """What the server's clock (milliseconds) shows at least, by the lists of earlier.
+
+        What it tells may be ahead, and a position that follows it pass what comes next.
+        """
+        shown, at = self._shown
+        return shown + int((asyncio.get_running_loop().time() - at) * 1000)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

@@ -10,48 +10,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import http.client
 import json
-import ssl
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from email.message import Message
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
+from xyfast._core import post
 from xyfast.account import Account, format_cookies
-from xyfast.config import Settings, is_loopback
+from xyfast.config import Settings
 from xyfast.errors import LoginRequired, TokenError
 from xyfast.requests import APP_KEY
+from xyfast.transport import read_roots
+from xyfast.troubles import TOKENS, Remedy, judged
 
 __all__ = ["PlatformTokens", "Token", "TokenProvider", "sign"]
 
 T = TypeVar("T")
+_Answer = tuple[int, list[tuple[str, str]], bytes]  # status, headers and body
 
 _API = "mtop.taobao.idlemessage.pc.login.token"
 _MTOP_APP_KEY = "34839810"
 _TRIES = 5  # in all, while the answers only rotate the signing cookie
 _SIGNING_COOKIES = ("_m_h5_tk", "_m_h5_tk_enc", "_m_h5_c")
-_ROTATED = ("FAIL_SYS_TOKEN_EMPTY", "FAIL_SYS_TOKEN_EXOIRED", "FAIL_SYS_TOKEN_EXPIRED")
-_HUMAN = (
-    "FAIL_SYS_USER_VALIDATE",
-    "RGV587_ERROR",
-    "RRXVv_ERROR",
-    "哎哟喂,被挤爆啦",
-    "挤爆",
-    "punish",
-    "captcha",
-    "x5secdata",
-    "FAIL_SYS_ILLEGAL_ACCESS",
-    "FAIL_BIZ_WUA_IS_MACHINE",
-)
 _ILLEGAL = "FAIL_SYS_TOKEN_ILLEGAL"  # signed anew once
-_LOGIN_OVER = "FAIL_SYS_SESSION_EXPIRED"
 _HUMAN_HINT = (
     "open the message page in the browser the cookies come from, do what it asks, then "
     "give the new cookies; after several failures wait five to ten minutes"
@@ -99,18 +84,14 @@ class PlatformTokens:
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self._base = settings.token_url.rstrip("/")
-        self._timeout = settings.token_timeout
+        self._proxy = settings.proxy
         self._clock = clock
-        context = ssl.create_default_context()
-        if settings.roots is not None:
-            context.load_verify_locations(settings.roots)
-        handlers: list[urllib.request.BaseHandler] = [
-            urllib.request.HTTPSHandler(context=context),
-            _NoRedirect(),
-        ]
-        if is_loopback(self._base):
-            handlers.append(urllib.request.ProxyHandler({}))
-        self._opener = urllib.request.build_opener(*handlers)
+        self._post = partial(
+            post,
+            timeout=settings.token_timeout,
+            allow_plain=settings.allow_plain,
+            roots=read_roots(settings),
+        )
 
     async def token(self, account: Account, keep: Callable[[Account], None], /) -> Token:
         """See `TokenProvider.token`."""
@@ -118,13 +99,12 @@ class PlatformTokens:
         answer: dict[str, Any] = {}
         resigned = False
         for _ in range(_TRIES):
-            call = _off_loop(partial(self._post, self._request(account, data)))
             try:
-                headers, body = await asyncio.wait_for(call, self._timeout)
-            except asyncio.TimeoutError:
-                reason = f"no answer within {self._timeout:g} s"
-                raise TokenError(f"token call failed: {reason}", "network") from None
-            rotated = account.merged(headers.get_all("Set-Cookie", []), now=self._clock())
+                _, headers, body = await _off_loop(self._request(account, data))
+            except TokenError as error:
+                raise TokenError(f"token call failed: {error}", error.code) from None
+            set_cookie = [value for name, value in headers if name.lower() == "set-cookie"]
+            rotated = account.merged(set_cookie, now=self._clock())
             if rotated != account:
                 account = rotated
                 keep(account)
@@ -132,16 +112,18 @@ class PlatformTokens:
             ret = _ret(answer)
             if "SUCCESS" in ret:
                 return _granted(answer)
-            if _ILLEGAL in ret and not resigned:
+            if _ILLEGAL in ret:
+                if resigned:
+                    break
                 resigned = True
-            elif not any(code in ret for code in _ROTATED):
+            elif not any(code in ret for code in TOKENS["signature"].codes):
                 break
         else:
             left = {k: v for k, v in account.cookies.items() if k not in _SIGNING_COOKIES}
             keep(replace(account, cookies=left))
         raise _refusal(answer)
 
-    def _request(self, account: Account, data: str) -> urllib.request.Request:
+    def _request(self, account: Account, data: str) -> Callable[[], _Answer]:
         t = int(self._clock() * 1000)
         signing_token = account.cookies.get("_m_h5_tk", "").partition("_")[0]
         query = {
@@ -158,36 +140,21 @@ class PlatformTokens:
             "sessionOption": "AutoLoginOnly",
             "spm_cnt": "a21ybx.im.0.0",
         }
-        return urllib.request.Request(
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Cookie": format_cookies(account.cookies),
+            "Origin": "https://www.goofish.com",
+            "Referer": "https://www.goofish.com/",
+            "User-Agent": account.user_agent,
+        }
+        return partial(
+            self._post,
             f"{self._base}/{_API}/1.0/?{urllib.parse.urlencode(query)}",
-            data=urllib.parse.urlencode({"data": data}).encode(),
-            headers={
-                "Accept": "application/json",
-                "Content-Type": "application/x-www-form-urlencoded",
-                # http.client sends Latin-1: spelled so, the bytes are those of UTF-8.
-                "Cookie": format_cookies(account.cookies).encode().decode("latin-1"),
-                "Origin": "https://www.goofish.com",
-                "Referer": "https://www.goofish.com/",
-                "User-Agent": account.user_agent,
-            },
+            headers=list(headers.items()),
+            body=urllib.parse.urlencode({"data": data}).encode(),
+            proxy=account.proxy or self._proxy,
         )
-
-    def _post(self, request: urllib.request.Request) -> tuple[Message, bytes]:
-        try:
-            with self._open(request) as answer:
-                return answer.headers, answer.read(_MOST_BYTES)
-        except (OSError, http.client.HTTPException) as error:
-            # Of the words only an OS error's own are shown: others may quote the request.
-            reason = getattr(error, "reason", error)
-            words = reason.strerror if isinstance(reason, OSError) else None
-            words = words or type(reason).__name__
-            raise TokenError(f"token call failed: {words}", "network") from None
-
-    def _open(self, request: urllib.request.Request) -> Any:
-        try:
-            return self._opener.open(request, timeout=self._timeout)
-        except urllib.error.HTTPError as error:
-            return error  # an answer all the same, with headers and a body
 
 
 async def _off_loop(work: Callable[[], T]) -> T:
@@ -214,16 +181,6 @@ async def _off_loop(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="xyfast-token", daemon=True).start()
     return await future
-
-
-_MOST_BYTES = 1024 * 1024
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the cookies elsewhere; it is answered as it is."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -269,9 +226,10 @@ def _refusal(answer: Mapping[str, Any]) -> TokenError:
     code = ret.partition("::")[0].strip()[:80] or "EMPTY"
     if answer.get("html"):
         code = "HTML"
-    if _LOGIN_OVER in ret:
-        return LoginRequired(f"the login is over ({code}): {_HUMAN_HINT}", code, url)
+    row = judged(ret)
     asks = url is not None and any(word in url for word in ("punish", "captcha", "validate"))
-    if asks or any(word in ret for word in _HUMAN):
-        return LoginRequired(f"the platform asks for a human ({code}): {_HUMAN_HINT}", code, url)
+    if asks and row.remedy is not Remedy.HUMAN:
+        row = TOKENS["verification"]
+    if row.remedy is Remedy.HUMAN:
+        return LoginRequired(f"the {row.sentence} ({code}): {_HUMAN_HINT}", code, url)
     return TokenError(f"token call refused: {code}", code)

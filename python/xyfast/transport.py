@@ -9,9 +9,10 @@ from typing import Protocol
 
 from xyfast._core import Closed, Frame, Invalid, Links, Opened
 from xyfast.config import Settings
+from xyfast.errors import ConfigError
 from xyfast.events import Dial
 
-__all__ = ["LinkEvent", "RustTransport", "Transport"]
+__all__ = ["LinkEvent", "RustTransport", "Transport", "read_roots"]
 
 LinkEvent = Opened | Frame | Invalid | Closed
 """What a link tells: registered, a frame, a frame that is none, over."""
@@ -26,10 +27,13 @@ class Transport(Protocol):
         """Call ``sink`` from the running event loop with every batch of events."""
         ...
 
-    def dial(self, policy: Dial, headers: Sequence[tuple[str, str]], register: str) -> None:
+    def dial(
+        self, policy: Dial, headers: Sequence[tuple[str, str]], register: str, proxy: str | None
+    ) -> None:
         """Open link ``policy.link`` and register it with the frame ``register``.
 
-        Answers with exactly one `Opened` or `Closed`; every link ends in one `Closed`.
+        ``proxy`` is the account's own, None for that of the settings. Answers with exactly
+        one `Opened` or `Closed`; every link ends in one `Closed`.
         """
         ...
 
@@ -63,7 +67,7 @@ class RustTransport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._roots = None if settings.roots is None else Path(settings.roots).read_text("ascii")
+        self._roots = read_roots(settings)
         self._links = Links()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sink: Callable[[Sequence[LinkEvent]], None] = lambda events: None
@@ -75,7 +79,9 @@ class RustTransport:
         self._sink = sink
         self._loop.add_reader(self._links.fileno(), self._readable)
 
-    def dial(self, policy: Dial, headers: Sequence[tuple[str, str]], register: str) -> None:
+    def dial(
+        self, policy: Dial, headers: Sequence[tuple[str, str]], register: str, proxy: str | None
+    ) -> None:
         """See `Transport.dial`."""
         settings = self._settings
         self._links.dial(
@@ -94,6 +100,7 @@ class RustTransport:
             max_bytes=settings.mailbox_bytes,
             allow_plain=settings.allow_plain,
             roots=self._roots,
+            proxy=proxy or settings.proxy,
         )
 
     def ack(self, frames: Sequence[Frame]) -> int:
@@ -131,3 +138,14 @@ class RustTransport:
         # Heartbeats' answers, and half of a frame, are reason to turn and nothing to tell.
         if events := self._links.drain(_BURST):
             self._sink(events)
+
+
+def read_roots(settings: Settings) -> str | None:
+    """Read the PEM text of `Settings.roots`; raises `ConfigError` if there is none."""
+    if settings.roots is None:
+        return None
+    try:
+        return Path(settings.roots).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a text"
+        raise ConfigError(f"Settings.roots {settings.roots!r} cannot be read: {why}") from None

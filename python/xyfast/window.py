@@ -20,26 +20,31 @@ Conversation = str | None
 class Ask(NamedTuple):
     """Rows that should be paged in: the first ``limit`` ones, or fewer from ``size`` on.
 
-    ``skip`` are conversations of which enough is in memory.
+    ``skip`` are conversations of which enough is in memory; rows beyond ``until`` are held.
     """
 
     account_id: str
     limit: int
     size: int
     skip: frozenset[Conversation]
+    until: int | None
 
 
 class _View:
-    """One account. ``behind`` are conversations with rows on disk, None if it may be any."""
+    """One account. ``behind`` are conversations with rows on disk, None if it may be any.
 
-    __slots__ = ("behind", "bytes", "held", "holding", "queued", "rows", "trusted")
+    While rows beyond ``until`` are held, ``below`` are those with others on disk.
+    """
+
+    __slots__ = ("behind", "below", "bytes", "held", "queued", "rows", "trusted", "until")
 
     def __init__(self) -> None:
         self.behind: set[Conversation] | None = set()
         self.held: dict[Conversation, int] = {}
         self.rows = 0
         self.bytes = 0
-        self.holding = False
+        self.until: int | None = None
+        self.below: set[Conversation] | None = None
         self.queued = False  # stands in line for a page
         self.trusted = False  # nothing unknown came to disk since the last ask
 
@@ -71,22 +76,41 @@ class Window:
         """Rows that any account could take, even one that holds all that is in memory."""
         return self._free_rows - self._rows // 2
 
+    @property
+    def wanted(self) -> bool:
+        """Whether an account may want a page."""
+        return bool(self._line)
+
     def behind(self, account_id: str) -> None:
         """There may be rows on disk of any conversation: after a start, and when it is told."""
         view = self._view(account_id)
-        view.behind = None
+        view.behind = view.below = None
         view.trusted = False
         self._queue(account_id, view)
 
-    def hold(self, account_id: str) -> None:
-        """Take nothing new of an account until `release`: what comes may not be in order."""
-        self._view(account_id).holding = True
+    def hold(self, account_id: str, until: int) -> None:
+        """Page in of an account what stands up to a position, and nothing beyond it.
+
+        Nothing is taken straight until `release`: what comes may not be in order.
+        """
+        view = self._view(account_id)
+        view.until = until
+        view.below = None if view.behind is None else set(view.behind)
+        self._queue(account_id, view)
 
     def release(self, account_id: str) -> None:
         """What waits on disk is in order now, and may be paged in."""
         view = self._view(account_id)
-        view.holding = False
+        view.until = None
         self._queue(account_id, view)
+
+    def forget(self, account_id: str) -> None:
+        """An account is gone; what is still in memory of it is counted until it leaves."""
+        view = self._views.get(account_id)
+        if view is not None and not view.rows:
+            del self._views[account_id]
+            if view.queued:
+                self._line.remove(account_id)
 
     def admit(self, account_id: str, conversation: Conversation, size: int) -> bool:
         """Say whether a new row goes into memory; if not it waits on disk, as will what follows.
@@ -95,7 +119,7 @@ class Window:
         """
         view = self._view(account_id)
         if (
-            not view.holding
+            view.until is None
             and view.behind is not None
             and conversation not in view.behind
             and view.held.get(conversation, 0) < self._lane
@@ -139,11 +163,12 @@ class Window:
                 continue
             skip = self._full(view)
             view.queued = False
-            if view.holding or (view.behind is not None and view.behind <= skip):
-                continue  # until it is released, or a row has left
+            rest = view.behind if view.until is None else view.below
+            if rest is not None and rest <= skip:
+                continue  # until others may be paged in, or a row has left
             self._queue(account_id, view)
             view.trusted = True
-            return Ask(account_id, min(limit, self._page), size, skip)
+            return Ask(account_id, min(limit, self._page), size, skip, view.until)
         return None
 
     def paged(self, ask: Ask, rows: Iterable[tuple[Conversation, int]], *, more: bool) -> None:
@@ -155,7 +180,10 @@ class Window:
             count += 1
             size += length
         if view.trusted and count < ask.limit and size < ask.size:
-            view.behind = set(ask.skip) if more else set()
+            if ask.until is None:
+                view.behind = set(ask.skip) if more else set()
+            elif ask.until == view.until:
+                view.below = set(ask.skip)
 
     def _view(self, account_id: str) -> _View:
         view = self._views.get(account_id)

@@ -48,6 +48,16 @@ impl Dedup {
         }
     }
 
+    /// The most ids that this set holds.
+    pub fn max_len(&self) -> usize {
+        self.max_len
+    }
+
+    /// For how many seconds an id is known.
+    pub fn ttl(&self) -> f64 {
+        self.ttl
+    }
+
     /// Returns whether the id is known; if not, remembers it.
     ///
     /// Nothing is remembered if there is no memory for it.

@@ -1,6 +1,7 @@
 //! Decoding: take the argument, call, map the error.
 
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -70,7 +71,19 @@ pub(crate) fn decode<'py>(
         let words = format!("max_depth must be within 0 and {}", usize::MAX);
         PyValueError::new_err(words)
     })?;
-    decoded(payload.py(), Input::text(payload)?.as_bytes()?, max_depth)
+    let (py, text) = (payload.py(), Input::text(payload)?);
+    let text = text.as_bytes()?;
+    decoded(py, text, max_depth).inspect_err(|error| {
+        if text.trim_ascii_start().starts_with(b"{") {
+            // CPython 3.10 has no notes. Whatever goes wrong with this one, the error counts.
+            let note = "this looks like a frame: use decode_frame";
+            drop(
+                error
+                    .value(py)
+                    .call_method1(intern!(py, "add_note"), (note,)),
+            );
+        }
+    })
 }
 
 /// Does what [`decode`] does for a text.

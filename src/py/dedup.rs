@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::{PyMemoryError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -48,7 +48,12 @@ impl DedupCache {
 
     /// Return True if the id is known; otherwise remember it and return False.
     #[pyo3(signature = (key, /))]
-    fn seen(&self, key: &Bound<'_, PyString>) -> PyResult<bool> {
+    fn seen(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let key = key.cast::<PyString>().map_err(|_| {
+            let kind = key.get_type().name();
+            let kind = kind.map_or_else(|_| "another".to_owned(), |name| name.to_string());
+            PyTypeError::new_err(format!("an id must be a str, not {kind}"))
+        })?;
         let now = self.now(key.py())?;
         let id = with_bytes(key, |id| self.key.digest(id))?;
         let seen = self.ids().seen(id, now);
@@ -57,7 +62,7 @@ impl DedupCache {
 
     /// Remember the id, unless it is known.
     #[pyo3(signature = (key, /))]
-    fn add(&self, key: &Bound<'_, PyString>) -> PyResult<()> {
+    fn add(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         self.seen(key).map(drop)
     }
 
@@ -74,6 +79,15 @@ impl DedupCache {
             Clock::Monotonic => Ok(()),
             Clock::Python(clock) => visit.call(clock),
         }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let now = self.now(py)?;
+        let mut ids = self.ids();
+        let (size, max_len, ttl) = (ids.len(now), ids.max_len(), ids.ttl());
+        Ok(format!(
+            "DedupCache(maxsize={max_len}, ttl={ttl:?}, len={size})"
+        ))
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {

@@ -127,6 +127,7 @@ impl Links {
         link, url, *, headers, register, heartbeat = 15.0, timeout = 30.0, misses = 3,
         open_timeout = 10.0, close_timeout = 5.0, max_message = 4_194_304, max_frame = 1_048_576,
         max_pushes = 1024, max_bytes = 8_388_608, allow_plain = false, roots = None,
+        proxy = None,
     ))]
     fn dial(
         &self,
@@ -145,6 +146,7 @@ impl Links {
         #[pyo3(from_py_with = count)] max_bytes: usize,
         allow_plain: bool,
         roots: Option<String>,
+        proxy: Option<String>,
     ) -> PyResult<()> {
         let link =
             link.ok_or_else(|| raised::ConfigError::new_err("link must be 0 to 2**64 - 1"))?;
@@ -166,6 +168,7 @@ impl Links {
             max_bytes,
             allow_plain,
             roots,
+            proxy,
         };
         // Not detached: a fork, which needs the GIL, must not meet threads half started.
         Ok(self.ours()?.dial(link, dial)?)
@@ -256,7 +259,7 @@ impl Links {
 }
 
 /// A length of time that neither vanishes nor overflows.
-fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+pub(super) fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     if value > 0.0 && value <= 1e6 {
         return Ok(Duration::from_secs_f64(value));
     }

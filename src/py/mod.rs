@@ -17,8 +17,10 @@ mod make;
 mod object;
 mod pack;
 mod picker;
+mod post;
 mod shapes;
 mod stream;
+mod tree;
 mod unpack;
 mod unpacker;
 
@@ -86,6 +88,10 @@ mod _core {
     use super::pack::{packb, Packer};
     #[pymodule_export]
     use super::picker::{pick, Picker};
+    #[pymodule_export]
+    use super::post::{check_proxy, post};
+    #[pymodule_export]
+    use super::tree::mentions;
     #[pymodule_export]
     use super::unpack::unpackb;
     #[pymodule_export]

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+use rustix::process::{getrlimit, Resource};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -52,6 +54,14 @@ pub enum Trouble {
     Deaf,
     /// The server could not be reached.
     Network,
+    /// This machine lacks something for now: descriptors, memory.
+    Exhausted,
+    /// The proxy could not be reached, or could not reach the server.
+    Proxy,
+    /// The proxy was reached and wants something else: a login, another host.
+    ProxyRefused,
+    /// TLS says that the server is not to be trusted, or it speaks none that can be.
+    Untrusted,
     /// The server was reached and said no.
     Refused,
     /// The server broke the WebSocket protocol or a limit.
@@ -66,22 +76,44 @@ impl Trouble {
             Trouble::Link => "link",
             Trouble::Deaf => "deaf",
             Trouble::Network => "network",
+            Trouble::Exhausted => "exhausted",
+            Trouble::Proxy => "proxy",
+            Trouble::ProxyRefused => "proxy-refused",
+            Trouble::Untrusted => "untrusted",
             Trouble::Refused => "refused",
             Trouble::Protocol => "protocol",
         }
     }
 }
 
-/// The connection failed during the handshake; what rustls says travels inside an I/O error.
-pub(super) fn unreached(error: io::Error) -> Closed {
-    let tls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let reason = match tls {
-        Some(error) => format!("TLS: {error}"),
-        None => format!("handshake: {}", error.kind()),
+/// The connection failed while it was made; `stage` says in which part of that.
+pub(super) fn unreached(stage: &str, error: &io::Error) -> Closed {
+    let trouble = if is_lack(error) {
+        Trouble::Exhausted
+    } else {
+        Trouble::Network
     };
-    Closed::new(Trouble::Network, reason)
+    Closed::new(trouble, format!("{stage}: {}", words(error)))
+}
+
+/// Whether this machine lacks what is needed, whatever the other side does.
+pub(super) fn is_lack(error: &io::Error) -> bool {
+    let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| lacks.contains(&errno))
+}
+
+/// What an I/O error says, in words without a number where there are any.
+pub(super) fn words(error: &io::Error) -> String {
+    let kind = error.kind().to_string();
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE) => match getrlimit(Resource::Nofile).current {
+            Some(limit) => format!("too many open files (limit {limit})"),
+            None => "too many open files".to_owned(),
+        },
+        Some(Errno::NFILE) => "too many open files on this machine".to_owned(),
+        Some(errno) if kind == "uncategorized error" => errno.to_string(),
+        _ => kind,
+    }
 }
 
 /// The server does not want the registration.
@@ -122,7 +154,7 @@ pub(super) fn ended(error: &Error) -> Closed {
                 format!("the server does not read: {mib} MiB are unsent"),
             )
         }
-        Error::Io(error) => Closed::new(Trouble::Link, error.kind().to_string()),
+        Error::Io(error) => Closed::new(Trouble::Link, words(error)),
         _ => Closed::new(Trouble::Link, "the connection is closed"),
     }
 }

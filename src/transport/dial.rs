@@ -2,31 +2,24 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use rustls::ClientConfig;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{lookup_host, TcpStream};
-use tokio::time::{timeout, Instant};
-use tokio_rustls::TlsConnector;
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::generate_request;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request, Uri};
+use tokio_tungstenite::tungstenite::http::{Request, Uri};
 use tokio_tungstenite::MaybeTlsStream;
 
-use super::closed::{unreached, Closed, Trouble};
+use super::closed::{Closed, Trouble};
 use super::handshake;
+use super::http::{header, read_head, Fault};
 use super::keepalive::Policy;
 use super::link::MAX_TEXT;
-use super::tls;
+use super::route::{within, Route, Stream, Terms};
 use super::wire::Connection;
 use crate::envelope::Envelope;
-
-type Stream = MaybeTlsStream<TcpStream>;
 
 /// Largest message and frame that may be allowed: a frame's head alone makes room for it.
 const MAX_LIMIT: usize = 64 << 20;
@@ -64,6 +57,8 @@ pub struct Dial {
     pub allow_plain: bool,
     /// Certificates to trust besides the system's, as PEM text.
     pub roots: Option<String>,
+    /// The proxy to go through, as [`Proxy::parse`](super::Proxy::parse) reads it.
+    pub proxy: Option<String>,
 }
 
 impl Dial {
@@ -86,6 +81,7 @@ impl Dial {
             max_bytes: 8 << 20,
             allow_plain: false,
             roots: None,
+            proxy: None,
         }
     }
 }
@@ -127,9 +123,7 @@ pub(super) struct Target {
     /// Our half of the handshake, and what accepts the key in it.
     request: Vec<u8>,
     accept: String,
-    host: String,
-    port: u16,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    route: Route,
 }
 
 impl Target {
@@ -138,37 +132,13 @@ impl Target {
             .url
             .parse()
             .map_err(|_| DialError::config("url cannot be read"))?;
-        let secure = match uri.scheme_str() {
-            Some("wss") => true,
-            Some("ws") => false,
-            _ => return Err(DialError::config("url must start with wss:// or ws://")),
+        let terms = Terms {
+            schemes: ["ws", "wss"],
+            proxy: dial.proxy.as_deref(),
+            roots: dial.roots.as_deref(),
+            allow_plain: dial.allow_plain,
         };
-        if uri
-            .authority()
-            .is_some_and(|authority| authority.as_str().contains('@'))
-        {
-            return Err(DialError::config("url must not hold a user name"));
-        }
-        let host = match uri.host() {
-            Some(host) if !host.is_empty() => host.trim_matches(['[', ']']).to_owned(),
-            _ => return Err(DialError::config("url has no host")),
-        };
-        if !secure && !dial.allow_plain && !is_local(&host) {
-            return Err(DialError::config(
-                "ws:// is not encrypted: use wss://, or allow_plain if the host is trusted",
-            ));
-        }
-        let port = match (uri.port_u16(), has_port(&uri)) {
-            (Some(port), _) if port > 0 => port,
-            (None, false) => {
-                if secure {
-                    443
-                } else {
-                    80
-                }
-            }
-            _ => return Err(DialError::config("url has a bad port")),
-        };
+        let route = Route::check(&uri, &terms)?;
         let mid = registration_mid(&dial.register)?;
         if dial.policy.interval < Duration::from_millis(10) {
             return Err(DialError::config("heartbeat must be 0.01 s or more"));
@@ -196,26 +166,21 @@ impl Target {
         }
         let (request, key) = generate_request(request(uri, &dial.headers)?)
             .map_err(|_| DialError::config("url cannot be requested"))?;
-        let tls = secure.then(|| {
-            let name = ServerName::try_from(host.clone());
-            let name = name.map_err(|_| DialError::config("url has a bad host"))?;
-            Ok((tls::config(dial.roots.as_deref())?, name))
-        });
         Ok(Target {
             mid,
             accept: derive_accept_key(key.as_bytes()),
             request,
-            host,
-            port,
-            tls: tls.transpose()?,
+            route,
             dial,
         })
     }
 
     /// Resolves, connects, and shakes hands.
     pub(super) async fn open(&self, deadline: Instant) -> Result<Connection, Closed> {
-        let stream = self.connect(deadline).await?;
-        let (stream, early) = self.shake_hands(stream).await?;
+        let stream = self.route.open(deadline).await?;
+        let reason = "the server did not answer the handshake in time";
+        let hands = self.shake_hands(stream);
+        let (stream, early) = within(deadline, Trouble::Network, reason, hands).await?;
         let (tcp, tls) = match stream {
             MaybeTlsStream::Plain(tcp) => (tcp, None),
             MaybeTlsStream::Rustls(stream) => {
@@ -224,72 +189,21 @@ impl Target {
             }
             _ => unreachable!("there are no other streams"),
         };
-        let tcp = tcp.into_std().map_err(unreached)?;
+        let tcp = tcp.into_std();
+        let tcp = tcp.map_err(|error| handshake::failed(Fault::Io(error)))?;
         Ok(Connection { tcp, tls, early })
     }
 
     /// Gives the stream and the bytes that came behind the server's answer.
-    async fn shake_hands(&self, stream: TcpStream) -> Result<(Stream, Vec<u8>), Closed> {
-        let mut stream = match &self.tls {
-            None => MaybeTlsStream::Plain(stream),
-            Some((config, name)) => {
-                let secured = TlsConnector::from(config.clone()).connect(name.clone(), stream);
-                MaybeTlsStream::Rustls(secured.await.map_err(unreached)?)
-            }
-        };
-        stream.write_all(&self.request).await.map_err(unreached)?;
-        stream.flush().await.map_err(unreached)?;
-        let mut answer = Vec::with_capacity(4 << 10);
-        loop {
-            if stream.read_buf(&mut answer).await.map_err(unreached)? == 0 {
-                let reason = "the server hung up during the handshake";
-                return Err(Closed::new(Trouble::Network, reason));
-            }
-            if let Some(size) = handshake::read(&answer, &self.accept)? {
-                return Ok((stream, answer.split_off(size)));
-            }
-        }
+    async fn shake_hands(&self, mut stream: Stream) -> Result<(Stream, Vec<u8>), Closed> {
+        let cut = |error| handshake::failed(Fault::Io(error));
+        stream.write_all(&self.request).await.map_err(cut)?;
+        stream.flush().await.map_err(cut)?;
+        let mut early = Vec::with_capacity(4 << 10);
+        let answer = read_head(&mut stream, &mut early).await;
+        handshake::judge(&answer.map_err(handshake::failed)?, &self.accept)?;
+        Ok((stream, early))
     }
-
-    /// Tries one address after the other, each with its share of the time that is left.
-    async fn connect(&self, deadline: Instant) -> Result<TcpStream, Closed> {
-        let network = |reason: String| Closed::new(Trouble::Network, reason);
-        let found = lookup_host((self.host.as_str(), self.port)).await;
-        let mut addresses: Vec<SocketAddr> = found
-            .map_err(|_| network(format!("{} cannot be resolved", self.host)))?
-            .collect();
-        if self.tls.is_none() && !self.dial.allow_plain {
-            addresses.retain(|address| address.ip().is_loopback());
-        }
-        let mut reason = format!("{} has no address", self.host);
-        for (index, address) in addresses.iter().enumerate() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / (addresses.len() - index) as u32;
-            reason = match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    // Without it acks would wait for each other; a failure costs only time.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
-                }
-                Ok(Err(error)) => error.kind().to_string(),
-                Err(_) => "connecting took too long".to_owned(),
-            };
-        }
-        Err(network(reason))
-    }
-}
-
-/// Whether something stands where a port does, good or not.
-fn has_port(uri: &Uri) -> bool {
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    authority
-        .rsplit(']')
-        .next()
-        .is_some_and(|rest| rest.contains(':'))
-}
-
-fn is_local(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 fn registration_mid(register: &str) -> Result<String, DialError> {
@@ -308,16 +222,11 @@ fn request(uri: Uri, headers: &[(String, String)]) -> Result<Request<()>, DialEr
     let mut request = uri
         .into_client_request()
         .map_err(|_| DialError::config("url cannot be requested"))?;
-    for (name, value) in headers {
-        let bad = |why: &str| DialError::config(format!("header {name:?} {why}"));
-        let key: HeaderName = name.parse().map_err(|_| bad("has no valid name"))?;
-        if OWN_HEADERS.contains(&key.as_str()) || key.as_str().starts_with("sec-websocket-") {
-            return Err(bad("is made by the handshake"));
-        }
-        let value =
-            HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("has a bad value"))?;
-        let added = request.headers_mut().try_append(key, value);
-        added.map_err(|_| bad("is one too many"))?;
+    let own = |name: &str| OWN_HEADERS.contains(&name) || name.starts_with("sec-websocket-");
+    for given in headers {
+        let (name, value) = header(given, own)?;
+        let added = request.headers_mut().try_append(name, value);
+        added.map_err(|_| DialError::config(format!("header {:?} is one too many", given.0)))?;
     }
     Ok(request)
 }

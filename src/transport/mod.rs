@@ -19,14 +19,19 @@ compile_error!("links need a descriptor that an event loop can watch: Linux or m
 
 mod closed;
 mod dial;
+pub mod eyeballs;
 mod guard;
 mod handshake;
+mod http;
 pub mod keepalive;
 mod life;
 mod link;
 mod opening;
+mod post;
+mod proxy;
 mod pump;
 mod rota;
+mod route;
 mod runtime;
 mod socket;
 mod tls;
@@ -43,6 +48,8 @@ pub use self::closed::{Closed, Trouble};
 pub use self::dial::{Dial, DialError};
 use self::link::Order;
 pub use self::link::{Link, Stats, MAX_TEXT};
+pub use self::post::{Answer, Post};
+pub use self::proxy::Proxy;
 use self::pump::Pump;
 use crate::envelope::Envelope;
 use crate::error::DecodeError;

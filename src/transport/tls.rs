@@ -1,11 +1,16 @@
-//! One TLS configuration for all links, so that reconnects resume their sessions.
+//! One TLS configuration for all links, so that reconnects resume their sessions; and why one
+//! came to nothing.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage, RootCertStore,
+};
 
+use super::closed::{unreached, Closed, Trouble};
 use super::{lock, DialError};
 
 /// Configurations made so far, by their extra roots.
@@ -60,4 +65,47 @@ fn add_pem(roots: &mut RootCertStore, pem: &str) -> Result<(), DialError> {
         return Err(DialError::config("roots holds no PEM certificate"));
     }
     Ok(())
+}
+
+/// The handshake failed; what rustls says travels inside an I/O error.
+pub(super) fn failed(error: &io::Error) -> Closed {
+    let said = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let Some(said) = said else {
+        return unreached("TLS", error);
+    };
+    let reason = match said {
+        Error::InvalidCertificate(fault) => certificate(fault),
+        Error::AlertReceived(AlertDescription::ProtocolVersion)
+        | Error::PeerIncompatible(_)
+        | Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => {
+            "the server wants a version of TLS, or ciphers, that are not safe any more"
+        }
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => "the server speaks no TLS",
+        other => return Closed::new(Trouble::Network, format!("TLS: {other}")),
+    };
+    Closed::new(Trouble::Untrusted, format!("TLS: {reason}"))
+}
+
+fn certificate(fault: &CertificateError) -> &'static str {
+    use CertificateError as Fault;
+    match fault {
+        Fault::Expired | Fault::ExpiredContext { .. } => {
+            "the server's certificate has expired, or this machine's clock is ahead"
+        }
+        Fault::NotValidYet | Fault::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet, or this machine's clock is behind"
+        }
+        Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+            "the server's certificate is for another host"
+        }
+        Fault::UnknownIssuer => {
+            "the server's certificate is signed by nobody in the system's roots or in `roots`"
+        }
+        Fault::BadSignature => "the server's certificate has a bad signature",
+        // Of webpki's own words the one that matters: `openssl req -x509` makes such ones.
+        Fault::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
+            "the server's certificate is self-signed, and a certificate authority's"
+        }
+        _ => "the server's certificate cannot be accepted",
+    }
 }

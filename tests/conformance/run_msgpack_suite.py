@@ -15,7 +15,7 @@ from pathlib import Path
 
 from xyfast import codec
 
-VERSION = ".".join(map(str, codec.version))
+VERSION = codec.__version__
 
 SHIM = {
     "__init__.py": "from xyfast.codec import *\nfrom xyfast.codec import exceptions, ext\n",

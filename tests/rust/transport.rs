@@ -1,11 +1,15 @@
 //! Links against real sockets on this machine.
 
 mod ending;
+mod eyeballs;
 mod keepalive;
 mod life;
 mod opening;
 mod peer;
+mod post;
+mod proxy;
 mod tls;
+mod trust;
 mod writing;
 
 use std::collections::VecDeque;

@@ -15,7 +15,7 @@ from xyfast.testing.samples import Message, Sample
 if TYPE_CHECKING:
     from simulation.world import World
 
-__all__ = ["heal", "perform"]
+__all__ = ["half_open", "heal", "perform", "wires"]
 
 
 async def perform(world: World, moment: Moment) -> None:
@@ -46,17 +46,13 @@ def _later(world: World, moment: Moment, call: Callable[[], object]) -> None:
     world.network.later(1.0 + moment.size * 25.0, call)
 
 
-def cut(world: World) -> None:
-    """End every link."""
-    _cut(world, world.scenario.accounts)
-
-
-def _wires(world: World, *accounts: str) -> list[Wire]:
+def wires(world: World, *accounts: str) -> list[Wire]:
+    """The client's sockets of some accounts."""
     return [wire for wire in world.network.wires if wire.account in accounts and not wire.over]
 
 
 def _cut(world: World, accounts: tuple[str, ...]) -> None:
-    for wire in _wires(world, *accounts):
+    for wire in wires(world, *accounts):
         wire.reset()
 
 
@@ -104,14 +100,20 @@ def _lost_session(fault: Fault) -> Callable[[World, Moment], None]:
     return begin
 
 
-def _half_open(world: World, moment: Moment) -> None:
-    for wire in _wires(world, moment.account):
+def half_open(world: World, *accounts: str) -> None:
+    """Links die in silence; the server gives them up after a minute."""
+    for wire in wires(world, *accounts):
         wire.frozen = True
         world.network.later(60.0, wire.drop_server)
 
 
+def _zombie(world: World, moment: Moment) -> None:
+    for wire in wires(world, moment.account):
+        wire.zombie = True
+
+
 def _server_closes(world: World, moment: Moment) -> None:
-    for wire in _wires(world, moment.account):
+    for wire in wires(world, moment.account):
         wire.close()
 
 
@@ -204,7 +206,7 @@ _ACTIONS: dict[str, Callable[[World, Moment], Awaitable[None] | None]] = {
     "restart": _restart,
     "reset": lambda world, moment: _cut(world, (moment.account,)),
     "server closes": _server_closes,
-    "half-open": _half_open,
+    "half-open": lambda world, moment: half_open(world, moment.account),
     "stall": _attribute(_network, "stall", 2.0, 0.0),
     "server down": _server_down,
     "black hole": _attribute(_network, "black_hole", True, False),
@@ -230,5 +232,6 @@ _ACTIONS: dict[str, Callable[[World, Moment], Awaitable[None] | None]] = {
     "store full": _attribute(_disk, "full", True, False),
     "store slow": _attribute(_disk, "slow", 2.0, 0.0),
     "clock jumps": _clock_jumps,
+    "zombie": _zombie,
 }
-assert _ACTIONS.keys() == {"push", *TROUBLES}
+assert _ACTIONS.keys() == {"push", "zombie", *TROUBLES}

@@ -7,6 +7,7 @@ takes the same steps on every run: what happens next follows from the program al
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import itertools
 from collections.abc import Callable, Coroutine
@@ -17,6 +18,7 @@ __all__ = ["Stuck", "VirtualLoop", "simulate"]
 T = TypeVar("T")
 
 _MOST_STEPS = 20_000
+_MOST_CLAUSES = 10  # of a coroutine, that await when it is closed
 
 
 class Stuck(RuntimeError):
@@ -128,7 +130,10 @@ class _Task(asyncio.Task[Any]):
         self._log_destroy_pending = False
         coro = self.get_coro()
         assert coro is not None
-        self.context.run(coro.close)
+        for _ in range(_MOST_CLAUSES):
+            with contextlib.suppress(RuntimeError):  # a finally clause awaits, which ends it too
+                self.context.run(coro.close)
+                return
 
 
 def simulate(main: Coroutine[Any, Any, T], *, after_step: Callable[[], object] = lambda: None) -> T:

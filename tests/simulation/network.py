@@ -63,6 +63,8 @@ class Wire:
         self.transport = transport
         self.frozen = False
         """Half-open: nothing arrives any more, and nobody is told."""
+        self.zombie = False
+        """Whether the server answers on it, and pushes nothing any more."""
         self.registered = False
         """Whether the client was told that it is open."""
         self.closing = False
@@ -99,7 +101,7 @@ class Wire:
 
     def send_text(self, text: str) -> bool:
         """Write one message to the client; returns whether the link was there to take it."""
-        if not self.open:
+        if not self.open or (self.zombie and not text.startswith('{"code"')):
             return False
         if self._network.lose_answers and self._answers_a_request(text):
             self._network.lose_answers -= 1
@@ -255,7 +257,7 @@ class Wire:
         self.transport.tell(
             SimClosed(self.number, "closed" if self.closing else trouble, reason, answer)
         )
-        if not answer:
+        if not answer and not self.frozen:  # else the server finds out by itself
             self.later(0.0, self.drop_server)
 
     # --- the heartbeat, as the Rust module's keep-alive does it -------------------------
@@ -327,7 +329,9 @@ class SimTransport:
         """See `Transport.start`."""
         self._sink = sink
 
-    def dial(self, policy: Dial, headers: Sequence[tuple[str, str]], register: str) -> None:
+    def dial(
+        self, policy: Dial, headers: Sequence[tuple[str, str]], register: str, proxy: str | None
+    ) -> None:
         """See `Transport.dial`."""
         if self._alive():
             wire = self.wires[policy.link] = Wire(self._network, self, policy)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xyfast.config import Settings
 from xyfast.testing import OldToken, Redelivery, RepeatedUuid, Replay, SecondLink, ServerSettings
 
-__all__ = ["TROUBLES", "Moment", "Scenario"]
+__all__ = ["FINALES", "TROUBLES", "Moment", "Scenario"]
 
 ACCOUNTS = ("9000000000001", "9000000000002")
 CONVERSATIONS = ("70000000011", "70000000012", "70000000013")
@@ -46,6 +46,9 @@ TROUBLES = {
 }
 """What can go wrong, and how often beside the others."""
 
+FINALES = ("zombies", "swallowed", "deaf for good")
+"""Tests of the client's hearing in good weather, when all else is over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -73,6 +76,8 @@ class Scenario:
     keep: float
     """Seconds for which the store remembers what was handled."""
     canary: str
+    finale: str | None = None
+    """One of `FINALES`."""
 
     @staticmethod
     def draw(seed: int) -> Scenario:
@@ -86,16 +91,25 @@ class Scenario:
         names, weights = zip(*TROUBLES.items(), strict=True)
         for what in dice.choices(names, weights, k=dice.randint(0, 6)):
             moments.append(_moment(dice, what, length, accounts))
+        hearing = random.Random(f"{seed}:hearing")
+        for _ in range(hearing.choice((0, 0, 0, 1, 2))):
+            moments.append(_moment(hearing, "zombie", length, accounts))
+        settings, server = _settings(dice), _server(dice)
+        settings = replace(settings, probe_after=hearing.choice((20.0, 60.0)))
+        finale = hearing.choice((None, None, *FINALES))
+        if finale == "swallowed":
+            server = replace(server, same_device=SecondLink.SHARE)
         return Scenario(
             seed=seed,
             accounts=accounts,
-            settings=_settings(dice),
-            server=_server(dice),
+            settings=settings,
+            server=server,
             clock_shift=dice.choice((0.0, 0.0, 400.0, -400.0)),
             encore=dice.random() < 0.25,
             moments=tuple(sorted(moments, key=lambda moment: moment.time)),
             keep=dice.choice((30.0, 604_800.0)),
             canary="秘密",
+            finale=finale,
         )
 
 

@@ -15,7 +15,7 @@ from xyfast.testing.faults import Fault
 from xyfast.testing.platform import Platform
 from xyfast.testing.samples import Message, Sample
 from xyfast.testing.service import Service
-from xyfast.testing.sync import Entry
+from xyfast.testing.sync import Entry, Seat
 from xyfast.tokens import Token
 
 __all__ = ["Pushed", "SimServer", "SimTokens"]
@@ -23,7 +23,7 @@ __all__ = ["Pushed", "SimServer", "SimTokens"]
 EPOCH_MS = 1_767_225_600_000
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Pushed:
     """One entry that the server has put into an account's stream."""
 
@@ -33,6 +33,8 @@ class Pushed:
     payload: str
     message: Message | None
     """The chat message, None for a mark or hint."""
+    mislaid: bool = False
+    """Whether dead links alone were given it while there was another one: it may be late."""
 
 
 class SimServer:
@@ -81,10 +83,16 @@ class SimServer:
 
     def _watch_channel(self, account: str) -> None:
         channel = self.service.channels[account]
-        push = channel.push
+        push, targets = channel.push, channel._targets
+        chosen: list[Seat] = []
+
+        def choosing() -> list[Seat]:
+            chosen[:] = targets()
+            return chosen
 
         def watched(batch: Sequence[Sample], lwp: str = "/s/sync") -> list[Entry]:
             position = channel.position
+            notes = []
             for sample in batch:  # noted before a link can hear of them
                 position = max(position + 1, self.platform.clock() * 1000)
                 id_ = sample.id or f"entry-{position}"
@@ -92,9 +100,22 @@ class SimServer:
                 self.pushed[account].append(note)
                 self.by_id[account, id_] = note
                 self.by_payload[sample.payload] = note
-            return push(batch, lwp)
+                notes.append(note)
+            entries = push(batch, lwp)
+            hearing = [seat for seat in channel.seats if channel._hears(seat)]
+            if chosen and all(map(_dead, chosen)) and not all(map(_dead, hearing)):
+                for note in notes:
+                    note.mislaid = True
+            return entries
 
         channel.push = watched  # type: ignore[method-assign]
+        channel._targets = choosing  # type: ignore[method-assign]
+
+
+def _dead(seat: Seat) -> bool:
+    """Whether nothing that is pushed to a link arrives; the server does not know."""
+    wire: Any = seat.link
+    return bool(wire.frozen or wire.over or wire.zombie)
 
 
 class SimTokens:

@@ -152,3 +152,34 @@ def test_a_dead_part_of_the_program_does_nothing_more() -> None:
         return list(done)
 
     assert simulate(main()) == ["first ended", "second slept", "second timer"]
+
+
+def test_a_dead_part_that_waits_in_its_last_clauses_ends_too() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        try:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(1.0)
+                done.append("slept")
+        finally:
+            await asyncio.sleep(1.0)
+            done.append("slept")
+
+    async def main() -> list[str]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        context = contextvars.copy_context()
+        context.run(PART.set, "first")
+        task = context.run(loop.create_task, work())
+        await asyncio.sleep(0.5)
+        loop.abandon(lambda context: context.get(PART) == "first")
+        coroutine = task.get_coro()
+        assert coroutine is not None
+        assert coroutine.cr_frame is None
+        await asyncio.sleep(5.0)
+        return list(done)
+
+    assert simulate(main()) == []

@@ -13,15 +13,18 @@ import pytest
 
 from simulation.network import SimTransport
 from simulation.world import Failed, run
+from xyfast import Client
 from xyfast.account import Account
 from xyfast.dispatch import Delivery, Dispatcher
 from xyfast.driver import Driver
 from xyfast.events import Dial
 from xyfast.intake import Intake
 from xyfast.lanes import Lanes
+from xyfast.probe import Probe
+from xyfast.reconcile import Reconciler, Recovery
 from xyfast.session import Session
 from xyfast.store import MemoryStore, Row
-from xyfast.sync import Sync
+from xyfast.store.handled import Handled
 from xyfast.window import Window
 
 FEW = 40
@@ -71,7 +74,7 @@ def gives_back_what_was_begun(patch: Patch) -> None:
 
 
 def forgets_what_it_will_look_at(patch: Patch) -> None:
-    patch.setattr(MemoryStore, "_near", lambda self, row: False)
+    patch.setattr(Handled, "is_near", lambda self, row: False)
 
 
 def takes_known_for_new(patch: Patch) -> None:
@@ -130,11 +133,35 @@ def loses_outcomes(patch: Patch) -> None:
     patch.setattr(Intake, "finished", lossy)
 
 
-def does_not_look_back(patch: Patch) -> None:
-    async def nothing(self: Sync, received: int, position: int | None = None) -> None:
-        return None
+def believes_that_links_hear(patch: Patch) -> None:
+    async def believe(self: Probe) -> bool:
+        return False
 
-    patch.setattr(Sync, "_reconcile", nothing)
+    patch.setattr(Probe, "_hears_nothing", believe)
+
+
+def replaces_at_every_look(patch: Patch) -> None:
+    replace = Probe._replace
+
+    def hasty(self: Probe, link: int) -> None:
+        self._spare_until = 0.0
+        replace(self, link)
+
+    patch.setattr(Probe, "_replace", hasty)
+
+
+def looks_once(patch: Patch) -> None:
+    async def blind(self: Probe) -> None:
+        self._look, self._next = self._next, None
+
+    patch.setattr(Probe, "_look_back", blind)
+
+
+def does_not_look_back(patch: Patch) -> None:
+    async def nothing(self: Reconciler, since: int, end: int, *, start: int) -> Recovery:
+        return Recovery()
+
+    patch.setattr(Reconciler, "account", nothing)
 
 
 def does_not_wait(patch: Patch) -> None:
@@ -159,14 +186,18 @@ def waits_too_long(patch: Patch) -> None:
 def beats_seldom(patch: Patch) -> None:
     dial = SimTransport.dial
 
-    def seldom(self: SimTransport, policy: Dial, headers: Any, register: str) -> None:
-        dial(self, replace(policy, heartbeat=policy.heartbeat * 2), headers, register)
+    def seldom(self: SimTransport, policy: Dial, *rest: Any) -> None:
+        dial(self, replace(policy, heartbeat=policy.heartbeat * 2), *rest)
 
     patch.setattr(SimTransport, "dial", seldom)
 
 
 def keeps_the_old_link(patch: Patch) -> None:
     patch.setattr(SimTransport, "close", lambda self, link: None)
+
+
+def stays_away(patch: Patch) -> None:
+    patch.setattr(Client, "reconnect", lambda self, account_id: None)
 
 
 def leaves_tasks(patch: Patch) -> None:
@@ -201,6 +232,10 @@ MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (admits_everything, "rows in memory <= bound"),
     (loses_outcomes, "clean stop records what was handled"),
     (does_not_look_back, "in sequence"),
+    (believes_that_links_hear, "a zombie is replaced in time"),
+    (replaces_at_every_look, "deaf links are replaced sparingly"),
+    (looks_once, "what dead links swallow is fetched in time"),
+    (stays_away, "every account comes back"),
     (does_not_wait, "next dial >= last + delay"),
     (waits_too_long, "the wait ends in time"),
     (beats_seldom, "heartbeat policy"),

@@ -274,14 +274,15 @@ def test_a_durable_refusal_is_remembered() -> None:
 class FailingStore(MemoryStore):
     """Fails its first so many calls of a kind."""
 
-    def __init__(self, **failures: int) -> None:
+    def __init__(self, error: Exception | None = None, **failures: int) -> None:
         super().__init__()
+        self._error = error or StoreError("the disk is full")
         self._failures = failures
 
     def _fail(self, kind: str) -> None:
         if self._failures.get(kind, 0):
             self._failures[kind] -= 1
-            raise StoreError("the disk is full")
+            raise self._error
 
     async def post(self, letter: Any) -> Any:
         self._fail("post")
@@ -290,6 +291,34 @@ class FailingStore(MemoryStore):
     async def mark(self, account_id: str, name: str, state: Any, **options: Any) -> None:
         self._fail(state)
         await super().mark(account_id, name, state, **options)
+
+
+@pytest.mark.parametrize("failures", [{"out": 1}, {"sent": 2}, {"out": 1, "sent": 1}])
+def test_a_store_that_raises_what_it_should_not_changes_no_outcome(
+    failures: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        world = await World(store=FailingStore(OSError("secret"), **failures)).start()
+        sent = await world.text("x", durable=True, name="n")
+        assert await world.text("x", durable=True, name="n") == sent
+        assert len(world.written) == 1
+        await asyncio.sleep(5.0)
+        assert await states(world) == []
+        assert [post.state for post in await world.store.settled(ME, 5)] == ["sent"]
+
+    simulate(main())
+    assert "reason=OSError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_store_that_raises_what_it_should_not_keeps_nothing() -> None:
+    async def main() -> None:
+        world = await World(store=FailingStore(OSError(), post=1)).start()
+        with pytest.raises(StoreError, match="the store raised OSError"):
+            await world.text("x", durable=True)
+        assert world.written == []
+
+    simulate(main())
 
 
 def test_what_the_store_does_not_keep_is_not_sent() -> None:

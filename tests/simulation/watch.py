@@ -19,7 +19,7 @@ from simulation.server import Pushed, SimServer
 from simulation.told import SimFrame
 from xyfast.config import Settings
 from xyfast.events import State
-from xyfast.instrumentation import StateChanged
+from xyfast.instrumentation import FoundDeaf, StateChanged
 from xyfast.messages import Expired, Gap, Message, Undecodable
 from xyfast.session import TRANSITIONS
 
@@ -61,6 +61,8 @@ class Watch:
         """Every committed message: ``"open"``, ``"handled"`` or ``"dead"``."""
         self.gaps: list[Gap] = []
         """Gaps that a handler was told of."""
+        self.positions: defaultdict[str, list[int]] = defaultdict(list)
+        """What the server was told by ackDiff, by account."""
         self.secrets: set[str] = set()
         self.words: list[str] = []
         """Log records and facts, as text."""
@@ -71,12 +73,14 @@ class Watch:
         self._seam = seam
         self._broken: list[str] = []
         self._looked = -1.0
+        self._order: dict[Identity, int] = {}  # in which messages were stored
         self._payloads: set[tuple[str, str]] = set()
         self._open: set[Identity] = set()  # what is not handled
         self._held: set[Identity] = set()  # what the process has taken
         self._sizes: dict[Identity, int] = {}  # of what waits in its memory, or runs
         self._tries: Counter[Identity] = Counter()
         self._in_hand: defaultdict[str, dict[str, int]] = defaultdict(dict)  # not durable yet
+        self._furthest: Counter[str] = Counter()  # position that has come or is kept, by account
         self._begun: dict[str, int] = {}  # where an account that is new has begun
         self._kept: set[str] = set()  # accounts whose positions are stored
         self._unflagged: Counter[Identity] = Counter()
@@ -84,6 +88,8 @@ class Watch:
         self._suspect: Counter[Identity] = Counter()  # processes whose handlers may have had it
         self._states: dict[str, State] = {}
         self._earliest: dict[str, tuple[float, float]] = {}
+        self._replaced: dict[str, float] = {}  # when deaf links were, by account
+        self._silent: set[str] = set()  # accounts that were told of nothing since
         self._started: dict[Identity, int] = {}
         self._done: set[Identity] = set()
         self._running: dict[Identity, str | None] = {}
@@ -113,6 +119,8 @@ class Watch:
         self.transport = transport
         self._states.clear()
         self._earliest.clear()
+        self._replaced.clear()
+        self._silent.clear()
         self._started.clear()
         self._in_hand.clear()
         self._held.clear()
@@ -134,6 +142,11 @@ class Watch:
         self.transport = None
         self._suspect.update(self._held)
 
+    def spares(self, account: str) -> float:
+        """Seconds for which the client may leave a deaf link, since one was just replaced."""
+        since = self._replaced.get(account, float("-inf"))
+        return max(since + 10 * self._settings.probe_after - self._now(), 0.0)
+
     # --- the store ------------------------------------------------------------------------
 
     def stored(self, verb: str, args: Any, options: dict[str, Any], result: Any) -> None:
@@ -147,6 +160,7 @@ class Watch:
                 for account, position in (given.get("received") or {}).items():
                     self._begun.setdefault(account, position)
                     self._kept.add(account)
+                    self._furthest[account] = max(self._furthest[account], position)
                 self._bounded()
             case "take":
                 for row in result.rows:
@@ -168,6 +182,7 @@ class Watch:
             self._in_hand[row.account_id].pop(row.payload, None)
             if identity not in self.rows:
                 self.rows[identity] = "open" if row.dead is None else "dead"
+                self._order[identity] = len(self._order)
                 self._note("stored", *identity)
                 if row.dead is None:
                     self._open.add(identity)
@@ -221,8 +236,20 @@ class Watch:
             if isinstance(event, SimFrame):
                 for payload in event.payloads:
                     pushed = self._server.by_payload.get(payload.text or "")
+                    if pushed is not None:
+                        self._silent.discard(pushed.account)
                     if pushed is not None and pushed.message is not None:
-                        self._in_hand[pushed.account][pushed.payload] = pushed.pts
+                        self._came(pushed)
+
+    def _came(self, pushed: Pushed) -> None:
+        """From now on positions must not pass it before it is durable.
+
+        What was mislaid may be passed already when it comes: it is looked for in the lists.
+        """
+        account, furthest = pushed.account, self._furthest[pushed.account]
+        if not pushed.mislaid or pushed.pts > furthest:
+            self._in_hand[account][pushed.payload] = pushed.pts
+        self._furthest[account] = max(furthest, pushed.pts)
 
     def acked(self, wire: Wire, frame: Any) -> None:
         """A push is acknowledged: all that it carries must be durable."""
@@ -239,6 +266,7 @@ class Watch:
         self._note("ask", wire.account, request["lwp"])
         if request["lwp"].endswith("/ackDiff"):
             position = request["body"][0]["pts"]
+            self.positions[wire.account].append(position)
             if wire.account not in self._kept:  # else a restart goes on from there
                 self._begun[wire.account] = position
             for payload, pts in self._in_hand[wire.account].items():
@@ -283,6 +311,8 @@ class Watch:
     def fact(self, fact: Any) -> None:
         """A hook was told."""
         self.words.append(repr(fact))
+        if isinstance(fact, FoundDeaf):
+            self._found_deaf(fact)
         if not isinstance(fact, StateChanged):
             return
         account, now = fact.account_id, self._now()
@@ -309,6 +339,15 @@ class Watch:
             self.must(late <= _SLACK or fact.reason != "waited", "the wait ends in time", account)
             if fact.reason != "waited":
                 del self._earliest[account]
+
+    def _found_deaf(self, fact: FoundDeaf) -> None:
+        account, now = fact.account_id, self._now()
+        self._note("deaf", account, fact.replaced)
+        if fact.replaced:
+            enough = account not in self._silent or self.spares(account) <= _SLACK
+            self.must(enough, "deaf links are replaced sparingly", account)
+            self._silent.add(account)
+            self._replaced[account] = now
 
     def logged(self, record: logging.LogRecord) -> None:
         """The client has logged something."""
@@ -379,11 +418,18 @@ class Watch:
             begun = (account, other.id) in self._started
             if begin < other.pts < pushed.pts:
                 settled = begun or self.rows.get((account, other.id)) in ("handled", "dead")
-                self.must(
-                    settled or self._excused(other), "in sequence", *identity, "before", other.id
-                )
-            elif other.pts > pushed.pts:
-                self.must(not begun, "in sequence", *identity, "after", other.id)
+                excused = settled or self._excused(other) or self._late(other, pushed)
+                self.must(excused, "in sequence", *identity, "before", other.id)
+            elif begun and other.pts > pushed.pts:
+                excused = self._late(pushed, other)
+                self.must(excused, "in sequence", *identity, "after", other.id)
+
+    def _late(self, pushed: Pushed, newer: Pushed) -> bool:
+        """Whether a mislaid message was not there yet when a newer one was stored."""
+        if not pushed.mislaid:
+            return False
+        order = self._order.get((pushed.account, pushed.id))
+        return order is None or order > self._order[newer.account, newer.id]
 
     def _conversation(self, account: str, conversation: str) -> list[Pushed]:
         return [

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from simulation import faults
+from simulation import faults, finales
 from simulation.loop import VirtualLoop, simulate
 from simulation.network import Network, SimTransport
 from simulation.scenario import Scenario
@@ -20,10 +20,11 @@ from simulation.store import Disk, SimStore
 from simulation.watch import Broken, Watch
 from xyfast import Account, Client, State
 from xyfast.errors import RequestError, StoreError
+from xyfast.gates import Gates
 from xyfast.messages import ChatMessage, Expired, Gap, Message
 from xyfast.store import MemoryStore, Retention
 
-__all__ = ["Failed", "World", "run"]
+__all__ = ["Failed", "World", "play", "run"]
 
 _RUN: contextvars.ContextVar[int] = contextvars.ContextVar("run", default=0)
 _LOG = logging.getLogger("xyfast")
@@ -65,6 +66,7 @@ class Process:
     def _client(self) -> Client:
         world, scenario = self.world, self.world.scenario
         dice = random.Random(f"{scenario.seed}:client:{self.number}")
+        gate_dice = random.Random(f"{scenario.seed}:gates:{self.number}")
         tokens = SimTokens(world.server, dice, self.lives, world.token_trouble)
         client = Client(
             store=self.store,  # type: ignore[arg-type]
@@ -73,6 +75,7 @@ class Process:
             credentials=self,
             hooks=[self._hook],
             transport=self.transport,
+            gates=Gates(clock=asyncio.get_running_loop().time, dice=gate_dice.random),
             clock=world.clock,
             dice=dice,
         )
@@ -287,6 +290,10 @@ class World:
         faults.heal(self)
         self.note("calm")
         await self._settle()
+        if self.scenario.finale is not None:
+            self.note("finale", self.scenario.finale)
+            await finales.perform(self)
+            await self._settle()
         await self.close()
         if self.scenario.encore:  # nothing that was handled comes again
             self.start()
@@ -296,20 +303,23 @@ class World:
         self.watch.step()
 
     async def _settle(self) -> None:
-        now = self._loop.time()
-        deadline, next_link = now + _PATIENCE, now + _PATIENCE / 2
-        while (now := self._loop.time()) < deadline:
+        deadline = self._loop.time() + _PATIENCE
+        away = set(self.scenario.accounts)
+        while self._loop.time() < deadline:
             await asyncio.sleep(_GLANCE)
             self.console()
-            if now >= next_link:
-                # What a server that shares gave to a link that was dead, the next one finds.
-                next_link = deadline
-                faults.cut(self)
-            if self.process is not None and not self.watch.missing() and not self.watch.unhandled():
+            if self.process is None:
+                continue
+            away -= self._connected(self.process.client)
+            if not away and not self.watch.missing() and not self.watch.unhandled():
                 return
+        self.watch.must(not away, "every account comes back", *sorted(away))
         lost = [f"{each.account}/{each.id}" for each in self.watch.missing()]
         self.watch.must(not lost, "every message is handled, dead or in a gap", *lost)
         self.watch.must(not self.watch.unhandled(), "all is handled", *self.watch.unhandled())
+
+    def _connected(self, client: Client) -> set[str]:
+        return {each.id for each in client.accounts if client.state(each.id) is State.CONNECTED}
 
     def console(self) -> None:
         """What a user does who looks at the states: connects again, brings new cookies."""
@@ -319,7 +329,7 @@ class World:
         for account in process.client.accounts:
             state = process.client.state(account.id)
             if state is State.KICKED:
-                process.context.run(process.client.reconnect, account.id)
+                process.context.run(process.client.resume, account.id)
             elif state is State.NEEDS_LOGIN:
                 fresh = self.log_in(account.id)
                 process.context.run(process.client.replace_credentials, fresh)
@@ -352,11 +362,16 @@ def _listening(world: World) -> Iterator[None]:
 
 def run(seed: int) -> World:
     """Play a seed; raises `Failed` with the end of the trace."""
+    return play(Scenario.draw(seed))
+
+
+def play(scenario: Scenario) -> World:
+    """Play a scenario; raises `Failed` with the end of the trace."""
     world: World | None = None
 
     async def main() -> None:
         nonlocal world
-        world = World(Scenario.draw(seed))
+        world = World(scenario)
         asyncio.get_running_loop().set_exception_handler(
             lambda loop, context: world.watch.must(
                 False, "no exception is unexpected", context.get("exception") or context["message"]
@@ -373,8 +388,8 @@ def run(seed: int) -> World:
         simulate(main(), after_step=after_step)
     except Exception as error:
         lines = world.lines(60) if world is not None else []
-        text = "\n".join([f"seed {seed}: {type(error).__name__}: {error}", *lines])
-        text += f"\nagain: pytest tests/simulation --seed {seed}"
+        text = "\n".join([f"seed {scenario.seed}: {type(error).__name__}: {error}", *lines])
+        text += f"\nagain: pytest tests/simulation --seed {scenario.seed}"
         raise Failed(text) from (None if isinstance(error, Broken) else error)
     assert world is not None
     return world

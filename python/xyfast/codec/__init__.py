@@ -104,3 +104,6 @@ loads = unpackb
 
 version = (1, 2, 4)
 """The version of msgpack whose interface this is."""
+
+__version__ = ".".join(map(str, version))
+"""The same as text."""

@@ -36,7 +36,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="List dead letters, oldest first, without message texts; times are local, "
         "in JSON milliseconds since 1970. " + guest.EXIT_CODES,
     )
-    _add_account(listing)
+    guest.add_account(listing)
     listing.add_argument("--limit", type=_count, metavar="N", help="at most N of them")
     guest.add_options(listing, _list)
 
@@ -75,13 +75,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     guest.add_options(drop, _drop)
 
 
-def _add_account(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--account", metavar="ID", help="only those of this account")
-
-
 def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("which", nargs="*", metavar="NUMBER|KEY", help="as `list` shows it")
-    _add_account(parser)
+    guest.add_account(parser)
     parser.add_argument(
         "--reason", metavar="SUBSTRING", help="only those with this in their reason"
     )
@@ -139,7 +135,7 @@ def _facts(letter: Letter) -> dict[str, Any]:
         "key": row.key,
         "conversation": row.conversation_id,
         "arrived": row.arrived,
-        "redelivered": row.redelivered,
+        "returns": row.redelivered,
         # What cannot be decoded is kept as "stage: reason", with an offset.
         "stage": "handler" if offset is None else reason.partition(":")[0],
         "reason": reason,

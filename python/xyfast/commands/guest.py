@@ -15,6 +15,7 @@ from xyfast.store import Row, SqliteStore
 
 __all__ = [
     "EXIT_CODES",
+    "add_account",
     "add_options",
     "complain",
     "pages",
@@ -33,6 +34,11 @@ EXIT_CODES = (
 _AT_ONCE = 1000  # some ms in which the bot cannot write
 
 Work = Callable[[argparse.Namespace, SqliteStore], Awaitable[int]]
+
+
+def add_account(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of an account."""
+    parser.add_argument("--account", metavar="ID", help="only those of this account")
 
 
 def add_options(parser: argparse.ArgumentParser, work: Work) -> None:

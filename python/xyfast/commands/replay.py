@@ -135,7 +135,7 @@ def _show(options: argparse.Namespace, handled: int, row: Row, kind: str) -> Non
         "conversation": row.conversation_id,
         "arrived": row.arrived,
         "handled": handled,
-        "redelivered": row.redelivered,
+        "returns": row.redelivered,
         "kind": kind,
         "size": guest.size(row),
     }

@@ -18,6 +18,7 @@ __all__ = [
     "Committed",
     "Fact",
     "Finished",
+    "FoundDeaf",
     "Hook",
     "Hooks",
     "Recovered",
@@ -92,6 +93,18 @@ class Recovered(Fact):
     account_id: str
     messages: int
     conversations: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDeaf(Fact):
+    """The server has messages that an account's link, which seemed well, has not brought.
+
+    Or it answered that link's request with 401. ``replaced`` says whether another link was
+    asked for: not when the last one that was asked for has heard nothing either.
+    """
+
+    account_id: str
+    replaced: bool
 
 
 SendOutcome = Literal["sent", "refused", "not sent", "unknown", "cancelled"]

@@ -33,7 +33,7 @@ class Durable:
         not kept.
         """
         if not letter.kept:
-            letter.post = await self._store.post(letter.post)
+            letter.post = await self._keep(letter.post)
         post = letter.post
         if post.state == "sent":  # asked for by this name before
             return Sent(message_id=post.message_id, uuid=post.uuid, time=post.time)
@@ -62,6 +62,14 @@ class Durable:
         """Record that a message is about to be written, at the server's time ``now`` (ms)."""
         await self._mark(letter, replace(letter.post, state="out", time=now))
 
+    async def _keep(self, post: Posted) -> Posted:
+        try:
+            return await self._store.post(post)
+        except StoreError:
+            raise
+        except Exception as error:
+            raise StoreError(f"the store raised {type(error).__name__}") from error
+
     async def _mark(
         self, letter: Letter, post: Posted, told: Sent | XyfastError | None = None
     ) -> None:
@@ -75,8 +83,10 @@ class Durable:
                     message_id=post.message_id,
                     time=post.time,
                 )
-            except StoreError as error:
-                say(log, logging.ERROR, "not recorded", account=post.account_id, reason=error)
+            except Exception as error:  # of whatever store: the message is sent, or is not
+                known = isinstance(error, XyfastError)
+                reason = error if known else type(error).__name__
+                say(log, logging.ERROR, "not recorded", account=post.account_id, reason=reason)
                 if told is not None and not letter.outcome.done():
                     letter.outcome.set_result(told)
                 await asyncio.sleep(_PAUSE)

@@ -15,6 +15,7 @@ from typing import Any
 
 from xyfast import requests
 from xyfast._core import Frame
+from xyfast.arguments import must_be_text
 from xyfast.calls import Calls
 from xyfast.config import Settings
 from xyfast.errors import (
@@ -129,6 +130,9 @@ class Outbox:
         name: str | None = None,
     ) -> Sent:
         """Send a content (JSON text); see `Client.send_text`."""
+        must_be_text(conversation_id=conversation_id, peer_id=peer_id)
+        if name is not None:
+            must_be_text(name=name)
         if name is not None and not durable:
             raise ConfigError("a name is for durable messages: say durable=True")
         if self._closed:
@@ -286,8 +290,8 @@ class Outbox:
     async def _try(self, letter: Letter) -> None:
         """Write a message and find out; returns without a result if there was no link.
 
-        Raises `SendRefused`, `NotSent` if the server has surely not taken it, and
-        `SendUnknown`.
+        Raises `SendRefused`, also for what can never go out, `NotSent` if the server has
+        surely not taken it, and `SendUnknown`.
         """
         if letter.wrote is None and letter.since is not None:
             letter.wrote = self._loop.time()  # or earlier
@@ -304,7 +308,15 @@ class Outbox:
             own_id=self._account_id,
             uuid=post.uuid,
         )
-        call = self._calls.write(build, heard=partial(self._heard, letter))
+        try:
+            call = self._calls.write(build, heard=partial(self._heard, letter))
+        except ConfigError as error:  # no frame: one that an earlier version kept is too long
+            raise SendRefused(
+                f"account {self._account_id}: it can never go out: {error}",
+                account_id=self._account_id,
+                reason=str(error),
+                error="rejected",
+            ) from None
         if call is None:
             return
         letter.wrote = self._loop.time()

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from xyfast.store.accounts import Accounts
-from xyfast.store.retention import NEAR, Lost, Retention
+from xyfast.store.retention import LONGER, NEAR, Lost, Retention
 from xyfast.store.rows import DeadLetter, Outcome, Page, Row
 from xyfast.store.schema import DEAD, HANDLED, TAKEN, WAITING
 from xyfast.store.values import from_text, to_integer, to_text
@@ -18,6 +18,11 @@ __all__ = ["Inbox"]
 
 _COLUMNS = "key, payload, position, conversation, arrived, redelivered, reason, offset"
 _EVER = 2**62
+_ENDED = "FROM inbox WHERE state = {} AND state >= 4"  # the second for the index
+_FAR = (
+    f"position < ifnull((SELECT received FROM account WHERE id = inbox.account), {_EVER}) - {NEAR}"
+)
+_LAST = 2**63 - 1  # position
 
 
 class Inbox:
@@ -73,7 +78,12 @@ class Inbox:
         return new
 
     def take(
-        self, account_id: str, limit: int, size: int | None, skip: Collection[str | None]
+        self,
+        account_id: str,
+        limit: int,
+        size: int | None,
+        skip: Collection[str | None],
+        until: int | None,
     ) -> Page:
         """See `Store.take`."""
         account, db = self._accounts.find(account_id), self._db
@@ -83,8 +93,9 @@ class Inbox:
         free += " AND conversation IS NOT NULL" if None in skip else " OR conversation IS NULL"
         with self._accounts.transaction():
             found = db.execute(
-                f"SELECT place, {_COLUMNS} {line} AND ({free}) ORDER BY position, place LIMIT ?",
-                (account, *names, limit),
+                f"SELECT place, {_COLUMNS} {line} AND position <= ? AND ({free})"
+                " ORDER BY position, place LIMIT ?",
+                (account, _LAST if until is None else to_integer(until), *names, limit),
             )
             places, rows = [], []
             left = math.inf if size is None else size
@@ -237,7 +248,12 @@ class Inbox:
         """Forget what was kept for long enough; ``total`` is left to the caller."""
         keeps, gone = self._retention, 0
         for state, keep in ((HANDLED, keeps.keep), (DEAD, keeps.keep_dead)):
-            gone += self._forget(state, now - int(keep * 1000), most - gone)
+            before = now - int(keep * 1000)
+            gone += self._db.execute(
+                f"DELETE FROM inbox WHERE place IN (SELECT place {_ENDED.format(state)}"
+                f" AND changed <= ? AND ({_FAR} OR changed <= ?) ORDER BY changed LIMIT ?)",
+                (before, before - int(LONGER * 1000), most - gone),
+            ).rowcount
         return gone
 
     def _make_room(self, total: int) -> tuple[int, int]:
@@ -245,19 +261,44 @@ class Inbox:
         bounds, forgotten, letters = self._retention, 0, 0
         while True:
             left = total - forgotten - letters
-            pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
-            used = pages * self._page_size
-            too_many = left - bounds.max_rows
-            too_large = -(-(used - bounds.max_bytes) * left // used)  # in rows
+            too_many, too_large = left - bounds.max_rows, self._too_large(left)
             if too_many <= 0 and too_large <= 0:
                 return forgotten, letters
             most = max(too_many, too_large) + bounds.extra(left)
-            handled = self._forget(HANDLED, _EVER, most) or self._forget_near(most)
-            dead = 0 if handled else self._forget_dead(left, most)
-            if not handled and not dead:
+            handled, settled = self._forget_oldest(most, settled=too_many <= 0)
+            dead = 0 if handled or settled else self._forget_dead(left, most)
+            if not handled and not settled and not dead:
                 raise bounds.full("max_rows" if too_many > 0 else "max_bytes")
             forgotten += handled
             letters += dead
+
+    def _too_large(self, rows: int) -> int:
+        """How many of so many messages, and of those of the outbox, take too many bytes."""
+        pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
+        used, most = pages * self._page_size, self._retention.max_bytes
+        if used <= most:
+            return 0
+        rows += self._number("SELECT count(*) FROM outbox WHERE settled IS NOT NULL")
+        return -(-(used - most) * rows // used)
+
+    def _forget_oldest(self, most: int, *, settled: bool) -> tuple[int, int]:
+        """Forget what was handled longest ago, and of the outbox what was ``settled`` then.
+
+        How many of both; those near go last.
+        """
+        near = self._now() - NEAR // 1000
+        for which, since in ((f" AND {_FAR}", near), ("", _EVER)):
+            query = f"SELECT changed, place, NULL {_ENDED.format(HANDLED)}{which}"
+            if settled:
+                query += f" UNION ALL SELECT settled, NULL, id FROM outbox WHERE settled < {since}"
+            found = self._db.execute(f"{query} ORDER BY 1 LIMIT ?", (most,)).fetchall()
+            if found:
+                rows = [(place,) for _, place, _ in found if place is not None]
+                posts = [(number,) for _, _, number in found if number is not None]
+                self._db.executemany("DELETE FROM inbox WHERE place = ?", rows)
+                self._db.executemany("DELETE FROM outbox WHERE id = ?", posts)
+                return len(rows), len(posts)
+        return 0, 0
 
     def _forget_dead(self, rows: int, most: int) -> int:
         """Forget the oldest dead letters of so many rows, none of which is handled."""
@@ -266,22 +307,6 @@ class Inbox:
             "DELETE FROM inbox WHERE place IN"
             f" (SELECT place FROM inbox WHERE state = {DEAD} ORDER BY place LIMIT ?)",
             (min(self._retention.spare(dead, rows - dead), most),),
-        ).rowcount
-
-    def _forget(self, state: int, before: int, most: int) -> int:
-        return self._db.execute(
-            "DELETE FROM inbox WHERE place IN (SELECT place FROM inbox WHERE state = ?"
-            " AND state >= 4 AND changed <= ? AND position <"
-            " ifnull((SELECT received FROM account WHERE id = inbox.account), ?) - ?"
-            " ORDER BY changed LIMIT ?)",
-            (state, before, _EVER, NEAR, most),
-        ).rowcount
-
-    def _forget_near(self, most: int) -> int:
-        return self._db.execute(
-            "DELETE FROM inbox WHERE place IN (SELECT place FROM inbox"
-            f" WHERE state = {HANDLED} AND state >= 4 ORDER BY changed LIMIT ?)",
-            (most,),
         ).rowcount
 
     def _number(self, sql: str) -> int:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 import time as clocks
 from bisect import bisect_left, insort
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
+from xyfast.store.handled import Handled, Identity, Slot
 from xyfast.store.queue import Head, Queue
-from xyfast.store.retention import NEAR, Lost, Patient, Retention
+from xyfast.store.retention import LONGER, NEAR, Lost, Patient, Retention
 from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
 
 __all__ = ["MemoryStore"]
 
 _SMALL = Retention(max_rows=100_000, max_bytes=64 * 1024**2)
 _SWEEP = 1000  # most rows of a kind that a sweep forgets
-Identity = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -31,18 +31,11 @@ class _Shelf:
     queue: Queue = field(default_factory=Queue)
 
 
-@dataclass(slots=True)
-class _Slot:
-    row: Row
-    place: int
-    waits: bool = False
-    changed: float = 0.0
-
-
 class MemoryStore:
     """Keeps everything in dicts: for tests, and for bots that may forget across a restart.
 
-    ``retention`` bounds it; bytes are counted as characters of payload. ``clock`` gives
+    ``retention`` bounds it; bytes are counted as characters of payload, and of the content
+    of messages that were sent. ``clock`` gives
     seconds since 1970, ``steady`` seconds that nobody sets. What was kept is there again
     after `close` and `open`.
     """
@@ -59,16 +52,16 @@ class MemoryStore:
         self._patient = Patient(clock, steady)
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
         self._places = count(1)
-        # A row is in one of these; handled and dead ones in the order in which they became so.
-        self._open: dict[Identity, _Slot] = {}
-        self._dead: dict[Identity, _Slot] = {}
-        self._handled: dict[Identity, _Slot] = {}
+        # A row is in one of these; dead ones in the order in which they became so.
+        self._open: dict[Identity, Slot] = {}
+        self._dead: dict[Identity, Slot] = {}
+        self._handled = Handled()
         self._numbers: list[tuple[int, Identity]] = []  # of the dead ones, in order
-        self._bytes = {True: 0, False: 0}  # of handled rows, of all others
+        self._size = 0  # of rows that are not handled
         self._lost = Lost()
         self._posted: dict[Identity, Posted] = {}
-        self._settled: dict[Identity, float] = {}
-        self._unsent_size = 0
+        self._settled: OrderedDict[Identity, float] = OrderedDict()
+        self._settled_size = self._unsent_size = 0
         self._closed = False
 
     async def open(self) -> None:
@@ -101,8 +94,9 @@ class MemoryStore:
             shelf = self._shelves[account_id]
             before = shelf.received
             shelf.received = position if before is None else max(before, position)
+            self._handled.advance(account_id, shelf.received)
         for _, identity in self._numbers[:letters]:
-            self._remove(self._dead, identity)
+            self._remove_dead(identity)
         self._lost.add(letters)
         self._make_room()
         return set(new)
@@ -114,6 +108,7 @@ class MemoryStore:
         *,
         size: int | None = None,
         skip: Collection[str | None] = (),
+        until: int | None = None,
     ) -> Page:
         """See `Store.take`."""
         self._check()
@@ -122,6 +117,8 @@ class MemoryStore:
         passed = []
         left = math.inf if size is None else size
         while len(rows) < limit and left > 0 and (head := self._first(account_id)) is not None:
+            if until is not None and head.position > until:
+                break
             if head.conversation_id in skip:
                 passed.append(queue.pass_over())
                 continue
@@ -177,9 +174,10 @@ class MemoryStore:
         revived = 0
         for key in set(keys):
             identity = (account_id, key)
-            slot = self._remove(self._dead, identity) or self._remove(self._handled, identity)
+            slot = self._remove_dead(identity) or self._handled.pop(identity)
             if slot is not None:
-                self._put(self._open, slot)
+                self._open[identity] = slot
+                self._size += len(slot.row.payload)
                 self._wait(slot, redelivered=slot.row.redelivered + 1, dead=None)
                 revived += 1
         return revived
@@ -194,14 +192,25 @@ class MemoryStore:
         self._check()
         now, keeps = self._patient.now(), self._retention
         gone = 0
-        for shelf, keep in ((self._handled, keeps.keep), (self._dead, keeps.keep_dead)):
-            ended = ((i, slot.changed) for i, slot in shelf.items() if not self._near(slot.row))
-            for identity in list(islice(_older(ended, now - keep), _SWEEP - gone)):
-                self._remove(shelf, identity)
+        for first, keep in (
+            (self._handled.first_far, keeps.keep),
+            (self._handled.first, keeps.keep + LONGER),
+        ):
+            while gone < _SWEEP and (slot := first()) and slot.changed <= now - keep:
+                self._handled.pop(slot.identity)
                 gone += 1
+        longer = now - keeps.keep_dead - LONGER
+        dead = (
+            (identity, slot.changed)
+            for identity, slot in self._dead.items()
+            if slot.changed <= longer or not self._handled.is_near(slot.row)
+        )
+        for identity in list(islice(_older(dead, now - keeps.keep_dead), _SWEEP - gone)):
+            self._remove_dead(identity)
+            gone += 1
         letters = list(islice(_older(self._settled.items(), now - keeps.keep), _SWEEP))
         for identity in letters:
-            del self._settled[identity], self._posted[identity]
+            self._forget_settled(identity)
         return gone + len(letters)
 
     async def post(self, letter: Posted) -> Posted:
@@ -236,11 +245,15 @@ class MemoryStore:
             message_id=letter.message_id if message_id is None else message_id,
             time=letter.time if time is None else time,
         )
+        size = len(letter.content)
         if self._settled.pop(identity, None) is None:
-            self._unsent_size -= len(letter.content)
-        if state in ("queued", "out"):
-            self._unsent_size += len(letter.content)
+            self._unsent_size -= size
         else:
+            self._settled_size -= size
+        if state in ("queued", "out"):
+            self._unsent_size += size
+        else:
+            self._settled_size += size
             self._settled[identity] = self._clock()
 
     async def unsent(self, account_id: str) -> Sequence[Posted]:
@@ -272,23 +285,20 @@ class MemoryStore:
         if self._closed:
             raise StoreError("the store is closed")
 
-    def _find(self, identity: Identity) -> _Slot | None:
+    def _find(self, identity: Identity) -> Slot | None:
         return self._open.get(identity) or self._handled.get(identity) or self._dead.get(identity)
 
-    def _put(self, shelf: dict[Identity, _Slot], slot: _Slot) -> None:
+    def _bury(self, slot: Slot) -> None:
         slot.changed = self._clock()
-        identity = _identity(slot.row)
-        shelf[identity] = slot
-        if shelf is self._dead:
-            insort(self._numbers, (slot.place, identity))
-        self._bytes[shelf is self._handled] += len(slot.row.payload)
+        self._dead[slot.identity] = slot
+        insort(self._numbers, (slot.place, slot.identity))
+        self._size += len(slot.row.payload)
 
-    def _remove(self, shelf: dict[Identity, _Slot], identity: Identity) -> _Slot | None:
-        slot = shelf.pop(identity, None)
+    def _remove_dead(self, identity: Identity) -> Slot | None:
+        slot = self._dead.pop(identity, None)
         if slot is not None:
-            self._bytes[shelf is self._handled] -= len(slot.row.payload)
-            if shelf is self._dead:
-                del self._numbers[bisect_left(self._numbers, (slot.place, identity))]
+            self._size -= len(slot.row.payload)
+            del self._numbers[bisect_left(self._numbers, (slot.place, identity))]
         return slot
 
     def _come(self, row: Row, behind: int | None) -> int | None:
@@ -296,12 +306,13 @@ class MemoryStore:
         place = next(self._places)
         slot = self._find(_identity(row))
         if slot is None:
-            slot = _Slot(replace(row, follows=False) if row.follows else row, place)
+            slot = Slot(replace(row, follows=False) if row.follows else row, place)
             if row.dead is not None:
                 slot.row = replace(slot.row, taken=False)
-                self._put(self._dead, slot)
+                self._bury(slot)
                 return row.position
-            self._put(self._open, slot)
+            self._open[slot.identity] = slot
+            self._size += len(row.payload)
             if not row.taken:
                 self._wait(slot)
             return row.position
@@ -310,7 +321,7 @@ class MemoryStore:
             self._wait(slot, position=row.position)
         return behind
 
-    def _wait(self, slot: _Slot, **changes: object) -> None:
+    def _wait(self, slot: Slot, **changes: object) -> None:
         slot.waits = True
         slot.row = row = replace(slot.row, taken=False, **changes)  # type: ignore[arg-type]
         self._shelves[row.account_id].queue.push(row, slot.place)
@@ -326,11 +337,17 @@ class MemoryStore:
         return None
 
     def _end(self, identity: Identity, letter: DeadLetter | None) -> None:
-        slot = self._remove(self._open, identity)
-        if slot is not None:
-            slot.waits = False
-            slot.row = replace(slot.row, taken=False, dead=letter)
-            self._put(self._handled if letter is None else self._dead, slot)
+        slot = self._open.pop(identity, None)
+        if slot is None:
+            return
+        self._size -= len(slot.row.payload)
+        slot.waits = False
+        slot.row = replace(slot.row, taken=False, dead=letter)
+        if letter is None:
+            slot.changed = self._clock()
+            self._handled.add(slot)
+        else:
+            self._bury(slot)
 
     # --- bounds ---------------------------------------------------------------------
 
@@ -338,7 +355,7 @@ class MemoryStore:
         """How many dead letters must go after a commit; `StoreFull` if that is not enough."""
         bounds = self._retention
         number = len(self._open) + len(self._dead) + len(new)
-        size = self._bytes[False] + sum(len(row.payload) for row in new.values())
+        size = self._size + sum(len(row.payload) for row in new.values())
         dying = []
         for identity, letter in {each[:2]: each.letter for each in reversed(outcomes)}.items():
             slot = self._open.get(identity)
@@ -375,17 +392,32 @@ class MemoryStore:
         return [length for _, _, length in sorted(numbered)]
 
     def _make_room(self) -> None:
-        while self._handled and (
-            len(self._open) + len(self._dead) + len(self._handled) > self._retention.max_rows
-            or sum(self._bytes.values()) > self._retention.max_bytes
-        ):
-            far = (i for i, slot in self._handled.items() if not self._near(slot.row))
-            self._remove(self._handled, next(far, None) or next(iter(self._handled)))
+        bounds = self._retention
+        while True:
+            rows = len(self._open) + len(self._dead) + len(self._handled)
+            size = self._size + self._handled.size + self._settled_size
+            if rows <= bounds.max_rows and size <= bounds.max_bytes:
+                return
+            if not self._forget_oldest(letters=rows <= bounds.max_rows):
+                return
 
-    def _near(self, row: Row) -> bool:
-        """Whether the next look into the server's lists may bring it again; see `NEAR`."""
-        received = self._shelves[row.account_id].received
-        return received is not None and row.position >= received - NEAR
+    def _forget_oldest(self, *, letters: bool) -> bool:
+        """Forget the handled row, or settled letter, that ended first; those near go last."""
+        identity, settled = next(iter(self._settled.items()), (None, math.inf))
+        near = self._clock() - NEAR / 1e6
+        for slot, since in ((self._handled.first_far(), near), (self._handled.first(), math.inf)):
+            changed = math.inf if slot is None else slot.changed
+            if letters and identity is not None and settled < min(changed, since):
+                self._forget_settled(identity)
+                return True
+            if slot is not None:
+                self._handled.pop(slot.identity)
+                return True
+        return False
+
+    def _forget_settled(self, identity: Identity) -> None:
+        del self._settled[identity]
+        self._settled_size -= len(self._posted.pop(identity).content)
 
 
 def _identity(row: Row) -> Identity:

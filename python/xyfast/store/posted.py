@@ -113,6 +113,26 @@ class Outbox:
         ).fetchall()
         return [_posted(account_id, facts) for facts in reversed(found)]
 
+    def waiting(self) -> Sequence[tuple[int, Posted]]:
+        """See `SqliteStore.waiting`."""
+        found = self._db.execute(
+            f"SELECT outbox.id, account.account, {_COLUMNS} FROM outbox JOIN account"
+            " ON account.id = outbox.account WHERE settled IS NULL ORDER BY outbox.id"
+        )
+        return [(number, _posted(from_text(account), facts)) for number, account, *facts in found]
+
+    def withdraw(self, account_id: str, names: Sequence[str]) -> int:
+        """See `SqliteStore.withdraw`."""
+        account = self._accounts.find(account_id)
+        with self._accounts.transaction():
+            withdrawn = self._db.executemany(
+                "UPDATE outbox SET state = 'refused', settled = ?"
+                " WHERE account = ? AND name = ? AND settled IS NULL",
+                [(self._now(), account, to_text(name)) for name in names],
+            ).rowcount
+        self._counted = None
+        return withdrawn
+
     def sweep(self, now: int, most: int) -> int:
         """Forget what was settled long enough ago; within a transaction."""
         return self._db.execute(

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from xyfast.config import LOOK_BACK
 from xyfast.errors import StoreFull
 from xyfast.logs import say
 
-__all__ = ["NEAR", "Lost", "Patient", "Retention"]
+__all__ = ["LONGER", "NEAR", "Lost", "Patient", "Retention"]
 
-NEAR = 30_000_000
+NEAR = int(LOOK_BACK * 1_000_000)
 """Microseconds before the position up to which an account has all. What was handled there is
 forgotten last: whoever looks into the server's lists for what was missed, begins there, and
 would take it for new."""
+
+LONGER = 30 * 86_400.0
+"""Seconds for which a message that is near stays longer: its account may never come back."""
 
 _HOUR = 3600.0
 
@@ -27,9 +31,11 @@ class Retention:
     """The bounds of a store, in time and in size.
 
     Past a bound of size the messages handled longest ago are forgotten early, some at a
-    time, within `Store.commit`; one of them that the server sends again would be new. Those
-    next to the position up to which their account has all (`NEAR`) stay longer: past the
-    times below, and until no others are left to go. When
+    time, within `Store.commit`; one of them that the server sends again would be new. Past
+    ``max_bytes`` durable messages that were settled longest ago go with them; one of them
+    that is asked for again would go out again. Messages next to the position up to which
+    their account has all (`NEAR`), and letters of the last ten minutes, stay until no others
+    are left to go; such messages also past the times below, for 30 days. When
     the others alone exceed the bound, the dead letters with the lowest numbers go as long as
     they are more than the unhandled messages, each time with one ERROR line in the log: a
     handler that is broken must not end the intake. Else `Store.commit` raises `StoreFull`.

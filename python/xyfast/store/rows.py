@@ -30,7 +30,7 @@ class DeadLetter:
     offset: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, it would take three times as long to make
 class Row:
     """One received message as it is kept.
 
@@ -150,13 +150,14 @@ class Store(Protocol):
         *,
         size: int | None = None,
         skip: Collection[str | None] = (),
+        until: int | None = None,
     ) -> Page:
         """Take the waiting rows that are first in line: ``limit``, or fewer if they are large.
 
         No more are taken once their payloads come to ``size`` characters, so that a page is
         larger than that by less than its last row. The line is ordered by position, then by
-        the order of coming. Rows of the conversations in ``skip`` stay where they are;
-        ``waiting`` of the page counts them.
+        the order of coming. Rows of the conversations in ``skip`` stay where they are, as do
+        those whose position is beyond ``until``; ``waiting`` of the page counts them.
         """
 
     async def untake(self, identities: Collection[tuple[str, str]]) -> None:

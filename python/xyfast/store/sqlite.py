@@ -23,6 +23,7 @@ from xyfast.store.schema import connect
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 _SWEEP = 1000  # most rows of a table that a sweep deletes: some ms of the thread
 
@@ -47,8 +48,9 @@ class SqliteStore:
     stop its call half-way, which is carried out all the same.
 
     One process at a time owns the file, by a lock on ``<path>.lock``. With ``shared=True``
-    the file is opened beside its owner, to look at dead letters and handled messages, to
-    revive them and to drop dead letters; other calls raise `StoreError`. ``retention`` bounds
+    the file is opened beside its owner, to look at dead letters, handled messages and what
+    waits to go out, to revive messages and to drop dead letters, and without an owner to
+    `withdraw` what waits; other calls raise `StoreError`. ``retention`` bounds
     the file; to its ``max_bytes`` of pages in use comes the write-ahead log, some MiB.
     ``clock`` gives seconds since 1970, ``steady`` seconds that nobody sets.
     """
@@ -108,10 +110,11 @@ class SqliteStore:
         *,
         size: int | None = None,
         skip: Collection[str | None] = (),
+        until: int | None = None,
     ) -> Page:
         """See `Store.take`."""
         passed = frozenset(skip)
-        return await self._own(lambda file: file.inbox.take(account_id, limit, size, passed))
+        return await self._own(lambda file: file.inbox.take(account_id, limit, size, passed, until))
 
     async def untake(self, identities: Collection[tuple[str, str]]) -> None:
         """See `Store.untake`."""
@@ -192,6 +195,18 @@ class SqliteStore:
         """See `Store.settled`."""
         return await self._own(lambda file: file.outbox.settled(account_id, limit))
 
+    async def waiting(self) -> Sequence[tuple[int, Posted]]:
+        """Messages of all accounts that have not gone out, with their numbers, in their order."""
+        return await self._use(lambda file: file.outbox.waiting())
+
+    async def withdraw(self, account_id: str, names: Collection[str]) -> int:
+        """Let messages never go out, as if they had been refused; returns how many there were.
+
+        Raises `StoreError` while another process owns the file: it would send them.
+        """
+        chosen = tuple(names)
+        return await self._use(lambda file: self._withdraw(file, account_id, chosen))
+
     async def close(self) -> None:
         """Carry out what was asked for before, close the file and end the thread."""
         thread = self._thread
@@ -225,9 +240,20 @@ class SqliteStore:
         return await self._on(self._thread, work)
 
     async def _on(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        future = asyncio.get_running_loop().run_in_executor(thread, work)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def job() -> None:  # a caller that is cancelled does not keep it from being done
+            try:
+                result = work()
+            except BaseException as error:
+                loop.call_soon_threadsafe(_tell, done, done.set_exception, error)
+            else:
+                loop.call_soon_threadsafe(_tell, done, done.set_result, result)
+
+        thread.submit(job)
         try:
-            return await asyncio.shield(future)
+            return await done
         except BlockingIOError:
             raise StoreError(
                 f"the store {self._path} is in use by another process or store; stop that one or "
@@ -262,7 +288,7 @@ class SqliteStore:
     def _open(self) -> None:
         if self._path.exists() and not self._path.is_file():
             raise StoreError(f"the store {self._path} is not a file; give the path of one")
-        lock = None if self._shared else Lock(f"{os.path.realpath(self._path)}.lock")
+        lock = None if self._shared else self._lock()
         try:
             self._open_file = self._attach(lock)
         except BaseException:
@@ -298,6 +324,17 @@ class SqliteStore:
             if file.lock is not None:
                 file.lock.release()
 
+    def _withdraw(self, file: _Open, account_id: str, names: Sequence[str]) -> int:
+        lock = self._lock() if self._shared else None
+        try:
+            return file.outbox.withdraw(account_id, names)
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _lock(self) -> Lock:
+        return Lock(f"{os.path.realpath(self._path)}.lock")
+
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
@@ -307,3 +344,8 @@ class SqliteStore:
             messages, letters = file.inbox.sweep(now, _SWEEP), file.outbox.sweep(now, _SWEEP)
         file.inbox.total -= messages
         return messages + letters
+
+
+def _tell(done: asyncio.Future[T], tell: Callable[[V], None], what: V) -> None:
+    if not done.cancelled():
+        tell(what)

@@ -73,7 +73,7 @@ class Ledger:
         return set(self.pushed) - self.acked
 
     @property
-    def redelivered(self) -> int:
+    def repeated(self) -> int:
         """Writes of an entry beyond its first."""
         return self.delivered.total() - len(self.delivered)
 

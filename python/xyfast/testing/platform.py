@@ -17,6 +17,8 @@ __all__ = ["AccountState", "Conversation", "Grant", "Platform", "page"]
 
 T = TypeVar("T")
 
+_IDS = 1_000_000  # message ids from one seed to the next
+
 
 @dataclass(eq=False, slots=True)
 class Grant:
@@ -133,10 +135,18 @@ class AccountState:
 
 
 class Platform:
-    """What the HTTP side and the WebSocket side share."""
+    """What the HTTP side and the WebSocket side share.
+
+    Message ids follow from ``seed``: a bot that has met another platform would take them for
+    those of old messages.
+    """
 
     def __init__(
-        self, accounts: Sequence[str], settings: ServerSettings, clock: Callable[[], int]
+        self,
+        accounts: Sequence[str],
+        settings: ServerSettings,
+        clock: Callable[[], int],
+        seed: int = 0,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -146,7 +156,7 @@ class Platform:
         self.tokens_issued = 0
         self._grants: dict[str, Grant] = {}
         self._newest: dict[tuple[str, str], int] = {}
-        self._messages = itertools.count(5_000_000_000_001)
+        self._messages = itertools.count(5_000_000_000_001 + seed * _IDS)
         self._conversations = itertools.count(70_000_100_001)
 
     def has(self, fault: Fault, account: AccountState | None = None) -> bool:

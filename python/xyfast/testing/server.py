@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -48,8 +49,9 @@ class FakeServer:
     loop that started the server. Where an account is asked for, ``None`` means all.
     ``clock`` gives the time on the wire, milliseconds since 1970; intervals are the
     loop's. ``plan`` names one of `PLANS`, whose action comes about every ``plan_every``
-    pushes; the same ``seed`` gives the same moments. ``port`` and ``http_port`` are where to
-    listen; 0 is any free port.
+    pushes. Each server has message ids of its own, so that a bot with a kept store takes
+    none for an old one; the same ``seed`` (0 or more) gives the same ids, and the same moments
+    of a plan. ``port`` and ``http_port`` are where to listen; 0 is any free port.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class FakeServer:
         clock: Callable[[], int] = _wall_ms,
         plan: str = "none",
         plan_every: int = 200,
-        seed: int = 0,
+        seed: int | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         http_port: int = 0,
     ) -> None:
-        self._platform = Platform(accounts, settings or ServerSettings(), clock)
+        if seed is None:
+            seed = random.SystemRandom().getrandbits(32)
+        self._platform = Platform(accounts, settings or ServerSettings(), clock, seed)
         self._plan = PlanRun(PLANS[plan], plan_every, seed)
         self._platform.faults.update(self._plan.plan.faults)
         self._host = host
@@ -332,7 +336,7 @@ class FakeServer:
             "pushed": sum(len(ledger.pushed) for ledger in ledgers),
             "acked": sum(len(ledger.acked.intersection(ledger.pushed)) for ledger in ledgers),
             "replied": sum(len(ledger.sent) for ledger in ledgers),
-            "redelivered": sum(ledger.redelivered for ledger in ledgers),
+            "repeated": sum(ledger.repeated for ledger in ledgers),
         }
 
     async def wait(self, condition: Callable[[], object], timeout: float = 10.0) -> None:

@@ -5,13 +5,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{mpsc, Arc};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConnection, StreamOwned};
 use tokio_tungstenite::tungstenite::accept_hdr;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use xyfast::transport::{Dial, DialError, Links, News, Trouble};
 
 use super::peer::{Peer, Server};
+use super::trust::{certificate, server_config};
 use super::{quiet, User};
 
 #[test]
@@ -231,15 +231,8 @@ pub(super) type Secure = StreamOwned<ServerConnection, TcpStream>;
 
 /// A server with a certificate of its own for `localhost`, and that certificate.
 pub(super) fn secure(script: impl FnOnce(Peer<Secure>) + Send + 'static) -> (Server, String) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
+    let (certificate, key) = certificate(|_| {});
+    let config = server_config(&certificate, &key);
     let mut server = Server::tcp(|stream| {
         let session = ServerConnection::new(Arc::new(config)).unwrap();
         let stream = StreamOwned::new(session, stream);
@@ -248,14 +241,14 @@ pub(super) fn secure(script: impl FnOnce(Peer<Secure>) + Send + 'static) -> (Ser
         }
     });
     server.url = server.url.replace("ws://127.0.0.1", "wss://localhost");
-    (server, made.cert.pem())
+    (server, certificate.pem())
 }
 
 #[test]
 fn an_unknown_certificate_is_refused() {
     let (server, _) = secure(|_| {});
     let closed = User::dialled(quiet(&server.url)).expect_closed();
-    assert_eq!(closed.trouble, Trouble::Network);
+    assert_eq!(closed.trouble, Trouble::Untrusted);
     assert!(closed.reason.contains("certificate"), "{}", closed.reason);
     server.join();
 }

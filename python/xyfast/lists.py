@@ -1,0 +1,175 @@
+"""The server's lists of one account: asked with patience, taken in, and what came of it told."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from xyfast._core import DedupCache
+from xyfast.calls import Calls
+from xyfast.config import Settings
+from xyfast.errors import NotSent, SendRefused, SendUnknown, XyfastError
+from xyfast.instrumentation import Hooks, Recovered
+from xyfast.logs import say
+from xyfast.markers import Markers
+from xyfast.messages import Gap
+from xyfast.reconcile import Reconciler, Recovery
+from xyfast.store import Store
+
+__all__ = ["Lists", "complain", "insist"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Lists:
+    """Compares the inbox with them, over however many links that takes.
+
+    ``seen`` is the dedup window, ``take_in`` commits what was fetched and gives the keys of
+    what is new, ``missing`` keeps and tells what cannot be fetched. ``pauses`` are the seconds
+    between tries, ``gone`` is called when the server says that the session is, ``spawn`` starts
+    a task that its owner awaits or cancels.
+    """
+
+    def __init__(
+        self,
+        account_id: str,
+        calls: Calls,
+        store: Store,
+        settings: Settings,
+        hooks: Hooks,
+        *,
+        seen: DedupCache,
+        take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
+        missing: Callable[[Sequence[Gap]], None],
+        pauses: Sequence[float],
+        gone: Callable[[], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> None:
+        self._account_id = account_id
+        self._calls = calls
+        self._store = store
+        self._hooks = hooks
+        self._seen = seen
+        self._missing = missing
+        self._gone = gone
+        self._insist = partial(insist, account_id, pauses)
+        self.idle = asyncio.Event()
+        """Cleared while the account is compared."""
+        self.idle.set()
+        self._reconciler = Reconciler(
+            account_id,
+            ask=self._ask_patiently,
+            known=self.known,
+            take_in=take_in,
+            pages=settings.history_pages,
+            conversations=settings.history_conversations,
+            pauses=pauses,
+        )
+        self.markers = Markers(
+            account_id,
+            self._reconciler,
+            wait=settings.marker_wait,
+            caught_up=self.idle,
+            known=self.known,
+            tell=self._tell,
+            missing=missing,
+            spawn=spawn,
+        )
+
+    async def compare(self, since: int, end: int, *, start: int) -> Recovery:
+        """See `Reconciler.account`; what came of it is told."""
+        self.idle.clear()
+        try:
+            recovery = await self._reconciler.account(since, end, start=start)
+            self._tell(recovery)
+        finally:
+            self.idle.set()
+        return recovery
+
+    async def ask(self, build: Callable[..., str]) -> Any:
+        """Ask for a list, over the next link if the answer is lost with one."""
+        while True:
+            losses = self._calls.losses
+            try:
+                return (await self._calls.ask(build)).body
+            except SendUnknown:
+                if losses == self._calls.losses:
+                    raise
+
+    async def _ask_patiently(self, build: Callable[..., str]) -> Any:
+        """Ask for what is asked for until it is there: it takes a link that is heard."""
+        try:
+            return await self.ask(build)
+        except SendRefused as error:
+            if error.error == "token":
+                self._gone()
+            raise
+
+    async def known(self, keys: Collection[str]) -> Collection[str]:
+        """Which messages the inbox has; waits while it cannot be read."""
+        known = {key for key in keys if key in self._seen}
+        if rest := [key for key in keys if key not in known]:
+            known |= set(await self._insist(partial(self._store.known, self._account_id, rest)))
+        return known
+
+    def _tell(self, recovery: Recovery) -> None:
+        """Say what was fetched and what is missing; the handlers are given each `Gap`."""
+        account_id = self._account_id
+        if not recovery.gaps:
+            self._hooks(Recovered(account_id, recovery.messages, recovery.conversations))
+        if recovery.messages:
+            say(
+                log,
+                logging.INFO,
+                "missed messages fetched",
+                account=account_id,
+                messages=recovery.messages,
+                conversations=recovery.conversations,
+            )
+        for gap in recovery.gaps:
+            say(
+                log,
+                logging.WARNING,
+                "messages may be missing",
+                account=account_id,
+                conversation=gap.conversation_id,
+                reason=gap.reason,
+            )
+        self._missing(recovery.gaps)
+
+
+async def insist(
+    account_id: str, pauses: Sequence[float], attempt: Callable[[], Awaitable[T]]
+) -> T:
+    """Try until it works: requests may be throttled, the store may fail for a while.
+
+    A store is the user's own code, so what it raises is not foreseen.
+    """
+    for pause in itertools.chain(pauses, itertools.repeat(pauses[-1])):
+        try:
+            return await attempt()
+        except NotSent:
+            pass  # it has waited for a link
+        except Exception as error:
+            complain(account_id, "not caught up yet", error)
+            await asyncio.sleep(pause)
+    raise AssertionError("there is always another pause")
+
+
+def complain(account_id: str, sentence: str, error: Exception) -> None:
+    """Log what failed; the words of an error that is not ours are not told."""
+    known = isinstance(error, XyfastError)
+    say(
+        log,
+        logging.WARNING,
+        sentence,
+        account=account_id,
+        reason=error if known else None,
+        error=None if known else error,
+    )

@@ -1,0 +1,94 @@
+"""Makes docs/reference/settings.md of the fields of `Settings` and `Retention`.
+
+``python tests/settings_page.py`` writes it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from xyfast.config import Settings
+from xyfast.store import Retention
+
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "settings.md"
+
+_HEAD = """\
+# Settings
+
+Every number of the client, its default and its meaning. This page is made of the comments in the
+code by `python tests/settings_page.py`, and a test fails when it is out of date.
+
+`Client(settings=Settings(heartbeat=10.0))` changes some of them. All numbers are above zero, but
+`handler_retries`, which may be 0; another value is a `ConfigError` that names its field. What a
+store keeps, and for how long, is a `Retention`:
+`Client(store=SqliteStore("xyfast.db", Retention(keep=86_400.0)))`. All three are imported from
+`xyfast`.
+"""
+_TABLE = "| name | default | unit | meaning |\n| --- | --- | --- | --- |"
+
+# A float is seconds and an int a number of things, if it is not one of these.
+_UNITS = {
+    "send_rate": "messages/s",
+    "conversation_rate": "messages/s",
+    "backoff_scale": "factor",
+    "max_message": "bytes",
+    "max_frame": "bytes",
+    "max_outbox_bytes": "characters",
+    "backlog_bytes": "characters",
+}
+
+
+def page() -> str:
+    """Return the text of the page."""
+    parts = [_HEAD]
+    for kind in (Settings, Retention):
+        parts.append(f"## {kind.__name__}\n")
+        for title, rows in _groups(kind):
+            heading = f"### {title}\n\n" if title else ""
+            parts.append(f"{heading}{_TABLE}\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def _groups(kind: type[Any]) -> list[tuple[str, list[str]]]:
+    """Titles (comments of a line of their own) and rows, as they stand in the class."""
+    defaults = {field.name: field.default for field in fields(kind)}
+    found: list[tuple[str, list[str]]] = []
+    pattern = r"^    (?:# (.+)|(\w+): (\w+).*\n    \"\"\"([^\"]+)\"\"\")$"
+    for title, name, kind_of, text in re.findall(pattern, inspect.getsource(kind), re.MULTILINE):
+        if title or not found:
+            found.append((title, []))
+        if name in defaults:
+            unit = _unit(name, kind_of)
+            meaning = re.sub(r"\s+", " ", text).replace("``", "`")
+            found[-1][1].append(
+                f"| `{name}` | {_shown(defaults[name], unit)} | {unit} | {meaning} |"
+            )
+    return found
+
+
+def _unit(name: str, kind: str) -> str:
+    if name in _UNITS or name.endswith("_bytes"):
+        return _UNITS.get(name, "bytes")
+    return {"float": "s", "int": "number", "bool": "yes or no"}.get(kind, "text")
+
+
+def _shown(value: Any, unit: str) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, str):
+        return f"`{value}`"
+    for size, word in ((1024**3, "GiB"), (1024**2, "MiB")):
+        if unit in ("bytes", "characters") and value % size == 0:
+            return f"{value // size} {word}"
+    for length, word in ((86_400, "days"), (3600, "h")):
+        if unit == "s" and value >= 3600 and value % length == 0:
+            return f"{value:.0f} ({value / length:g} {word})"
+    return f"{value:_}".replace("_", " ").removesuffix(".0")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

@@ -1,0 +1,106 @@
+"""The table of errors is whole, and its page says the same."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from xyfast import errors, requests
+from xyfast.errors import ConfigError, LoginRequired, StateError, TokenError
+from xyfast.retry import Trouble
+from xyfast.troubles import (
+    ANSWERS,
+    EXCEPTIONS,
+    KICKS,
+    LINKS,
+    TOKENS,
+    Remedy,
+    Row,
+    judged,
+    raised,
+)
+
+ROOT = Path(__file__).parent.parent
+TABLES = (LINKS, TOKENS, ANSWERS, KICKS, EXCEPTIONS)
+ROWS = [row for table in TABLES for row in table.values()]
+PAGE = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
+
+
+def test_every_exception_has_a_row() -> None:
+    assert {row.error.__name__ for row in ROWS if row.error} == set(errors.__all__)
+
+
+def test_every_trouble_of_a_link_has_a_row() -> None:
+    source = (ROOT / "src" / "transport" / "closed.rs").read_text("utf-8")
+    assert set(re.findall(r'Trouble::\w+ => "(.+)"', source)) == set(LINKS)
+    stub = (ROOT / "python" / "xyfast" / "_core.pyi").read_text("utf-8")
+    [named] = re.findall(r"def trouble\(\s*self,?\s*\) -> Literal\[(.+?)\]", stub, re.DOTALL)
+    assert set(re.findall(r'"(.+?)"', named)) == set(LINKS)
+
+
+def test_every_refusal_has_a_row() -> None:
+    assert set(get_args(requests.Refusal)) == set(ANSWERS)
+
+
+def cells(row: Row) -> str:
+    waits = row.name in LINKS or row.name in TOKENS or row.name in ANSWERS
+    shown = [f"`{row.name}`", row.remedy.value]
+    shown += [f"`{row.backoff.name}`"] if waits else []
+    shown += [f"`{row.error.__name__}`" if row.error else "", row.sentence]
+    return "| " + " | ".join(shown) + " |"
+
+
+def test_the_page_has_the_rows_of_the_table_and_no_others() -> None:
+    backoffs = [f"| `{each.name}` | {each.value[0]:g} | {each.value[1]:g} |" for each in Trouble]
+    lines = [line for line in PAGE.splitlines() if line.startswith("| `")]
+    assert lines == backoffs + [cells(row) for row in ROWS]
+
+
+def test_every_row_has_its_place_on_the_page() -> None:
+    anchors = {found.lower() for found in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)}
+    for row in ROWS:
+        page, _, anchor = row.page.partition("#")
+        assert page == "docs/reference/errors.md"
+        assert anchor in anchors, row.name
+    named = {found.lower() for found in re.findall(r"^### (.+)$", PAGE, re.MULTILINE)}
+    assert named == {row.name.lower() for row in ROWS if row.remedy is not Remedy.CALLER}
+
+
+@pytest.mark.parametrize(
+    ("error", "row"),
+    [
+        (TokenError("x", "network"), LINKS["network"]),
+        (TokenError("x", "untrusted"), LINKS["untrusted"]),
+        (TokenError("x", "FAIL_SYS_TRAFFIC_LIMIT"), TOKENS["no-token"]),
+        (LoginRequired("x", "FAIL_SYS_SESSION_EXPIRED"), TOKENS["login"]),
+        (LoginRequired("x", "RGV587_ERROR"), TOKENS["verification"]),
+        (LoginRequired("x"), TOKENS["verification"]),
+        (ConfigError("x"), EXCEPTIONS["ConfigError"]),
+        (OSError(errno.EMFILE, "x"), LINKS["exhausted"]),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), EXCEPTIONS["unexpected"]),
+        (StateError("x"), EXCEPTIONS["unexpected"]),
+        (KeyError("x"), EXCEPTIONS["unexpected"]),
+        (asyncio.TimeoutError(), EXCEPTIONS["unexpected"]),
+    ],
+)
+def test_an_exception_finds_its_row(error: Exception, row: Row) -> None:
+    assert raised(error) is row
+
+
+@pytest.mark.parametrize(
+    ("ret", "name"),
+    [
+        ("FAIL_SYS_SESSION_EXPIRED::Session过期", "login"),
+        ("FAIL_SYS_USER_VALIDATE RGV587_ERROR::SM", "verification"),
+        ("FAIL_SYS_TOKEN_EXOIRED::令牌过期", "signature"),
+        ("FAIL_SYS_TRAFFIC_LIMIT", "no-token"),
+        ("", "no-token"),
+    ],
+)
+def test_what_the_platform_says_finds_its_row(ret: str, name: str) -> None:
+    assert judged(ret) is TOKENS[name]
