@@ -10,7 +10,7 @@ use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use super::pump::Pump;
 
 /// How long something may wait for the user.
-const PATIENCE: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What is due is done together with what is due a little later: there are looks only so often.
 const GRID: Duration = Duration::from_millis(4);

@@ -37,7 +37,13 @@ impl Socket {
             .max_write_buffer_size(MAX_UNSENT)
             .max_message_size(Some(dial.max_message))
             .max_frame_size(Some(dial.max_frame));
-        let Connection { tcp, tls, early } = connection;
+        let Connection {
+            tcp,
+            tls,
+            mut early,
+        } = connection;
+        // It becomes the read buffer, which should be no larger than that.
+        early.shrink_to_fit();
         Socket {
             wire: Wire::new(TcpStream::from_std(tcp), tls),
             context: WebSocketContext::from_partially_read(early, Role::Client, Some(config)),
