@@ -22,7 +22,7 @@ PYTHON2 := python2.7
 # How often `make crash` kills the bot.
 ROUNDS := 200
 
-.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-links bench-links-run bench-rust crash load wheel check format clean
+.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-links bench-links-run bench-rust crash load faults faults-run wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -57,6 +57,12 @@ crash: dev ## kill a bot ROUNDS (200) times at random instants, count, and write
 load: dev ## 100 000 messages in order, and as many at stuck handlers; write records
 	PYTHONPATH=tests $(BIN)/python -m faults.load order --record benches/record
 	PYTHONPATH=tests $(BIN)/python -m faults.load flood --record benches/record
+
+faults: ## put our client and other loops through each fault and write docs/faults.md
+	@$(MAKE) --no-print-directory faults-run VENV="$(BENCH_VENV)"
+
+faults-run: $(VENV)/.guided $(VENV)/.rivals
+	PYTHONPATH=tests $(BIN)/python -m faults.table --page
 
 memcheck: dev ## run the codec on many inputs under valgrind
 	$(BIN)/python tests/run_valgrind.py

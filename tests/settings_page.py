@@ -23,8 +23,8 @@ Every number of the client, its default and its meaning. This page is made of th
 code by `python tests/settings_page.py`, and a test fails when it is out of date.
 
 `Client(settings=Settings(heartbeat=10.0))` changes some of them. All numbers are above zero, but
-`handler_retries`, which may be 0; another value is a `ConfigError` that names its field. What a
-store keeps, and for how long, is a `Retention`:
+`handler_retries` and `blocked_after`, which may be 0; another value is a `ConfigError` that names
+its field. What a store keeps, and for how long, is a `Retention`:
 `Client(store=SqliteStore("xyfast.db", Retention(keep=86_400.0)))`. All three are imported from
 `xyfast`.
 """

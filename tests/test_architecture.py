@@ -44,6 +44,7 @@ LAYERS = [
         "outbox",
         "entries",
         "upkeep",
+        "watchdog",
     ],
     ["reconcile", "markers", "probe", "holding", "lists", "sync", "driver", "intake"],
     ["client"],

@@ -52,6 +52,21 @@ async def test_every_end_of_a_link_is_followed_by_a_new_one_and_loses_nothing(
     assert sorted(map(int, world.texts)) == list(range(30))
 
 
+CODES = [1000, 1001, 1005, 1006, 1008, 1011, 1012, 1013, 1015, 3000, 4000, 4999]
+
+
+async def test_no_close_code_ends_an_account(server: FakeServer) -> None:
+    async with running(server) as world:
+        await world.connect()
+        for number, code in enumerate(CODES, 1):
+            server.close_links(code=code)
+            server.push_text(ME, str(code))
+            await world.until(lambda n=number: len(server.ledger(ME).registrations) == n + 1)
+            await world.until(lambda: world.client.state(ME) is State.CONNECTED)
+        await world.until(lambda: len(world.chats) == len(CODES))
+    assert sorted(map(int, world.texts)) == CODES
+
+
 @pytest.mark.parametrize("name", ["reg_uid", "server_time"])
 async def test_a_registration_on_which_reading_raises_is_followed_by_another(
     server: FakeServer, name: str, monkeypatch: pytest.MonkeyPatch

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from testing_client import jar
 from world import ME, fast_settings, running
-from xyfast import Account, LoginRequired, PlatformTokens, Settings, State, StateError, Token
+from xyfast import (
+    Account,
+    LoginRequired,
+    PlatformTokens,
+    Settings,
+    State,
+    StateError,
+    Token,
+    TokenError,
+)
+from xyfast.instrumentation import Fact, StateChanged
 from xyfast.testing import FakeServer, Fault
 
 
@@ -65,6 +78,119 @@ async def test_a_hook_with_nothing_new_to_say_does_not_make_us_ask_the_platform_
         await world.client.close()
     assert parrot.asked == 1
     assert len(server.ledger(ME).calls) == 1
+
+
+async def test_an_account_that_failed_asks_for_cookies_and_goes_on_with_them(
+    server: FakeServer,
+) -> None:
+    facts: list[Fact] = []
+
+    class Waking(Human):
+        """Gives cookies when the server can be reached again."""
+
+        async def credentials(self, *args: Any, **options: Any) -> Account | None:
+            await server.up()
+            return await super().credentials(*args, **options)
+
+    human = Waking(server)
+    async with running(server, credentials=human, hooks=[facts.append]) as world:
+        await world.connect()
+        await server.down()
+        await world.until(lambda: human.asked)
+        await world.until(lambda: world.client.state(ME) is State.CONNECTED)
+    [(_, asked_for_human, _)] = human.asked
+    assert not asked_for_human
+    moves = [fact.new for fact in facts if isinstance(fact, StateChanged)]
+    failed = moves.index(State.FAILED)
+    assert moves[:failed].count(State.CONNECTING) == 1 + 5
+    assert moves[failed : failed + 4] == [
+        State.FAILED,
+        State.RECONNECTING,
+        State.CONNECTING,
+        State.CONNECTED,
+    ]
+
+
+async def test_new_cookies_are_taken_up_beside_the_link_that_lives(server: FakeServer) -> None:
+    facts: list[Fact] = []
+    async with running(server, hooks=[facts.append]) as world:
+        await world.connect()
+        for number in range(40):
+            server.push_text(ME, str(number))
+            await asyncio.sleep(0)
+            if number == 20:
+                fresh = server.log_in(ME)  # those of before are worthless from here on
+                world.client.replace_credentials(Account.from_cookies(fresh))
+        await world.until(lambda: len(server.ledger(ME).registrations) == 2)
+        await world.until(lambda: len(world.chats) == 40 and server.links(ME) == 1)
+        [account] = world.client.accounts
+        assert account.cookies == {**account.cookies, **jar(fresh)}
+    assert sorted(map(int, world.texts)) == list(range(40))
+    moves = [fact.new for fact in facts if isinstance(fact, StateChanged)]
+    assert moves == [State.CONNECTING, State.CONNECTED, State.DRAINING, State.CLOSED]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.HTTP_DROPPED, Fault.HTTP_ERROR, Fault.TRAFFIC_LIMIT, Fault.SIGNATURE_STALE]
+)
+async def test_while_no_token_is_to_be_had_the_link_of_before_stays(
+    server: FakeServer, fault: Fault
+) -> None:
+    tokens = CountedTokens(fast_settings(server))
+    async with running(server, settings={"token_refresh": 0.3}, tokens=tokens) as world:
+        await world.connect()
+        server.fault(ME, fault)
+        await world.until(lambda: tokens.failures > 1)
+        server.push_text(ME, "heard")
+        await world.until(lambda: world.chats)
+        assert len(server.ledger(ME).registrations) == 1
+        assert world.client.state(ME) is State.CONNECTED
+        server.heal(ME)
+        await world.until(lambda: len(server.ledger(ME).registrations) > 1)
+
+
+async def test_a_human_who_is_needed_for_the_next_token_is_asked_while_the_link_lives(
+    server: FakeServer,
+) -> None:
+    human = Absent()
+    async with running(server, credentials=human, settings={"token_refresh": 0.3}) as world:
+        await world.connect()
+        server.fault(ME, Fault.RISK_CONTROL)
+        await world.until(lambda: human.asked)
+        calls = len(server.ledger(ME).calls)
+        server.push_text(ME, "heard")
+        await world.until(lambda: world.chats)
+        assert world.client.state(ME) is State.CONNECTED
+        server.reset(ME)
+        await world.until(lambda: world.client.state(ME) is State.NEEDS_LOGIN)
+        assert (len(server.ledger(ME).calls), human.asked) == (calls, 1)
+        world.client.replace_credentials(Account.from_cookies(server.log_in(ME)))
+        await world.until(lambda: world.client.state(ME) is State.CONNECTED)
+
+
+class CountedTokens:
+    """Counts the calls that give no token."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.failures = 0
+        self.inner = PlatformTokens(settings)
+
+    async def token(self, account: Account, keep: Callable[[Account], None], /) -> Token:
+        try:
+            return await self.inner.token(account, keep)
+        except TokenError:
+            self.failures += 1
+            raise
+
+
+class Absent:
+    """A credential source with nobody behind it."""
+
+    asked = 0
+
+    async def credentials(self, *args: Any, **options: Any) -> Account | None:
+        self.asked += 1
+        return None
 
 
 class BrokenTokens:

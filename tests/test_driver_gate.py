@@ -116,6 +116,7 @@ def test_a_dial_that_waits_while_the_store_stalls_takes_what_it_brings_afterward
     async def main() -> None:
         async with working(close_timeout=0.1) as desk:
             lost: Any = SimClosed(await dialled(desk), "network", "synthetic")
+            desk.driver().session._dice = lambda: 0.1  # less than the gate rests
             desk.client._on_events([lost])
             await desk.until(lambda: gate(desk).waiting)
             waiting = desk.driver().session.dialling

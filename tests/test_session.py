@@ -29,6 +29,7 @@ from xyfast.events import (
     NewCredentials,
     Pause,
     Resume,
+    RetireLink,
     Start,
     State,
     Stop,
@@ -231,7 +232,7 @@ def test_a_due_token_is_renewed_beside_the_link_that_lives() -> None:
     assert session.step(Tick(), 72_000.0) == [FetchToken()]
     assert session.step(TokenReady(), 72_001.0) == [dial(2)]
     assert session.state is State.CONNECTED
-    assert session.step(LinkOpened(2), 72_002.0) == [Resume(2), CloseLink(1)]
+    assert session.step(LinkOpened(2), 72_002.0) == [Resume(2), RetireLink(1)]
     assert session.step(LinkLost(1, Trouble.LINK, "closed"), 72_003.0) == []
     assert (session.state, session.link) == (State.CONNECTED, 2)
 
@@ -249,6 +250,21 @@ def test_a_failed_renewal_keeps_the_link_and_is_tried_again_after_a_minute() -> 
     session.step(Tick(), 72_000.0)
     assert session.step(TokenFailed("down", Trouble.NETWORK), 72_000.0) == []
     assert (session.state, session.deadline) == (State.CONNECTED, 72_090.0)
+
+
+@pytest.mark.parametrize("trouble", [Trouble.NETWORK, Trouble.OTHER])
+def test_an_endpoint_that_gives_no_token_is_asked_once_in_one_to_two_minutes(
+    trouble: Trouble,
+) -> None:
+    session, calls = connected(), []
+    for _ in range(60):
+        assert session.deadline is not None
+        calls.append(session.deadline)
+        assert session.step(Tick(), session.deadline) == [FetchToken()]
+        assert session.step(TokenFailed("no", trouble), calls[-1] + 1.0) == []
+    waits = [later - earlier for earlier, later in itertools.pairwise(calls)]
+    assert all(60.0 <= wait <= 121.0 for wait in waits)
+    assert (session.state, session.link) == (State.CONNECTED, 1)
 
 
 def test_a_renewal_that_needs_a_human_keeps_the_link_as_long_as_it_lives() -> None:
@@ -313,7 +329,7 @@ def test_a_link_that_hears_nothing_is_replaced_beside_itself_with_a_new_token() 
     assert session.step(LinkDeaf(1), 66.0) == []
     assert session.step(TokenReady(), 67.0) == [dial(2)]
     assert session.step(LinkDeaf(1), 68.0) == []
-    assert session.step(LinkOpened(2), 69.0) == [Resume(2), CloseLink(1)]
+    assert session.step(LinkOpened(2), 69.0) == [Resume(2), RetireLink(1)]
     assert session.step(LinkDeaf(1), 70.0) == []
 
 
@@ -377,6 +393,49 @@ def test_a_kick_of_the_link_that_is_being_replaced_is_our_own_doing() -> None:
         Moved(State.CONNECTED, State.CONNECTING, "another login"),
     ]
     assert moves(session.step(LinkOpened(2), 72_001.0)) == [State.CONNECTED]
+
+
+def replaced() -> Session:
+    """Link 2 has just taken the place of link 1, which ends what is under way on it."""
+    session = connected()
+    session.step(LinkDeaf(1), 59.0)
+    assert session.step(LinkOpened(2), 60.0) == [Resume(2), RetireLink(1)]
+    assert session.links == [2, 1]
+    return session
+
+
+def test_a_kick_of_the_link_that_was_replaced_is_our_own_doing_too() -> None:
+    session = replaced()
+    assert session.step(Kicked(1, "another login"), 60.5) == []
+    assert session.step(LinkLost(1, Trouble.LINK, "closed"), 60.6) == []
+    assert (session.state, session.links) == (State.CONNECTED, [2])
+
+
+@pytest.mark.parametrize("event", [Kicked(2, "another login"), Stop()])
+def test_a_link_that_was_replaced_ends_with_the_account(event: Event) -> None:
+    session = replaced()
+    actions = session.step(event, 61.0) + session.step(Drained(), 62.0)
+    assert [action for action in actions if isinstance(action, CloseLink)] == [
+        CloseLink(1),
+        CloseLink(2),
+    ]
+    assert session.links == []
+
+
+def test_a_link_that_was_replaced_stays_when_its_successor_is_lost() -> None:
+    session = replaced()
+    assert rest(session.step(LinkLost(2, Trouble.LINK, "reset"), 61.0)) == []
+    assert (session.state, session.links) == (State.RECONNECTING, [1])
+    session.step(Tick(), session.deadline or 0.0)
+    assert moves(session.step(LinkRefused(3, "limit", "connect limit"), 70.0)) == [State.KICKED]
+    assert session.links == []
+
+
+def test_one_link_at_a_time_stays_of_those_that_were_replaced() -> None:
+    session = replaced()
+    session.step(LinkDeaf(2), 61.0)
+    session.step(TokenReady(), 61.0)
+    assert session.step(LinkOpened(3), 62.0) == [CloseLink(1), Resume(3), RetireLink(2)]
 
 
 def test_a_kick_while_draining_closes_the_link_and_waits_for_the_handlers() -> None:
@@ -524,7 +583,7 @@ class AnyHistory(RuleBasedStateMachine):
             if isinstance(action, Dial):
                 assert action.link not in self.dialled
                 self.dialled.append(action.link)
-            elif isinstance(action, (CloseLink, Resume)):
+            elif isinstance(action, (CloseLink, Resume, RetireLink)):
                 assert action.link in self.dialled
             elif isinstance(action, Moved) and action.wait is not None:
                 assert 0.0 <= action.wait <= 300.0
@@ -619,6 +678,8 @@ class AnyHistory(RuleBasedStateMachine):
         if self.session.state in RESTING:
             assert self.session.link is None
             assert self.session.dialling is None
+        if self.session.state in (State.CLOSED, State.KICKED):
+            assert self.session.links == []
 
     @invariant()
     def a_session_that_connects_waits_for_something(self) -> None:

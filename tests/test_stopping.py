@@ -294,7 +294,7 @@ def test_a_store_is_tried_once_more_when_handlers_took_all_the_grace_time() -> N
             await desk.until(lambda: desk.started)
             store.failing = True
             desk.give(push(1, sample(1)))
-            asyncio.get_running_loop().call_later(1.0, desk.gate.set)
+            asyncio.get_running_loop().call_later(0.999, desk.gate.set)
             asyncio.get_running_loop().call_later(1.0, setattr, store, "failing", False)
             await desk.client.close()
             assert [number(message) for message in desk.handled] == [0]

@@ -65,9 +65,7 @@ async def test_a_file_of_version_2_that_has_a_cursor_still_works(path: Path) -> 
     await store.close()
     write(
         path,
-        "ALTER TABLE account ADD COLUMN cursor INTEGER; UPDATE account SET cursor = 5;"
-        "DROP INDEX inbox_ended;"
-        "CREATE INDEX inbox_ended ON inbox (state, changed) WHERE state >= 4;",
+        "ALTER TABLE account ADD COLUMN cursor INTEGER; UPDATE account SET cursor = 5;",
     )
     store = await opened(path)
     assert await store.load(ME) == Kept(9, None)

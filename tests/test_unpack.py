@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import io
 import math
 import pickle
 import struct
+import sys
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
@@ -178,6 +180,56 @@ def test_an_error_says_what_and_where(data: bytes, reason: str, offset: int) -> 
     assert (error.reason, error.offset) == (reason, offset)
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.reason, again.offset) == (str(error), reason, offset)
+
+
+@pytest.mark.parametrize(
+    ("opened", "between", "depth"),
+    [(b"\x92", b"", 1), (b"\x82\xa1a", b"\xa1b", 1), (b"\x91\x91\x93\x01", b"", 3)],
+)
+def test_each_branch_may_be_as_deep_as_any(opened: bytes, between: bytes, depth: int) -> None:
+    branch = b"\x91" * (1024 - depth)
+    start = opened + branch + b"\x01" + between
+    data = start + branch + b"\x01"
+    assert packb(unpackb(data)) == data
+    with pytest.raises(StackError) as caught:
+        unpackb(start + branch + b"\x90")
+    assert (caught.value.reason, caught.value.offset) == ("depth", len(start + branch))
+
+
+def test_lists_that_a_finaliser_empties_on_the_way_are_no_danger() -> None:
+    length, emptied = 91, 0
+    tree: Any = 1
+    for level in range(200):
+        tree = [tree] if level % 3 else {"key": [None] * (length - 1) + [tree]}
+        tree = [tree, *[0.5] * (length - 1)] if level % 5 == 0 else tree
+
+    class Vandal:
+        """Empties lists of that length whenever the garbage collector runs."""
+
+        def __init__(self) -> None:
+            self.myself = self
+
+        def __del__(self) -> None:
+            nonlocal emptied
+            for found in gc.get_objects():
+                if type(found) is list and len(found) == length:
+                    found.clear()
+                    emptied += 1
+            if gc.get_threshold() == (1, 1, 1):
+                Vandal()
+
+    data = packb(tree)
+    del tree
+    before = gc.get_threshold()
+    Vandal()
+    gc.set_threshold(1, 1, 1)
+    try:
+        value = unpackb(data)
+    finally:
+        gc.set_threshold(*before)
+    assert repr(value)
+    # Later versions collect only where Python code runs.
+    assert emptied > 10 or sys.version_info >= (3, 12)
 
 
 def test_keys_that_are_no_text_are_taken_on_request() -> None:

@@ -46,7 +46,7 @@ class Wire:
         return len(frames)
 
     def send(self, link: int, text: str) -> bool:
-        self.log.append(("send", json.loads(text)))
+        self.log.append(("send", {**json.loads(text), "over": link}))
         return True
 
     def close(self, link: int) -> None:
@@ -60,6 +60,10 @@ class Wire:
 
     def stop(self) -> None:
         pass
+
+    def over(self, lwp: str) -> int:
+        """The link over which a request with that path was last sent."""
+        return next(sent["over"] for sent in self.told("send")[::-1] if sent.get("lwp") == lwp)
 
     def told(self, what: str) -> list[Any]:
         return [detail for name, detail in self.log if name == what]
@@ -110,6 +114,8 @@ class Desk:
         self.facts: list[Fact] = []
         self.handled: list[ChatMessage] = []
         self.started: list[ChatMessage] = []
+        self.slept = 0.0
+        """Seconds for which the machine has slept by now."""
         self.gate = asyncio.Event()
         self.gate.set()
         self.client = Client(
@@ -118,8 +124,8 @@ class Desk:
             tokens=Tokens(),
             hooks=[self.facts.append],
             transport=self.wire,
-            gates=Gates(clock=asyncio.get_running_loop().time),
-            clock=lambda: BASE / 1000 + asyncio.get_running_loop().time(),
+            gates=Gates(clock=asyncio.get_running_loop().time, dice=lambda: 0.99),
+            clock=lambda: BASE / 1000 + asyncio.get_running_loop().time() + self.slept,
         )
         self.client.on(ChatMessage)(self._handle)
         self._links: dict[str, int] = {}

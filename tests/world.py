@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from xyfast import Account, ChatMessage, Client, MemoryStore, Settings, State
-from xyfast.testing import FakeServer
+from xyfast.testing import FakeServer, ServerSettings
 
 ME, OTHER = "9000000000001", "9000000000002"
 T = TypeVar("T")
@@ -88,9 +88,12 @@ async def running(server: FakeServer, **options: Any) -> AsyncIterator[World]:
 class ThreadedServer:
     """A fake server on a thread and event loop of its own, which the test cannot block."""
 
-    def __init__(self, *accounts: str) -> None:
+    def __init__(
+        self, *accounts: str, assumed: ServerSettings | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.loop = asyncio.new_event_loop()
-        self.server = FakeServer(accounts or [ME])
+        self.server = FakeServer(accounts or [ME], settings=assumed, host=host)
+        self._work: set[asyncio.Future[object]] = set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         self.call(self.server.start)
@@ -108,8 +111,20 @@ class ThreadedServer:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(30.0)
 
+    def later(self, delay: float, work: Callable[[], Awaitable[object] | object]) -> None:
+        """Begin ``work`` on the server's loop after so many seconds."""
+
+        def begin() -> None:
+            result = work()
+            if isinstance(result, Awaitable):
+                self._work.add(asyncio.ensure_future(result, loop=self.loop))
+
+        self.loop.call_soon_threadsafe(self.loop.call_later, delay, begin)
+
     def close(self) -> None:
         self.call(self.server.close)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+        for work in self._work:
+            work.result()

@@ -65,14 +65,9 @@ class Calls:
         return self._link is not None
 
     def use(self, link: int | None) -> None:
-        """Send over ``link`` from now on; None: wait for the next one.
-
-        The server's time goes with the link: the machine may sleep until the next one, and the
-        loop's clock with it.
-        """
+        """Send over ``link`` from now on; None: wait for the next one."""
         self._link = link
         if link is None:
-            self._server = None
             self._usable.clear()
         else:
             self._usable.set()
@@ -114,12 +109,9 @@ class Calls:
         link = self._link
         if link is None:
             return None
-        mid = self._new_mid()
-        if not self._transport.send(link, build(mid=mid)):
+        call = self._write(link, build, heard)
+        if call is None:
             self.use(None)  # its end has not been told yet
-            return None
-        call = Call(link, requests.mid_key(mid), asyncio.get_running_loop().create_future(), heard)
-        self._waiting[call.key] = call
         return call
 
     async def wait(self, call: Call, *others: asyncio.Future[Any]) -> None:
@@ -158,6 +150,20 @@ class Calls:
             error=judged.error or "server",
         )
 
+    async def beat(self, link: int) -> bool | None:
+        """Send a heartbeat beside the link's own; whether its answer is good, None for none."""
+        call = self._write(link, requests.heartbeat)
+        if call is None:
+            return None
+        await self.wait(call)
+        frame = call.answer.result() if call.answer.done() else None
+        return None if frame is None else verdict(frame).ok
+
+    async def answers(self, link: int) -> None:
+        """Wait until all that was asked over a link is answered, or it is over."""
+        if waiting := {call.answer for call in self._waiting.values() if call.link == link}:
+            await asyncio.wait(waiting)
+
     def answered(self, frame: Frame) -> None:
         """An answer came; one that nobody waits for only tells the time."""
         with contextlib.suppress(ValueError):
@@ -178,17 +184,39 @@ class Calls:
             if call.link == link and not call.answer.done():
                 call.answer.set_result(None)
 
+    def opened(self, server_ms: int | None) -> None:
+        """A link is registered, and told the server's time (milliseconds) or not.
+
+        What an earlier one told is forgotten: the machine may have slept since, and the loop's
+        clock with it.
+        """
+        self._server = None
+        self.told(server_ms)
+
     def told(self, server_ms: int | None) -> None:
         """The server's clock showed ``server_ms`` (milliseconds) just now, or nothing."""
         if server_ms is not None:
             self._server = (server_ms, asyncio.get_running_loop().time())
 
     def server_ms(self) -> int | None:
-        """What the server's clock shows (milliseconds); None: not told since there was no link."""
+        """What the server's clock shows (milliseconds); None: this link told none."""
         if self._server is None:
             return None
         told, at = self._server
         return told + int((asyncio.get_running_loop().time() - at) * 1000)
+
+    def _write(
+        self,
+        link: int,
+        build: Callable[..., str],
+        heard: Callable[[Frame], None] | None = None,
+    ) -> Call | None:
+        mid = self._new_mid()
+        if not self._transport.send(link, build(mid=mid)):
+            return None
+        call = Call(link, requests.mid_key(mid), asyncio.get_running_loop().create_future(), heard)
+        self._waiting[call.key] = call
+        return call
 
     def _unknown(self, why: str) -> SendUnknown:
         return SendUnknown(

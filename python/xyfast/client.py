@@ -28,10 +28,10 @@ from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import CredentialSource, Driver, Environment
 from xyfast.errors import ConfigError, StateError, StoreError
-from xyfast.events import Drained, LinkLost, Pause, Start, State, Stop
+from xyfast.events import Drained, LinkDeaf, LinkLost, Pause, Start, State, Stop
 from xyfast.gate import Pace
 from xyfast.gates import PROCESS, Gates
-from xyfast.instrumentation import Hook, Hooks
+from xyfast.instrumentation import Hook, Hooks, LoopBlocked, MachineSlept
 from xyfast.intake import Intake
 from xyfast.logs import say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
@@ -40,6 +40,7 @@ from xyfast.retry import Trouble
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import LinkEvent, RustTransport, Transport
+from xyfast.watchdog import watch_loop, watch_sleep
 
 __all__ = ["Client"]
 
@@ -156,6 +157,7 @@ class Client:
         self._starting: asyncio.Task[None] | None = None
         self._intaking: asyncio.Task[None] | None = None
         self._upkeep: list[asyncio.Task[None]] = []
+        self._unwatch: Callable[[], None] = lambda: None
         self._closing: asyncio.Task[None] | None = None
         self._deadline = 0.0  # of closing, by the loop's time
         self._no_links = asyncio.Event()
@@ -220,6 +222,17 @@ class Client:
         Raises `StateError` if it was never added.
         """
         self._driver(account_id).feed(Start())
+
+    def replace_link(self, account_id: str, /) -> None:
+        """Open another link of an account that is connected, and then close the one of now.
+
+        Nothing is missed meanwhile, and requests under way are answered. Nothing happens in
+        other states, or while another link is being opened anyway. Raises `StateError` if the
+        account was never added.
+        """
+        driver = self._driver(account_id)
+        if driver.session.link is not None:
+            driver.feed(LinkDeaf(driver.session.link))
 
     async def remove(self, account_id: str, /) -> None:
         """Stop an account and forget it, in whatever state it is.
@@ -354,7 +367,10 @@ class Client:
             loop.create_task(
                 upkeep.watch(self._store, settings.revived_every, self._intake.behind)
             ),
+            loop.create_task(watch_sleep(self._environment.clock, self._slept)),
         ]
+        if settings.blocked_after:
+            self._unwatch = watch_loop(settings.blocked_after, self._blocked)
 
     def _check_open(self) -> None:
         if self._closing is not None:
@@ -364,6 +380,7 @@ class Client:
         try:
             await self._wind_down()
         finally:
+            self._unwatch()
             self._transport.stop()
             closing = asyncio.ensure_future(self._store.close())
             try:
@@ -588,6 +605,15 @@ class Client:
         if isinstance(delivery.message, Gap) and delivery.account_id in self._drivers:
             self._drivers[delivery.account_id].gap_told(delivery.message)
         self._intake.finished(delivery, letter)
+
+    def _slept(self, slept: float) -> None:
+        say(log, logging.WARNING, "machine slept, links are tested", slept=seconds(slept))
+        self._hooks(MachineSlept(slept))
+        for driver in self._drivers.values():
+            driver.test_link()
+
+    def _blocked(self, blocked: float) -> None:
+        self._hooks(LoopBlocked(blocked))
 
     def _stall(self, stalled: bool) -> None:
         for driver in self._drivers.values():

@@ -15,6 +15,7 @@ __all__ = ["LOOK_BACK", "Settings", "is_loopback"]
 
 _WEB_IM = "wss://wss-goofish.dingtalk.com/"
 _MTOP = "https://h5api.m.goofish.com/h5"
+_MAY_BE_ZERO = ("handler_retries", "blocked_after")
 
 LOOK_BACK = 600.0
 """Seconds before the position up to which an account has all: catching up after a restart looks
@@ -56,7 +57,8 @@ class Settings:
     open_timeout: float = 10.0
     """Most time from dialling to the answer to /reg."""
     close_timeout: float = 5.0
-    """Most time for the closing handshake."""
+    """Most time for the closing handshake, and before it for what is under way on a link that
+    another one has replaced."""
     max_message: int = 4 * 1024 * 1024
     """Largest WebSocket message; a larger one ends its link."""
     max_frame: int = 4 * 1024 * 1024
@@ -169,6 +171,9 @@ class Settings:
     """Time between two looks for messages that another process lets wait again."""
     grace: float = 10.0
     """Time that running handlers get when the client stops, and then a store that fails."""
+    blocked_after: float = 1.0
+    """Time for which the event loop may stand still before the log says where; 0 for ever. Of
+    several clients on one loop the first one's counts."""
 
     def __post_init__(self) -> None:
         self._check_address("url", "ws", "wss")
@@ -184,7 +189,7 @@ class Settings:
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 kind = "a whole number" if whole else "a number"
                 raise ConfigError(f"Settings.{each.name} must be {kind}, not {value!r}")
-            may_be_zero = each.name == "handler_retries"
+            may_be_zero = each.name in _MAY_BE_ZERO
             if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
                 least = "zero or more" if may_be_zero else "above zero"
                 raise ConfigError(f"Settings.{each.name} must be {least}, not {value!r}")

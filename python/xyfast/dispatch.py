@@ -282,8 +282,8 @@ class Dispatcher:
             if (error := task.exception()) is None:
                 wait = task.result()
             else:  # no Exception: one that ends the program, say
-                facts = {"account": job.delivery.account_id, "key": job.delivery.key}
-                say(log, logging.ERROR, "handler raised", error=error, **facts)
+                account_id, key = job.delivery.account_id, job.delivery.key
+                say(log, logging.ERROR, "handler raised", error=error, account=account_id, key=key)
                 if task not in self._cut_off:
                     self._dead(job, DeadLetter(reason=f"a handler raised {type(error).__name__}"))
         if wait is None or self._stopping or lane[0] in self._leaving:

@@ -7,6 +7,7 @@ set for the session's deadline.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -45,6 +46,7 @@ from xyfast.events import (
     Moved,
     NewCredentials,
     Resume,
+    RetireLink,
     State,
     Stop,
     Tick,
@@ -77,6 +79,7 @@ _LEVELS = {
 }
 _AT_REST = (State.DISCONNECTED, State.DRAINING, State.CLOSED)
 _MOST_GAPS = 1000  # that are kept one by one
+_ANSWER = 5.0  # seconds that a link which is tested may take
 _BROKEN = range(500, 600)  # answers to a handshake by which a server says that it cannot
 _TOKEN_TRIES = 5  # HTTP calls that a token may take
 
@@ -237,6 +240,8 @@ class Driver:
                     self._postponed = None
                 self._no_turn(action.link)
                 self._env.transport.close(action.link)
+            case RetireLink():
+                self._spawn(self._retire_link(action.link))
             case AskCredentials():
                 if self._asking is None or self._asking.done():
                     self._asking = self._spawn(self._ask(action))
@@ -427,7 +432,7 @@ class Driver:
         """
         self.sync.suspend()
         dialled = self._env.owners
-        links = [link for link in (self.session.link, self.session.dialling) if link in dialled]
+        links = [link for link in self.session.links if link in dialled]
         self.cut = max(self.cut, *links, -1)
         return links
 
@@ -473,6 +478,35 @@ class Driver:
             self._loop.call_soon(self.feed, lost)  # not inside the step that asked for it
         else:
             self._env.owners[action.link] = self
+
+    async def _retire_link(self, link: int) -> None:
+        """Close a link that was replaced, when nothing is under way on it or time is up."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._finish(link), self._env.settings.close_timeout)
+        self._env.transport.close(link)
+
+    async def _finish(self, link: int) -> None:
+        """Wait until its requests are answered, and what it pushed is stored and acknowledged."""
+        await self.calls.answers(link)
+        await self.calls.beat(link)  # its answer stands behind all that was pushed before
+        await self._env.take_in(self, ())
+
+    def test_link(self) -> None:
+        """Give the link up unless it answers within a few seconds."""
+        if self.session.link is not None:
+            self._spawn(self._test(self.session.link))
+
+    async def _test(self, link: int) -> None:
+        answered: bool | None = None
+        with contextlib.suppress(asyncio.TimeoutError):
+            answered = await asyncio.wait_for(self.calls.beat(link), _ANSWER)
+        if answered or link != self.session.link:
+            return
+        self._env.transport.close(link)
+        self.calls.lost(link)
+        self.sync.lost(link)
+        late = "no good answer after sleep"
+        self.feed(LinkLost(link, LINKS["link"].backoff, late, deaf=answered is False))
 
     async def _ask(self, action: AskCredentials) -> None:
         """Ask the user's hook; an answer that comes too soon after the last one waits."""
@@ -524,7 +558,7 @@ class Driver:
             turn.reached()
         headers = json.loads(event.answer.headers)
         if requests.reg_uid(headers) in (None, self.account.id):
-            self.calls.told(requests.server_time(headers))
+            self.calls.opened(requests.server_time(headers))
             self.sync.registered(requests.server_time(headers))
             self.feed(LinkOpened(event.link))
         else:

@@ -28,6 +28,7 @@ __all__ = [
     "NewCredentials",
     "Pause",
     "Resume",
+    "RetireLink",
     "Start",
     "State",
     "Stop",
@@ -109,7 +110,7 @@ class LinkOpened(Event):
 
 @dataclass(frozen=True, slots=True)
 class LinkDeaf(Event):
-    """A link that is up does not hear what is pushed."""
+    """A link that is up does not hear what is pushed, or is to be replaced for another reason."""
 
     link: int
 
@@ -181,6 +182,13 @@ class Resume(Action):
 @dataclass(frozen=True, slots=True)
 class CloseLink(Action):
     """Close a link with code 1000."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetireLink(Action):
+    """Let a link that was replaced end what is under way on it, then close it with code 1000."""
 
     link: int
 

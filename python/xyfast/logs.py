@@ -17,13 +17,14 @@ def say(
     /,
     *,
     error: BaseException | None = None,
+    stack: traceback.StackSummary | None = None,
     **facts: object,
 ) -> None:
     """Log ``sentence (name=value, ...)``; each fact is an attribute of the record too.
 
     Facts that are None are left out. Secrets and message texts are no facts; nor are the
     words of a foreign exception, which may quote them: of an ``error`` its class and the
-    lines it came through are shown.
+    lines it came through are shown. So are those of a ``stack``.
     """
     if not log.isEnabledFor(level):
         return
@@ -35,6 +36,8 @@ def say(
         words = f": {error}" if isinstance(error, XyfastError) else ""
         lines = "".join(traceback.format_tb(error.__traceback__))
         where = f"\n{lines}{type(error).__name__}{words}"
+    if stack is not None:
+        where = "\n" + "".join(stack.format()).rstrip()
     log.log(level, "%s (%s)%s", sentence, shown, where, extra=known, stacklevel=2)
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "create_conversation",
     "get_state",
     "has_more",
+    "heartbeat",
     "history",
     "im_user_agent",
     "image_content",
@@ -112,6 +113,11 @@ def request(lwp: str, body: object, /, *, mid: str) -> str:
     if body is not None:
         frame["body"] = body
     return _compact(frame)
+
+
+def heartbeat(*, mid: str) -> str:
+    """Ask whether anybody is there; links do so by themselves too."""
+    return request("/!", None, mid=mid)
 
 
 def registration(*, token: str, device_id: str, user_agent: str, mid: str) -> str:

@@ -29,6 +29,7 @@ from xyfast.events import (
     NewCredentials,
     Pause,
     Resume,
+    RetireLink,
     Start,
     State,
     Stop,
@@ -120,14 +121,15 @@ class Session:
 
     ``dice`` gives floats in [0, 1), ``links`` the numbers of new links. `link` is the
     registered link; `dialling` the one being opened, which stands beside it while a token
-    is renewed, or a deaf link replaced: the old one is closed only when the new one is
-    registered.
+    is renewed, or a deaf link replaced. When the new one is registered the old one is
+    `retiring`: it ends what is under way, and what it tells of itself says nothing.
     """
 
     def __init__(self, settings: Settings, dice: Callable[[], float], links: Iterator[int]) -> None:
         self.state = State.DISCONNECTED
         self.link: int | None = None
         self.dialling: int | None = None
+        self.retiring: int | None = None
         self._settings = settings
         self._dice = dice
         self._actions: list[Action] = []
@@ -143,6 +145,12 @@ class Session:
         self._failures = 0  # in a row, for the back-off; a healthy link ends the row
         self._failed_dials = 0  # in a row, for FAILED; any registered link ends the row
         self._deaf_links = 0  # in a row, for FAILED too: each costs a token call
+
+    @property
+    def links(self) -> list[int]:
+        """All links that are not known to be over."""
+        links = (self.link, self.dialling, self.retiring)
+        return [link for link in links if link is not None]
 
     @property
     def deadline(self) -> float | None:
@@ -182,6 +190,8 @@ class Session:
                 self._on_pause()
             case Stop():
                 self._close_dialling()
+                if before is not State.CONNECTED:
+                    self._close_link()
                 self._move(State.DRAINING if before is State.CONNECTED else State.CLOSED, "stopped")
             case Drained():
                 self._close_link()
@@ -252,13 +262,16 @@ class Session:
         if link != self.dialling:
             return
         old, self.link, self.dialling = self.link, link, None
+        if old is not None:
+            self._close_retiring()
+            self.retiring = old
         self._opened_at = now
         self._failed_dials, self._token_refused = 0, False
         if self.state is State.CONNECTING:
             self._move(State.CONNECTED, "registered")
         self._actions.append(Resume(link))
         if old is not None:
-            self._actions.append(CloseLink(old))
+            self._actions.append(RetireLink(old))
 
     def _on_deaf(self, link: int, now: float) -> None:
         """Replace it, with a new token unless the one at hand is fresh."""
@@ -280,6 +293,8 @@ class Session:
             self.link = None
             if self.state is State.CONNECTED:
                 self._link_lost(event, now)
+        elif event.link == self.retiring:
+            self.retiring = None
 
     def _link_lost(self, event: LinkLost, now: float) -> None:
         if self.dialling is not None:
@@ -313,6 +328,7 @@ class Session:
         elif self._needs_human:
             self._move(State.NEEDS_LOGIN, event.reason)
         elif remedy is Remedy.KICKED:
+            self._close_retiring()
             self._move(State.KICKED, event.reason)
         elif remedy is not Remedy.RENEW:
             self._dial_failed(Trouble.OTHER, event.reason, now)
@@ -414,7 +430,13 @@ class Session:
             self._actions.append(CloseLink(self.dialling))
             self.dialling = None
 
+    def _close_retiring(self) -> None:
+        if self.retiring is not None:
+            self._actions.append(CloseLink(self.retiring))
+            self.retiring = None
+
     def _close_link(self) -> None:
+        self._close_retiring()
         if self.link is not None:
             self._actions.append(CloseLink(self.link))
             self.link = None

@@ -1,6 +1,6 @@
 //! The walk over the bytes.
 
-use std::iter;
+use std::{iter, mem};
 
 use smallvec::SmallVec;
 
@@ -56,17 +56,17 @@ pub fn read<'a, S: Sink<'a>>(
         Head::Container(kind, len) => (kind, len),
     };
     let mut outer: SmallVec<[Open<'a, S>; INLINE]> = SmallVec::new();
-    // How many there are: `outer` would have to look whether it has them on the heap.
-    let mut depth = 0;
     // Values that the containers in `outer` still lack, each of at least one byte.
     let mut owed = 0;
+    // How many containers there are around the open one, with those that are full.
+    let mut depth = 0;
     let mut open = reader.open(top, 0, depth, owed, sink)?;
     'containers: loop {
         // Fill the container as long as its values are scalars. What is kept of it while
         // another is read goes straight from registers to `outer`.
         let (inner, at) = 'inner: {
-            let value = match open {
-                Open::Seq(mut seq, mut left) => {
+            let (value, is_placed) = match open {
+                Open::Seq(mut seq, mut left, mut full) => {
                     while left > 0 {
                         left -= 1;
                         let at = reader.at;
@@ -74,12 +74,30 @@ pub fn read<'a, S: Sink<'a>>(
                             Head::Scalar(value) => sink.item(&mut seq, value)?,
                             Head::Container(kind, len) => {
                                 owed += left;
-                                outer.extend(iter::once_with(|| Open::Seq(seq, left)));
-                                break 'inner ((kind, len), at);
+                                if !S::EARLY || kind == Container::Map {
+                                    outer.extend(iter::once_with(|| Open::Seq(seq, left, full)));
+                                    break 'inner ((kind, len), at);
+                                }
+                                depth += 1;
+                                reader.admit::<S>((kind, len), at, depth, owed)?;
+                                let inner = sink.seq(len)?;
+                                if let Some(value) = sink.early(&inner) {
+                                    sink.item(&mut seq, value)?;
+                                }
+                                if left == 0 && depth > 1 {
+                                    // Nothing to come back for, but for what is returned.
+                                    sink.end_seq(seq)?;
+                                    full += 1;
+                                } else {
+                                    outer.extend(iter::once_with(|| Open::Seq(seq, left, full)));
+                                    full = 0;
+                                }
+                                (seq, left) = (inner, len);
                             }
                         }
                     }
-                    sink.end_seq(seq)?
+                    depth -= full;
+                    (sink.end_seq(seq)?, S::EARLY)
                 }
                 Open::Map(mut map, waiting, mut left) => {
                     // A key waits for its value here only if it was a container itself.
@@ -118,7 +136,7 @@ pub fn read<'a, S: Sink<'a>>(
                             }
                         }
                     }
-                    sink.end_map(map)?
+                    (sink.end_map(map)?, false)
                 }
             };
             let Some(around) = outer.pop() else {
@@ -126,10 +144,12 @@ pub fn read<'a, S: Sink<'a>>(
             };
             depth -= 1;
             open = match around {
-                Open::Seq(mut seq, left) => {
+                Open::Seq(mut seq, left, full) => {
                     owed -= left;
-                    sink.item(&mut seq, value)?;
-                    Open::Seq(seq, left)
+                    if !is_placed {
+                        sink.item(&mut seq, value)?;
+                    }
+                    Open::Seq(seq, left, full)
                 }
                 Open::Map(mut map, waiting, left) => {
                     owed -= values(Container::Map, left);
@@ -155,6 +175,9 @@ pub fn read<'a, S: Sink<'a>>(
             outer.reserve(DEEP);
         }
         open = reader.open(inner, at, depth, owed, sink)?;
+        if S::EARLY {
+            open.place(outer.last_mut(), sink)?;
+        }
     }
 }
 
@@ -165,9 +188,28 @@ const DEEP: usize = 256;
 
 /// A container that is being filled, with the number of values or entries that it lacks,
 /// not counting the one that is being read.
+///
+/// A list also knows how many lists ended with it that are full and in their places, and so
+/// were not kept.
 enum Open<'a, S: Sink<'a>> {
-    Seq(S::Seq, usize),
+    Seq(S::Seq, usize, usize),
     Map(S::Map, Waiting<S::Key>, usize),
+}
+
+impl<'a, S: Sink<'a>> Open<'a, S> {
+    /// Puts a list into the map around it.
+    #[inline(always)]
+    fn place(&self, around: Option<&mut Self>, sink: &mut S) -> Result<(), S::Error> {
+        // A list that is a key is wanted full.
+        const { assert!(!(S::EARLY && S::CONTAINER_KEYS)) };
+        if let (Self::Seq(seq, ..), Some(Self::Map(map, waiting, _))) = (self, around) {
+            let waiting = mem::replace(waiting, Waiting::Not);
+            if let (Some(value), Some(key)) = (sink.early(seq), waiting.value()) {
+                sink.entry(map, key, value)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a map does while a container inside it is being read.
@@ -218,8 +260,7 @@ impl<'a, S: Sink<'a>> Take<'a> for Key<'_, 'a, S> {
 }
 
 impl<'a> Reader<'a> {
-    /// Opens the container with this head, if the rest of the data can fill it and what is
-    /// owed to the containers around it.
+    /// Opens the container with this head, if it may be opened.
     #[inline(always)]
     fn open<S: Sink<'a>>(
         &self,
@@ -229,16 +270,30 @@ impl<'a> Reader<'a> {
         owed: usize,
         sink: &mut S,
     ) -> Result<Open<'a, S>, S::Error> {
+        self.admit::<S>((kind, len), at, depth, owed)?;
+        Ok(match kind {
+            Container::Map => Open::Map(sink.map(len)?, Waiting::Not, len),
+            Container::List => Open::Seq(sink.seq(len)?, len, 0),
+        })
+    }
+
+    /// Refuses a container in too many others, and one that the rest of the data cannot fill
+    /// and what is owed to the containers around it.
+    #[inline(always)]
+    fn admit<S: Sink<'a>>(
+        &self,
+        (kind, len): (Container, usize),
+        at: usize,
+        depth: usize,
+        owed: usize,
+    ) -> Result<(), S::Error> {
         if depth >= self.options.max_depth {
             return Err(DecodeError::new(Reason::Depth, at).into());
         }
         if owed.saturating_add(values(kind, len)) > self.left() {
             return Err(self.first_error::<S>(Reason::Truncated, at));
         }
-        Ok(match kind {
-            Container::Map => Open::Map(sink.map(len)?, Waiting::Not, len),
-            Container::List => Open::Seq(sink.seq(len)?, len),
-        })
+        Ok(())
     }
 
     /// Returns the first error of the data, of which one is known.

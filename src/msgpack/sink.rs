@@ -80,7 +80,7 @@ impl<'a> Text<'a> {
 /// What the reader reports, in wire order. One implementation per output.
 ///
 /// A container is opened with its length, given its values one by one, and closed; what
-/// closing returns is then the value of the container around it. `at` is the offset of a
+/// closing returns is then a value of the container around it. `at` is the offset of a
 /// value's first byte. Every string that is handed over must be checked, wanted or not.
 pub trait Sink<'a> {
     /// A finished value.
@@ -97,10 +97,20 @@ pub trait Sink<'a> {
     /// Whether lists and maps may be keys, as far as `container_key` takes them.
     const CONTAINER_KEYS: bool = false;
 
+    /// Whether lists are put into their places before they are filled, as `early` returns
+    /// them. What `end_seq` returns is then of no account, and a list may be closed when the
+    /// last value in it was opened.
+    const EARLY: bool = false;
+
     /// Takes a value that holds no others.
     fn scalar(&mut self, scalar: Scalar<'a>, at: usize) -> Result<Self::Out, Self::Error>;
     /// Opens a list of `len` values.
     fn seq(&mut self, len: usize) -> Result<Self::Seq, Self::Error>;
+    /// Returns a list that was just opened, if [`Sink::EARLY`].
+    fn early(&mut self, seq: &Self::Seq) -> Option<Self::Out> {
+        let _ = seq;
+        None
+    }
     /// Takes the next value of a list.
     fn item(&mut self, seq: &mut Self::Seq, value: Self::Out) -> Result<(), Self::Error>;
     /// Closes a list.

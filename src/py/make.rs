@@ -316,6 +316,12 @@ impl<'py> List<'py> {
         Some(Self { list, filled: 0 })
     }
 
+    /// Returns the list as it is.
+    #[inline(always)]
+    pub(crate) fn object(&self) -> Bound<'py, PyAny> {
+        self.list.clone()
+    }
+
     /// A finaliser can find the list through the garbage collector and make it shorter.
     #[inline(always)]
     fn is_full(&self) -> bool {

@@ -210,6 +210,8 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
     type Key = Key<'py>;
     type Error = Box<Failure>;
 
+    const EARLY: bool = true;
+
     #[inline(always)]
     fn scalar(&mut self, scalar: Scalar<'a>, _at: usize) -> Result<Self::Out, Self::Error> {
         self.object(scalar)
@@ -218,6 +220,11 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
     #[inline(always)]
     fn seq(&mut self, len: usize) -> Result<Self::Seq, Self::Error> {
         List::new(self.py, len).ok_or_else(|| raised(self.py))
+    }
+
+    #[inline(always)]
+    fn early(&mut self, seq: &Self::Seq) -> Option<Self::Out> {
+        Some(seq.object())
     }
 
     #[inline(always)]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -108,14 +109,12 @@ async def test_a_bot_that_is_stopped_for_longer_than_its_heartbeats_may_take_mis
         assert sorted(bot.keys()) == sorted(pushed)
 
 
-class Disk:
+class Disk(Protocol):
     """Bounds what a bot may write, and takes the bound away."""
 
-    def fill(self, process: asyncio.subprocess.Process) -> None:
-        raise NotImplementedError
+    def fill(self, process: asyncio.subprocess.Process) -> None: ...
 
-    def free(self, process: asyncio.subprocess.Process) -> None:
-        raise NotImplementedError
+    def free(self, process: asyncio.subprocess.Process) -> None: ...
 
 
 class Limit(Disk):
@@ -211,7 +210,7 @@ async def test_without_descriptors_a_bot_dials_again_until_there_are_some(
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (0, most))
         server.reset(ME)
         pushed += push(server, range(20, 40))
-        await bot.until(lambda: bot.errors().count("account is failed") >= 2)
+        await bot.until(lambda: bot.errors().count("machine is short of something") >= 2)
         assert process.returncode is None
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, most))
         await bot.until(lambda: bot.handled(pushed) and not server.ledger(ME).unacked)

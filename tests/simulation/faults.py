@@ -166,6 +166,21 @@ def _credentials(world: World, moment: Moment) -> None:
         process.context.run(process.client.replace_credentials, fresh)
 
 
+def _replaced(world: World, moment: Moment) -> None:
+    """The user asks for another link in the midst of work."""
+    process = world.process
+    if process is not None and moment.account in [a.id for a in process.client.accounts]:
+        process.context.run(process.client.replace_link, moment.account)
+        for number in range(4):  # while both links are up
+            world.network.later(number * 0.1, _push, world, moment)
+
+
+def _slept(world: World, moment: Moment) -> None:
+    """The client's machine slept: its links died, its clock moved on, its loop's did not."""
+    half_open(world, *world.scenario.accounts)
+    world.clock_shift += 10.0 + moment.size * 1000.0
+
+
 def _store_fails(world: World, moment: Moment) -> None:
     world.disk.fail_at.add(world.disk.calls + 1 + int(moment.size * 20))
 
@@ -233,5 +248,7 @@ _ACTIONS: dict[str, Callable[[World, Moment], Awaitable[None] | None]] = {
     "store slow": _attribute(_disk, "slow", 2.0, 0.0),
     "clock jumps": _clock_jumps,
     "zombie": _zombie,
+    "replaced": _replaced,
+    "slept": _slept,
 }
-assert _ACTIONS.keys() == {"push", "zombie", *TROUBLES}
+assert _ACTIONS.keys() == {"push", "zombie", "replaced", "slept", *TROUBLES}

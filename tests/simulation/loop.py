@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import itertools
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
@@ -36,6 +37,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self, after_step: Callable[[], object] = lambda: None) -> None:
         super().__init__()
         self._now = 0.0
+        self._thread = threading.get_ident()
         self._steps = 0
         self._after_step = after_step
         self._selector = self  # what BaseEventLoop asks for events
@@ -73,6 +75,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def run_in_executor(self, executor: object, func: object, *args: object) -> NoReturn:
         """Refuse: what a thread does has no place on a virtual clock."""
         raise RuntimeError("there are no threads on a virtual clock")
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, **context: Any
+    ) -> asyncio.Handle:
+        """Refuse what another thread asks for, for the same reason."""
+        if threading.get_ident() != self._thread:
+            raise RuntimeError("there are no threads on a virtual clock")
+        return super().call_soon_threadsafe(callback, *args, **context)
 
     def _make_task(
         self,

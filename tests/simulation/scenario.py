@@ -94,6 +94,9 @@ class Scenario:
         hearing = random.Random(f"{seed}:hearing")
         for _ in range(hearing.choice((0, 0, 0, 1, 2))):
             moments.append(_moment(hearing, "zombie", length, accounts))
+        linking = random.Random(f"{seed}:linking")
+        for what in linking.choices(("replaced", "slept"), k=linking.choice((0, 0, 1, 3))):
+            moments.append(_moment(linking, what, length, accounts))
         settings, server = _settings(dice), _server(dice)
         settings = replace(settings, probe_after=hearing.choice((20.0, 60.0)))
         finale = hearing.choice((None, None, *FINALES))

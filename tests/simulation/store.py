@@ -11,6 +11,8 @@ from xyfast.errors import StoreError, StoreFull
 
 __all__ = ["Disk", "SimStore"]
 
+_TIME = 0.005  # most seconds for each half of a call when all is well
+
 
 class Disk:
     """What survives a crash: a store, and how long and how well it works."""
@@ -19,7 +21,7 @@ class Disk:
         self.store = store
         self.dice = dice
         self.slow = 0.0
-        """Most seconds that a call takes beside its usual time."""
+        """Most seconds that each half of a call takes beside its usual time."""
         self.down = False
         """Whether calls fail."""
         self.full = False
@@ -28,6 +30,7 @@ class Disk:
         """Numbers of calls that fail."""
         self.calls = 0
         self.failures = 0
+        """Calls that failed, or took longer than they do when all is well."""
         self.free_at = 0.0
         """When the writer has done what it was given: calls happen in their order."""
 
@@ -49,7 +52,12 @@ class SimStore:
         verb = getattr(self._disk.store, name)
 
         async def call(*args: Any, **options: Any) -> Any:
-            return await self._call(name, verb, args, options)
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            try:
+                return await self._call(name, verb, args, options)
+            finally:  # who waited for it may have given it up
+                self._disk.failures += loop.time() - begun > 4 * _TIME
 
         return call
 
@@ -76,4 +84,4 @@ class SimStore:
         return result
 
     def _time(self) -> float:
-        return self._disk.dice.random() * (0.005 + self._disk.slow)
+        return self._disk.dice.random() * (_TIME + self._disk.slow)

@@ -27,7 +27,7 @@ from xyfast.store import MemoryStore, Row
 from xyfast.store.handled import Handled
 from xyfast.window import Window
 
-FEW = 40
+FEW = 120
 
 Patch = pytest.MonkeyPatch
 
@@ -197,7 +197,7 @@ def keeps_the_old_link(patch: Patch) -> None:
 
 
 def stays_away(patch: Patch) -> None:
-    patch.setattr(Client, "reconnect", lambda self, account_id: None)
+    patch.setattr(Client, "resume", lambda self, account_id: None)
 
 
 def leaves_tasks(patch: Patch) -> None:
@@ -239,7 +239,7 @@ MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (does_not_wait, "next dial >= last + delay"),
     (waits_too_long, "the wait ends in time"),
     (beats_seldom, "heartbeat policy"),
-    (keeps_the_old_link, "one registered link"),
+    (keeps_the_old_link, "a link that was replaced ends soon"),
     (leaves_tasks, "nothing is left at close"),
     (tells_cookies, "no secret is said"),
 ]

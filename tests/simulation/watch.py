@@ -87,6 +87,7 @@ class Watch:
         self._touched: set[Identity] = set()  # what handlers of this process were given
         self._suspect: Counter[Identity] = Counter()  # processes whose handlers may have had it
         self._states: dict[str, State] = {}
+        self._beside: dict[int, float] = {}  # since when links are up beside newer ones
         self._earliest: dict[str, tuple[float, float]] = {}
         self._replaced: dict[str, float] = {}  # when deaf links were, by account
         self._silent: set[str] = set()  # accounts that were told of nothing since
@@ -118,6 +119,7 @@ class Watch:
         """A client starts: what only memory knew is forgotten."""
         self.transport = transport
         self._states.clear()
+        self._beside.clear()
         self._earliest.clear()
         self._replaced.clear()
         self._silent.clear()
@@ -131,7 +133,7 @@ class Watch:
         self._running.clear()
 
     def closed(self) -> None:
-        """The client was closed, and its store worked: what was done is recorded."""
+        """The client was closed, and its store worked in time: all is recorded or given back."""
         for identity in sorted(self._done):
             recorded = self.rows[identity] != "open"
             self.must(recorded, "a clean stop records what was handled", *identity)
@@ -226,7 +228,7 @@ class Watch:
         self.must(beats == wanted, "heartbeat policy", beats, wanted)
         assert self.transport is not None
         sockets = [w for w in self.transport.wires.values() if w.account == account and _kept(w)]
-        self.must(len(sockets) <= 2, "at most two sockets", account, len(sockets))
+        self.must(len(sockets) <= 3, "at most three sockets", account, len(sockets))
         self._seam()
 
     def told(self, events: Sequence[Any]) -> None:
@@ -284,6 +286,11 @@ class Watch:
         assert self.transport is not None
         settings = self._settings
         linked = set()
+        for number, since in self._beside.items():
+            wire = self.transport.wires.get(number)
+            late = now - since > settings.close_timeout + _SLACK
+            gone = wire is None or not _kept(wire)
+            self.must(gone or not late, "a link that was replaced ends soon", number)
         for wire in self.transport.wires.values():
             linked.add(wire.account)
             if not wire.registered or not _kept(wire):
@@ -297,14 +304,19 @@ class Watch:
                 self.must(account in linked, "connected means a link", account)
 
     def took(self) -> None:
-        """Events were taken: of an account's registered links all but one are closing."""
+        """Events were taken: of an account's links one is up, and one at most is to end soon."""
         if self.transport is None:
             return
-        up = Counter(
-            wire.account for wire in self.transport.wires.values() if wire.heard_of and _kept(wire)
-        )
-        for account, links in up.items():
-            self.must(links <= 1, "one registered link", account, links)
+        newest: dict[str | None, int] = {}
+        beside: dict[int, float] = {}
+        for number, wire in sorted(self.transport.wires.items(), reverse=True):
+            if wire.heard_of and _kept(wire) and wire.account in newest:
+                beside[number] = self._beside.get(number, self._now())
+            elif wire.heard_of and _kept(wire):
+                newest[wire.account] = number
+        accounts = [self.transport.wires[number].account for number in beside]
+        self.must(len(set(accounts)) == len(accounts), "one link beside another", *accounts)
+        self._beside = beside
 
     # --- facts and log --------------------------------------------------------------------
 

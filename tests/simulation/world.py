@@ -292,6 +292,7 @@ class World:
         await self._settle()
         if self.scenario.finale is not None:
             self.note("finale", self.scenario.finale)
+            self._die_at = None  # a crash that is still due would be bad weather
             await finales.perform(self)
             await self._settle()
         await self.close()

@@ -21,6 +21,8 @@ __all__ = [
     "FoundDeaf",
     "Hook",
     "Hooks",
+    "LoopBlocked",
+    "MachineSlept",
     "Recovered",
     "Retried",
     "SendFinished",
@@ -105,6 +107,23 @@ class FoundDeaf(Fact):
 
     account_id: str
     replaced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSlept(Fact):
+    """The clock moved on by ``seconds`` in which nothing ran; all links are tested now."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBlocked(Fact):
+    """The event loop stood still for ``seconds`` or a little longer, and runs again.
+
+    Links went on beating meanwhile, and nothing else went on.
+    """
+
+    seconds: float
 
 
 SendOutcome = Literal["sent", "refused", "not sent", "unknown", "cancelled"]

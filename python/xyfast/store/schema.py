@@ -43,7 +43,7 @@ CREATE TABLE inbox (
     UNIQUE (account, key)
 );
 CREATE INDEX inbox_line ON inbox (state, account, position, place, conversation) WHERE state < 4;
-CREATE INDEX inbox_ended ON inbox (state, changed, account, position) WHERE state >= 4;
+CREATE INDEX inbox_ended ON inbox (state, changed) WHERE state >= 4;
 CREATE INDEX inbox_dead ON inbox (place, account, state) WHERE state = 4;
 CREATE TABLE outbox (
     id           INTEGER PRIMARY KEY,
