@@ -129,15 +129,14 @@ impl Wire {
 
 impl Write for Wire {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        // What waits goes first, since rustls takes a bounded amount. Nothing stays behind unless
+        // the socket is full: no other tells when it has room.
+        self.flush()?;
         let Some(tls) = &mut self.tls else {
             return self.tcp.write(data);
         };
-        // rustls takes a bounded amount; none, while the socket takes none.
         let taken = tls.writer().write(data)?;
         self.send_tls()?;
-        if taken == 0 && !data.is_empty() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
         Ok(taken)
     }
 

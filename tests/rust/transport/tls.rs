@@ -1,6 +1,7 @@
 //! Links inside TLS, where what is read is more than what the socket holds.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::{json, Value};
 use xyfast::transport::Dial;
@@ -51,15 +52,23 @@ fn what_the_socket_does_not_take_at_once_goes_out_later_inside_tls() {
     let (written, wait) = mpsc::channel();
     let (server, pem) = secure(move |mut peer| {
         peer.register();
-        wait.recv().unwrap();
-        for _ in 0..3 {
-            assert_eq!(peer.answer_heartbeats(), expected);
-        }
+        let beat = peer.heartbeat();
+        peer.answer(&beat, 200);
         peer.push(1);
+        wait.recv().unwrap();
+        // From here on nothing happens to the link but that its socket has room.
+        for _ in 0..4 {
+            assert_eq!(peer.request(), expected);
+        }
+        peer.push(2);
         peer.gone();
     });
-    let mut user = User::opened(trusting(&server.url, pem));
-    for _ in 0..3 {
+    let mut dial = trusting(&server.url, pem);
+    dial.policy.interval = Duration::from_secs(3600);
+    dial.policy.timeout = Duration::from_secs(3600);
+    let mut user = User::opened(dial);
+    user.expect_frame();
+    for _ in 0..4 {
         assert!(user.links.send(1, long.clone()));
     }
     written.send(()).unwrap();
