@@ -73,11 +73,10 @@ impl Watch {
     }
 }
 
-/// The first time on the grid that is not before `due`.
+/// The first time on the grid after `due`.
 fn on_grid(start: Instant, due: Instant) -> Instant {
-    let time = due.saturating_duration_since(start).as_nanos();
-    let steps = time.div_ceil(GRID.as_nanos());
-    start + GRID * u32::try_from(steps).unwrap_or(u32::MAX)
+    let over = due.saturating_duration_since(start).as_nanos() % GRID.as_nanos();
+    due + GRID - Duration::from_nanos(over as u64)
 }
 
 /// Waits until one of them is readable, at most until then; says which are.
@@ -88,4 +87,20 @@ fn wait<const N: usize>(what: &[&dyn AsFd; N], until: Instant) -> [bool; N] {
     // Interrupted at worst: the guard looks again.
     let _ = poll(&mut fds, left.ok().as_ref());
     fds.map(|fd| !fd.revents().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grid_goes_on_for_ever() {
+        let start = Instant::now();
+        let year = Duration::from_secs(365 * 86_400);
+        for due in [Duration::ZERO, GRID / 3, GRID * 5 / 2, year, year * 30] {
+            let look = on_grid(start, start + due);
+            assert!(look > start + due && look <= start + due + GRID);
+            assert_eq!((look - start).as_nanos() % GRID.as_nanos(), 0);
+        }
+    }
 }
