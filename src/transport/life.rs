@@ -97,7 +97,8 @@ impl Life {
         let (count, faulty) = (burst.count, burst.faulty);
         self.take(burst, news, now)?;
         let listening = self.room()?.is_some();
-        let due = self.due(listening, now)?;
+        // The heartbeat's answer may be among what is still unread.
+        let due = self.due(listening && !self.unread.any, now)?;
         let again = faulty || (listening && self.unread.any);
         Ok(Turn { count, again, due })
     }

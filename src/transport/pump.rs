@@ -1,6 +1,8 @@
 //! The pump: all sockets of a set behind one poller, turned by whoever has its lock.
 
 #[cfg(test)]
+mod late;
+#[cfg(test)]
 mod model;
 
 use std::collections::VecDeque;
@@ -28,13 +30,13 @@ use super::{lock, Event, News};
 /// The bell's token; places are counted from 0.
 const BELL: Token = Token(usize::MAX);
 
-/// Events that are taken from the poller at once; it keeps the others.
-const MAX_TOLD: usize = 256;
+/// Events that are taken from the poller at once: in tests so few that it keeps some.
+const MAX_TOLD: usize = if cfg!(test) { 2 } else { 256 };
 
 /// When a guard looks that has no reason to.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// Messages that the guard reads in one turn.
+/// Messages that the guard reads in one turn, beside those that lie in the mailbox.
 const MAX_GUARDED: usize = 1024;
 
 /// Sockets, what they brought, and whose turn it is.
@@ -164,7 +166,7 @@ impl Pump {
     pub(super) fn drain(&self, most: usize) -> Vec<Event> {
         self.turns.fetch_add(1, SeqCst);
         let mut works = lock(&self.works);
-        works.turn(most);
+        works.turn(most, Instant::now());
         let count = most.min(works.mailbox.len());
         let events: Vec<_> = works.mailbox.drain(..count).collect();
         for event in &events {
@@ -179,7 +181,8 @@ impl Pump {
     /// Turns in place of a user who does not; gives the guard's plan.
     pub(super) fn turn(&self) -> Option<Instant> {
         let mut works = lock(&self.works);
-        works.turn(MAX_GUARDED);
+        let most = works.mailbox.len() + MAX_GUARDED;
+        works.turn(most, Instant::now());
         works.leave();
         works.plan()
     }
@@ -205,9 +208,8 @@ impl AsFd for Pump {
 impl Works {
     /// Asks the poller, does what is due, and reads until `most` messages are there or each
     /// link with something to read had its turn.
-    fn turn(&mut self, most: usize) {
+    fn turn(&mut self, most: usize, now: Instant) {
         self.ask();
-        let now = Instant::now();
         while let Some(place) = self.lives.expired(now) {
             self.attend(place, now);
         }
@@ -223,21 +225,30 @@ impl Works {
     }
 
     /// Asks the poller what is new.
+    ///
+    /// It keeps what is too much for once. But a link whose time has come is judged by what is
+    /// known to be unread, so it is asked until it has told of all, or as often as that takes
+    /// (kqueue tells of reading and of writing by themselves).
     fn ask(&mut self) {
-        // Interrupted at worst; what was not told will be.
-        let _ = self.poll.poll(&mut self.told, Some(Duration::ZERO));
-        for event in &self.told {
-            if event.token() == BELL {
-                self.rung = false;
-                continue;
-            }
-            let Token(place) = event.token();
-            if let Some(life) = self.lives.get(place) {
-                let last = event.is_read_closed() || event.is_error();
-                if event.is_readable() || last {
-                    life.unread().told(last);
+        for _ in 0..=2 * self.lives.len() / MAX_TOLD {
+            // Interrupted at worst; what was not told will be.
+            let _ = self.poll.poll(&mut self.told, Some(Duration::ZERO));
+            let mut count = 0;
+            for event in &self.told {
+                count += 1;
+                let Token(place) = event.token();
+                if event.token() == BELL {
+                    self.rung = false;
+                } else if let Some(life) = self.lives.get(place) {
+                    let last = event.is_read_closed() || event.is_error();
+                    if event.is_readable() || last {
+                        life.unread().told(last);
+                    }
+                    self.lives.queue(place);
                 }
-                self.lives.queue(place);
+            }
+            if count < MAX_TOLD {
+                break;
             }
         }
     }

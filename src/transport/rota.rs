@@ -38,6 +38,10 @@ impl<T> Rota<T> {
         self.places.insert(number, place);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     pub(super) fn get(&mut self, number: usize) -> Option<&mut T> {
         self.places.get_mut(&number).map(|place| &mut place.thing)
     }

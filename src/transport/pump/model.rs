@@ -18,13 +18,13 @@ use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 use super::*;
 use crate::transport::link::Order;
 
-const REGISTER: &str = r#"{"lwp":"/reg","headers":{"mid":"1 0"}}"#;
+pub(super) const REGISTER: &str = r#"{"lwp":"/reg","headers":{"mid":"1 0"}}"#;
 
 /// Frames of a link that the mailbox takes.
 const ROOM: usize = 3;
 
 /// Longer than anything here takes, unless it is lost.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 const LINKS: usize = 2;
 
@@ -52,11 +52,13 @@ enum Step {
 
 /// A link, its server, and what each of them should get.
 #[derive(Debug)]
-struct End {
-    link: Arc<Link>,
-    server: Option<WebSocket<TcpStream>>,
+pub(super) struct End {
+    pub(super) link: Arc<Link>,
+    /// The link's socket once more, as a fork would have it.
+    pub(super) twin: TcpStream,
+    pub(super) server: Option<WebSocket<TcpStream>>,
     /// Frames that the server has not been able to write.
-    unsent: VecDeque<Message>,
+    pub(super) unsent: VecDeque<Message>,
     pushed: usize,
     received: usize,
     opened: bool,
@@ -76,8 +78,14 @@ struct World {
 impl World {
     fn new(links: usize) -> World {
         let pump = Pump::new().unwrap();
-        let ends = (0..links).map(|place| End::new(&pump, place)).collect();
-        World { pump, ends }
+        let mut dial = Dial::new("ws://127.0.0.1/", REGISTER);
+        dial.policy.interval = Duration::from_secs(3600);
+        dial.max_pushes = ROOM;
+        let ends = (0..links).map(|place| End::new(&pump, place, &dial));
+        World {
+            ends: ends.collect(),
+            pump,
+        }
     }
 
     fn readable(&self, patience: Duration) -> bool {
@@ -157,7 +165,7 @@ impl World {
 }
 
 impl End {
-    fn new(pump: &Arc<Pump>, place: usize) -> End {
+    pub(super) fn new(pump: &Arc<Pump>, place: usize, dial: &Dial) -> End {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
@@ -165,10 +173,7 @@ impl End {
             socket.set_nonblocking(true).unwrap();
             socket.set_nodelay(true).unwrap();
         }
-        let mut dial = Dial::new("ws://127.0.0.1/", REGISTER);
-        dial.policy.interval = Duration::from_secs(3600);
-        dial.max_pushes = ROOM;
-        let target = Target::check(dial).unwrap();
+        let target = Target::check(dial.clone()).unwrap();
         let link = Arc::new(Link::new(
             place as u64,
             place,
@@ -177,11 +182,13 @@ impl End {
         ));
         lock(&pump.works).living += 1;
         let deadline = Instant::now() + Duration::from_secs(3600);
+        let twin = tcp.try_clone().unwrap();
         let (tls, early) = (None, Vec::new());
         pump.take_over(&link, Connection { tcp, tls, early }, target, deadline);
         let answer = r#"{"code":200,"headers":{"mid":"1 0"}}"#;
         End {
             link,
+            twin,
             server: Some(WebSocket::from_raw_socket(stream, Role::Server, None)),
             unsent: [Message::text(answer)].into(),
             pushed: 0,
@@ -196,7 +203,7 @@ impl End {
     }
 
     /// Writes frames while the link takes them.
-    fn push(&mut self, count: usize, size: usize) {
+    pub(super) fn push(&mut self, count: usize, size: usize) {
         for mid in self.pushed..self.pushed + count {
             let padding = "x".repeat(size);
             let text = format!(r#"{{"lwp":"/s/x","headers":{{"mid":"{mid}"}},"x":"{padding}"}}"#);
