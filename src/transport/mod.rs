@@ -40,7 +40,7 @@ mod wire;
 use std::collections::hash_map::{Entry, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{io, process};
+use std::{io, mem, process};
 
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -202,10 +202,14 @@ impl AsFd for Links {
 
 impl Drop for Links {
     fn drop(&mut self) {
-        // In a forked child all stays with a guard that never runs: taking sockets out of the
-        // poller would take them out of the parent's, and a lock may be taken for ever.
+        // In a forked child all stays as it is: taking sockets out of the poller would take them
+        // out of the parent's, and a lock may be taken for ever.
         if self.is_ours() {
             self.shutdown();
+        } else {
+            // Not even the poller: macOS gives none to a child, where its number may be that of
+            // another file.
+            mem::forget(self.pump.clone());
         }
     }
 }
