@@ -24,7 +24,8 @@ pub(crate) use scalar::{six, ALPHABET};
 use std::mem::MaybeUninit;
 use std::sync::LazyLock;
 
-/// Names the level to use, for tests and for comparisons: `scalar`, `sse4.1`, `avx2`, `neon`.
+/// Names the level to use, for tests and for comparisons: `scalar`, `sse4.1`, `avx2`,
+/// `avx512`, `neon`.
 const VARIABLE: &str = "XYFAST_SIMD";
 
 /// A set of instructions that this machine has.
@@ -39,6 +40,8 @@ enum Kind {
     Sse41(x86::Sse41),
     #[cfg(target_arch = "x86_64")]
     Avx2(x86::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(x86::Avx512),
     #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
     Neon(neon::Neon),
 }
@@ -74,6 +77,8 @@ impl Level {
             x86::Sse41::detect().map(Kind::Sse41),
             #[cfg(target_arch = "x86_64")]
             x86::Avx2::detect().map(Kind::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            x86::Avx512::detect().map(Kind::Avx512),
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             neon::Neon::detect().map(Kind::Neon),
         ];
@@ -88,6 +93,8 @@ impl Level {
             Kind::Sse41(_) => "sse4.1",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(_) => "avx512",
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Kind::Neon(_) => "neon",
         }
@@ -103,6 +110,8 @@ macro_rules! at {
             Kind::Sse41(has) => has.$kernel($($argument),*),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(has) => has.$kernel($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(has) => has.$kernel($($argument),*),
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Kind::Neon(has) => has.$kernel($($argument),*),
         }

@@ -34,7 +34,7 @@ def test_a_level_of_this_machine_is_used_without_a_word(level: str) -> None:
 
 def test_no_name_means_the_best_level() -> None:
     answer = imported("", "-W", "error")
-    assert answer.stdout.strip() in {"scalar", "sse4.1", "avx2", "neon"}
+    assert answer.stdout.strip() in {"scalar", "sse4.1", "avx2", "avx512", "neon"}
     assert answer.stderr == ""
 
 

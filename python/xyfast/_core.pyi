@@ -48,7 +48,8 @@ Timings of a debug build mean nothing.
 """
 
 simd: Final[str]
-"""The level of vector instructions in use: ``"scalar"``, ``"sse4.1"``, ``"avx2"``, ``"neon"``."""
+"""The level of vector instructions in use: ``"scalar"``, ``"sse4.1"``, ``"avx2"``, ``"avx512"``,
+``"neon"``."""
 
 @type_check_only
 class _Readable(Protocol):

@@ -13,6 +13,7 @@ pub mod pick;
 mod reader;
 pub mod scan;
 mod sink;
+mod stack;
 mod value;
 mod writer;
 

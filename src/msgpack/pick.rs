@@ -5,8 +5,9 @@ use std::mem;
 use smallvec::{smallvec, SmallVec};
 
 use super::head::{Head, Reader, Take};
-use super::reader::{read, Options, INLINE};
+use super::reader::{read, Options};
 use super::sink::{Scalar, Sink};
+use super::stack::Stack;
 use crate::error::{Container, DecodeError};
 
 const OPTIONS: Options = Options::PAYLOAD;
@@ -168,7 +169,7 @@ where
         return Err(Unclear);
     };
     let mut open = Open::new(Container::Map, len, paths.nodes.first());
-    let mut outer: SmallVec<[Open<'_>; INLINE]> = SmallVec::new();
+    let mut outer: Stack<Open<'_>> = Stack::new();
     let mut met: SmallVec<[bool; 32]> = smallvec![false; paths.nodes.len()];
     loop {
         while open.left > 0 {

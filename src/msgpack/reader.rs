@@ -1,12 +1,11 @@
 //! The walk over the bytes.
 
-use std::{iter, mem};
-
-use smallvec::SmallVec;
+use std::mem;
 
 use super::first_error::first_error;
 use super::head::{values, Head, Reader, Take};
 use super::sink::{Scalar, Sink};
+use super::stack::Stack;
 use crate::error::{Container, DecodeError, Reason};
 
 /// How deeply lists and maps may be nested unless the caller says otherwise.
@@ -55,7 +54,7 @@ pub fn read<'a, S: Sink<'a>>(
         Head::Scalar(value) => return Ok((value, reader.at)),
         Head::Container(kind, len) => (kind, len),
     };
-    let mut outer: SmallVec<[Open<'a, S>; INLINE]> = SmallVec::new();
+    let mut outer: Stack<Open<'a, S>> = Stack::new();
     // Values that the containers in `outer` still lack, each of at least one byte.
     let mut owed = 0;
     // How many containers there are around the open one, with those that are full.
@@ -75,7 +74,7 @@ pub fn read<'a, S: Sink<'a>>(
                             Head::Container(kind, len) => {
                                 owed += left;
                                 if !S::EARLY || kind == Container::Map {
-                                    outer.extend(iter::once_with(|| Open::Seq(seq, left, full)));
+                                    outer.push(Open::Seq(seq, left, full));
                                     break 'inner ((kind, len), at);
                                 }
                                 depth += 1;
@@ -89,7 +88,7 @@ pub fn read<'a, S: Sink<'a>>(
                                     sink.end_seq(seq)?;
                                     full += 1;
                                 } else {
-                                    outer.extend(iter::once_with(|| Open::Seq(seq, left, full)));
+                                    outer.push(Open::Seq(seq, left, full));
                                     full = 0;
                                 }
                                 (seq, left) = (inner, len);
@@ -112,9 +111,7 @@ pub fn read<'a, S: Sink<'a>>(
                                     Head::Scalar(key) => key,
                                     Head::Container(kind, len) if S::CONTAINER_KEYS => {
                                         owed += values(Container::Map, left) + 1;
-                                        outer.extend(iter::once_with(|| {
-                                            Open::Map(map, Waiting::Key(at), left)
-                                        }));
+                                        outer.push(Open::Map(map, Waiting::Key(at), left));
                                         break 'inner ((kind, len), at);
                                     }
                                     Head::Container(kind, _) => {
@@ -129,9 +126,7 @@ pub fn read<'a, S: Sink<'a>>(
                             Head::Scalar(value) => sink.entry(&mut map, key, value)?,
                             Head::Container(kind, len) => {
                                 owed += values(Container::Map, left);
-                                outer.extend(iter::once_with(|| {
-                                    Open::Map(map, Waiting::Value(key), left)
-                                }));
+                                outer.push(Open::Map(map, Waiting::Value(key), left));
                                 break 'inner ((kind, len), at);
                             }
                         }
@@ -170,21 +165,12 @@ pub fn read<'a, S: Sink<'a>>(
             continue 'containers;
         };
         depth += 1;
-        if depth == INLINE {
-            // What is nested more deeply than most is often nested much more deeply.
-            outer.reserve(DEEP);
-        }
         open = reader.open(inner, at, depth, owed, sink)?;
         if S::EARLY {
             open.place(outer.last_mut(), sink)?;
         }
     }
 }
-
-/// How many open containers need no heap.
-pub(super) const INLINE: usize = 8;
-/// For how many more there is room once they do.
-const DEEP: usize = 256;
 
 /// A container that is being filled, with the number of values or entries that it lacks,
 /// not counting the one that is being read.

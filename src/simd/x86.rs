@@ -1,4 +1,4 @@
-//! Kernels for x86-64: SSSE3 with SSE4.1, and AVX2.
+//! Kernels for x86-64: SSSE3 with SSE4.1, AVX2, and AVX-512 for base64.
 #![allow(unsafe_code)]
 
 mod base64;
@@ -16,6 +16,10 @@ pub(super) struct Sse41(());
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Avx2(());
 
+/// Proof that the machine has what [`Avx2`] proves, and AVX-512 with VBMI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Avx512(());
+
 impl Sse41 {
     pub(super) fn detect() -> Option<Self> {
         let has = is_x86_feature_detected!("ssse3") && is_x86_feature_detected!("sse4.1");
@@ -32,8 +36,19 @@ impl Avx2 {
     }
 }
 
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        let has = Avx2::detect().is_some()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi");
+        has.then_some(Self(()))
+    }
+}
+
 kernels!(Sse41, sse41);
 kernels!(Avx2, avx2);
+kernels!(Avx512, avx512);
 
 mod sse41 {
     pub(super) use super::base64::sse41::*;
@@ -43,6 +58,12 @@ mod sse41 {
 
 mod avx2 {
     pub(super) use super::base64::avx2::*;
+    pub(super) use super::json::avx2::*;
+    pub(super) use super::text::avx2::*;
+}
+
+mod avx512 {
+    pub(super) use super::base64::avx512::*;
     pub(super) use super::json::avx2::*;
     pub(super) use super::text::avx2::*;
 }
@@ -75,4 +96,5 @@ access! {
     "sse2" 8 __m128i: load8 _mm_loadl_epi64 store8 _mm_storel_epi64;
     "sse2" 16 __m128i: load16 _mm_loadu_si128 store16 _mm_storeu_si128;
     "avx" 32 __m256i: load32 _mm256_loadu_si256 store32 _mm256_storeu_si256;
+    "avx512f" 64 __m512i: load64 _mm512_loadu_si512 store64 _mm512_storeu_si512;
 }
