@@ -29,11 +29,17 @@ def sleep() -> None:
     time.sleep(1.0)
 
 
+def spin() -> None:
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        pass
+
+
 def hold_the_gil() -> None:
     ctypes.PyDLL(None).usleep(1_000_000)
 
 
-@pytest.mark.parametrize("block", [sleep, hold_the_gil])
+@pytest.mark.parametrize("block", [sleep, spin, hold_the_gil])
 async def test_a_blocked_loop_does_not_stop_heartbeats(
     user: User, block: Callable[[], None]
 ) -> None:
@@ -169,9 +175,12 @@ async def test_nothing_is_left_behind(end: str) -> None:
             await once()
         await until(lambda: descriptors() <= before)
         await until(lambda: sum(name == "xyfast" for name in threads()) == 1)
+        await until(lambda: "xyfast-guard" not in threads())
 
 
-def in_child(result: Any, url: str, inherited: User, frame: Frame) -> None:
+def in_child(
+    result: Any, url: str, inherited: User, frame: Frame, spare: list[Links], spared: int
+) -> None:
     """Run in a forked child: old links are refused, new ones work."""
     try:
         inherited.links.drain()
@@ -179,8 +188,11 @@ def in_child(result: Any, url: str, inherited: User, frame: Frame) -> None:
         result.put("refused")
     # The frame is the parent's: its ack must not go into the parent's socket.
     result.put(Links().ack([frame]))
-    # The last reference in this process: the parent's sockets must survive it.
+    # The last references in this process: the parent's sockets must survive it, and no number
+    # may be closed, which where descriptors are not inherited is another file's.
     del inherited.links
+    spare.clear()
+    os.fstat(spared)
 
     async def talk() -> None:
         user = User()
@@ -205,7 +217,9 @@ async def test_a_forked_child_has_links_of_its_own_and_leaves_its_parents_alone(
         pushed = await user.next()
         context = multiprocessing.get_context("fork")
         result = context.SimpleQueue()
-        child = context.Process(target=in_child, args=(result, url, user, pushed))
+        spare = [Links()]
+        arguments = (result, url, user, pushed, spare, spare[0].fileno())
+        child = context.Process(target=in_child, args=arguments)
         child.start()
         await asyncio.get_running_loop().run_in_executor(None, child.join, PATIENCE)
         assert child.exitcode == 0

@@ -646,16 +646,17 @@ class Invalid:
 
 @final
 class Links:
-    """Links to the server, run by a thread that never waits for Python.
+    """Links to the server, read by whoever calls `drain`.
 
-    Everything that happens is put into one mailbox, which `drain` empties. The object
+    Everything that happens is put into one mailbox, which `drain` fills and empties. When
+    nobody does, a thread that never waits for Python keeps the links alive. The object
     belongs to the process that made it; in a forked child its methods raise `StateError`.
     Dropping it is a `shutdown`.
     """
 
     def __init__(self) -> None: ...
     def fileno(self) -> int:
-        """Return the descriptor that is readable while `drain` has something to give."""
+        """Return the descriptor that is readable while `drain` has something to do."""
     def dial(
         self,
         link: int,
@@ -692,7 +693,10 @@ class Links:
         `ConfigError` for an argument that cannot work and `StateError` for a number in use.
         """
     def drain(self, most: int = 256, /) -> list[Opened | Frame | Invalid | Closed]:
-        """Return what happened, oldest first and at most so many things, without waiting."""
+        """Return what happened, oldest first and at most so many things, without waiting.
+
+        There may be nothing to tell, though there was something to do.
+        """
     def ack(self, frames: Sequence[Frame], /) -> int:
         """Acknowledge frames over the links they came from; return how many acks were written.
 

@@ -135,7 +135,9 @@ class RustTransport:
         self._links.shutdown()
 
     def _readable(self) -> None:
-        self._sink(self._links.drain(_BURST))
+        # Heartbeats' answers, and half of a frame, are reason to turn and nothing to tell.
+        if events := self._links.drain(_BURST):
+            self._sink(events)
 
 
 def read_roots(settings: Settings) -> str | None:

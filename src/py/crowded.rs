@@ -8,6 +8,7 @@
 use std::iter;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::make;
 
@@ -48,7 +49,7 @@ impl Crowd {
     /// Takes a key that is about to be put into the dict; false if that would take too long.
     pub(crate) fn admits(
         &mut self,
-        dict: &Bound<'_, PyAny>,
+        dict: &Bound<'_, PyDict>,
         key: &Bound<'_, PyAny>,
         hash: isize,
     ) -> PyResult<bool> {
@@ -75,7 +76,7 @@ impl Crowd {
             }
         }
         self.hashes.push(hash);
-        let size = size(self.room.max(make::len(dict) + 1));
+        let size = size(self.room.max(dict.len() + 1));
         match free {
             Some(place) if size == self.table.len() => {
                 self.table[place] = self.hashes.len() as u32;

@@ -106,7 +106,7 @@ impl Invalid {
     }
 }
 
-/// Links to the server, run by a thread that never waits for Python.
+/// Links to the server, read by whoever drains them.
 #[pyclass(frozen, immutable_type, module = "xyfast._core")]
 pub(super) struct Links(transport::Links);
 
@@ -170,11 +170,11 @@ impl Links {
             roots,
             proxy,
         };
-        // Not detached: a fork, which needs the GIL, must not meet a runtime half started.
+        // Not detached: a fork, which needs the GIL, must not meet threads half started.
         Ok(self.ours()?.dial(link, dial)?)
     }
 
-    /// Not detached: nobody holds the mailbox's lock for longer than it takes to move a list.
+    /// Not detached: nobody holds the pump's lock for longer than a turn, or waits for Python.
     #[pyo3(signature = (most = 256, /))]
     fn drain<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
         let events = PyList::empty(py);

@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
 use crate::simd::{self, Level, Widened, SLACK};
 
@@ -60,16 +60,17 @@ pub(crate) fn bytes<'py>(py: Python<'py>, data: &[u8]) -> Made<'py> {
 ///
 /// Python makes such a dict larger than one that grows with keys that are all strings.
 #[inline]
-pub(crate) fn dict(py: Python<'_>, len: usize) -> Made<'_> {
+pub(crate) fn dict(py: Python<'_>, len: usize) -> Option<Bound<'_, PyDict>> {
     /// Entries for which Python's smallest table has room.
     const SMALLEST: usize = 5;
-    // SAFETY: both return a new reference or null.
+    // SAFETY: both return a new reference to a dict or null.
     unsafe {
         #[cfg(not(Py_3_14))]
         if len > SMALLEST {
-            return made(py, _PyDict_NewPresized(len as ffi::Py_ssize_t));
+            let dict = made(py, _PyDict_NewPresized(len as ffi::Py_ssize_t))?;
+            return Some(dict.cast_into_unchecked());
         }
-        made(py, ffi::PyDict_New())
+        Some(made(py, ffi::PyDict_New())?.cast_into_unchecked())
     }
 }
 
@@ -80,24 +81,24 @@ pub(crate) fn room(len: usize) -> usize {
     len.min(MOST)
 }
 
-#[cfg(not(Py_3_14))]
 extern "C" {
+    #[cfg(not(Py_3_14))]
     fn _PyDict_NewPresized(len: ffi::Py_ssize_t) -> *mut ffi::PyObject;
 
+    #[cfg(Py_3_13)]
+    fn _PyDict_SetItem_Take2(
+        dict: *mut ffi::PyObject,
+        key: *mut ffi::PyObject,
+        value: *mut ffi::PyObject,
+    ) -> std::ffi::c_int;
+
+    #[cfg(not(Py_3_13))]
     fn _PyDict_SetItem_KnownHash(
         dict: *mut ffi::PyObject,
         key: *mut ffi::PyObject,
         value: *mut ffi::PyObject,
         hash: ffi::Py_hash_t,
     ) -> std::ffi::c_int;
-}
-
-/// Returns the number of entries of a dict.
-#[inline]
-pub(crate) fn len(dict: &Bound<'_, PyAny>) -> usize {
-    // SAFETY: a live object; what is no dict gives -1.
-    let len = unsafe { ffi::PyDict_Size(dict.as_ptr()) };
-    usize::try_from(len).unwrap_or(0)
 }
 
 /// A key of a dict and its hash.
@@ -158,15 +159,15 @@ impl KeptKey {
 
 /// Puts an entry into a dict; false where Python has raised.
 #[inline]
-pub(crate) fn insert(dict: &Bound<'_, PyAny>, key: &Key<'_>, value: &Bound<'_, PyAny>) -> bool {
-    let (dict, object, value) = (dict.as_ptr(), key.object.as_ptr(), value.as_ptr());
-    // SAFETY: three live objects, the hash is that of the key, and what is no dict is refused
-    // with an exception.
+pub(crate) fn insert(dict: &Bound<'_, PyDict>, key: Key<'_>, value: Bound<'_, PyAny>) -> bool {
+    let (dict, object) = (dict.as_ptr(), key.object);
+    // SAFETY: a live dict, two live objects, and the hash is that of the key. The function
+    // without a hash takes over the references, also if it fails.
     unsafe {
-        #[cfg(not(Py_3_14))]
-        return _PyDict_SetItem_KnownHash(dict, object, value, key.hash) == 0;
-        #[cfg(Py_3_14)]
-        return ffi::PyDict_SetItem(dict, object, value) == 0;
+        #[cfg(not(Py_3_13))]
+        return _PyDict_SetItem_KnownHash(dict, object.as_ptr(), value.as_ptr(), key.hash) == 0;
+        #[cfg(Py_3_13)]
+        return _PyDict_SetItem_Take2(dict, object.into_ptr(), value.into_ptr()) == 0;
     }
 }
 

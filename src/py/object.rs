@@ -5,7 +5,7 @@ use std::array;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyBytes, PyInt, PyString, PyType};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString, PyType};
 
 use super::crowded::{Crowd, MANY};
 use super::errors::Failure;
@@ -44,7 +44,7 @@ pub(crate) struct Objects<'py> {
 /// The open dicts of many keys, and those of their keys that may have been chosen to collide;
 /// the innermost last.
 #[derive(Default)]
-struct Crowds<'py>(Vec<(Bound<'py, PyAny>, Crowd)>);
+struct Crowds<'py>(Vec<(Bound<'py, PyDict>, Crowd)>);
 
 /// The numbers that fit into one byte of MessagePack, their digits, and the characters that
 /// do.
@@ -127,7 +127,7 @@ impl<'py> Objects<'py> {
         let Crowds(crowds) = &mut **self.crowds.get_or_insert_default();
         if !crowds.last().is_some_and(|(last, _)| last.is(dict)) {
             // A dict whose first key is a string was made to grow.
-            let is_empty = make::len(dict) == 0;
+            let is_empty = dict.is_empty();
             let crowd = Crowd::new(if is_empty { map.len } else { 0 });
             crowds.push((dict.clone(), crowd));
         }
@@ -170,7 +170,7 @@ impl<'py> Objects<'py> {
 /// A dict that is being filled.
 pub(crate) struct Map<'py> {
     /// The dict; it is made when the first key is known.
-    dict: Option<Bound<'py, PyAny>>,
+    dict: Option<Bound<'py, PyDict>>,
     /// The number of entries it was opened for.
     len: usize,
     course: Course,
@@ -319,7 +319,7 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
             }
         }
         match &map.dict {
-            Some(dict) if make::insert(dict, &key, &value) => Ok(()),
+            Some(dict) if make::insert(dict, key, value) => Ok(()),
             _ => Err(raised(self.py)),
         }
     }
@@ -327,10 +327,11 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
     #[inline(always)]
     fn end_map(&mut self, map: Self::Map) -> Result<Self::Out, Self::Error> {
         let Some(dict) = map.dict else {
-            return make::dict(self.py, 0).ok_or_else(|| raised(self.py));
+            let dict = make::dict(self.py, 0).ok_or_else(|| raised(self.py))?;
+            return Ok(dict.into_any());
         };
         if self.keys == Keys::Names {
-            self.ambiguous |= make::len(&dict) < map.len;
+            self.ambiguous |= dict.len() < map.len;
         }
         if map.len >= MANY {
             if let Some(crowds) = &mut self.crowds {
@@ -341,7 +342,7 @@ impl<'a, 'py> Sink<'a> for Objects<'py> {
             let shapes = &mut self.memory.recent().shapes;
             shapes.learn(map.course, &dict, map.len)?;
         }
-        Ok(dict)
+        Ok(dict.into_any())
     }
 }
 

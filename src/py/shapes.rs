@@ -96,7 +96,7 @@ impl Shapes {
         &mut self,
         first: &Bound<'py, PyAny>,
         len: usize,
-    ) -> (Option<Bound<'py, PyAny>>, Course) {
+    ) -> (Option<Bound<'py, PyDict>>, Course) {
         const ODD: usize = 0x9e37_79b9;
         let mark = (first.as_ptr() as usize, len);
         let mixed = (mark.0 >> 4 ^ len << 7).wrapping_mul(ODD);
@@ -110,10 +110,7 @@ impl Shapes {
         match &slot.shape {
             Some(shape) if shape.keys.len() == len && shape.keys[0].is(first) => {
                 match shape.dict.bind(first.py()).copy() {
-                    Ok(dict) => (
-                        Some(dict.into_any()),
-                        Course::new(FOLLOW, index, slot.number),
-                    ),
+                    Ok(dict) => (Some(dict), Course::new(FOLLOW, index, slot.number)),
                     Err(_) => (None, Course::default()),
                 }
             }
@@ -143,16 +140,16 @@ impl Shapes {
     pub(crate) fn leave<'py>(
         &mut self,
         course: Course,
-        dict: Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+        dict: Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let entries = PyDict::new(dict.py());
-        for (key, value) in dict.cast::<PyDict>()?.iter().take(course.followed()) {
+        for (key, value) in dict.iter().take(course.followed()) {
             entries.set_item(key, value)?;
         }
         let slot = &mut self.0[course.slot() % SLOTS];
         slot.misses = slot.misses.saturating_add(1);
         slot.put(None, dict.py());
-        Ok(entries.into_any())
+        Ok(entries)
     }
 
     /// Learns the shape of a dict that `len` entries were read into, all of them with keys
@@ -161,11 +158,10 @@ impl Shapes {
     pub(crate) fn learn(
         &mut self,
         course: Course,
-        dict: &Bound<'_, PyAny>,
+        dict: &Bound<'_, PyDict>,
         len: usize,
     ) -> PyResult<()> {
         let py = dict.py();
-        let dict = dict.cast::<PyDict>()?;
         if dict.len() < len {
             // A key came twice; no map can follow that.
             let slot = &mut self.0[course.slot() % SLOTS];

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::Error;
 
-use super::link::MAX_UNSENT;
+use super::socket::MAX_UNSENT;
 use super::Frame;
 
 /// How a link ended.

@@ -10,19 +10,16 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::generate_request;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::http::{Request, Uri};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::MaybeTlsStream;
 
 use super::closed::{Closed, Trouble};
 use super::handshake;
 use super::http::{header, read_head, Fault};
 use super::keepalive::Policy;
-use super::link::{MAX_TEXT, MAX_UNSENT};
+use super::link::MAX_TEXT;
 use super::route::{within, Route, Stream, Terms};
+use super::wire::Connection;
 use crate::envelope::Envelope;
-
-/// An open WebSocket.
-pub(super) type Socket = WebSocketStream<Stream>;
 
 /// Largest message and frame that may be allowed: a frame's head alone makes room for it.
 const MAX_LIMIT: usize = 64 << 20;
@@ -179,18 +176,22 @@ impl Target {
     }
 
     /// Resolves, connects, and shakes hands.
-    pub(super) async fn open(&self, deadline: Instant) -> Result<Socket, Closed> {
+    pub(super) async fn open(&self, deadline: Instant) -> Result<Connection, Closed> {
         let stream = self.route.open(deadline).await?;
         let reason = "the server did not answer the handshake in time";
         let hands = self.shake_hands(stream);
         let (stream, early) = within(deadline, Trouble::Network, reason, hands).await?;
-        let config = WebSocketConfig::default()
-            .read_buffer_size(4 << 10)
-            .write_buffer_size(16 << 10)
-            .max_write_buffer_size(MAX_UNSENT)
-            .max_message_size(Some(self.dial.max_message))
-            .max_frame_size(Some(self.dial.max_frame));
-        Ok(WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config)).await)
+        let (tcp, tls) = match stream {
+            MaybeTlsStream::Plain(tcp) => (tcp, None),
+            MaybeTlsStream::Rustls(stream) => {
+                let (tcp, tls) = stream.into_inner();
+                (tcp, Some(tls))
+            }
+            _ => unreachable!("there are no other streams"),
+        };
+        let tcp = tcp.into_std();
+        let tcp = tcp.map_err(|error| handshake::failed(Fault::Io(error)))?;
+        Ok(Connection { tcp, tls, early })
     }
 
     /// Gives the stream and the bytes that came behind the server's answer.

@@ -1,4 +1,4 @@
-//! The half of a link that its task and its users share.
+//! The half of a link that its pump and its users share.
 
 #[cfg(test)]
 mod echo;
@@ -6,22 +6,20 @@ mod echo;
 use std::fmt;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::Mutex;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Mutex, Weak};
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::closed::{closed_by_server, complaint, ended, hung_up, Closed};
-use super::dial::{Dial, Socket};
+use super::dial::Dial;
+use super::pump::Pump;
+use super::socket::{End, Socket};
+use super::wire::{Feed, Unread};
 use super::{lock, News};
-
-/// Unsent bytes at which a link counts as stuck.
-pub(super) const MAX_UNSENT: usize = 4 << 20;
 
 /// Longest text that a link sends.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -86,13 +84,21 @@ impl News {
 /// What was read in one go, and how it ended if it did.
 #[derive(Debug, Default)]
 pub(super) struct Burst {
+    /// Texts and binary data.
     pub(super) messages: Vec<Message>,
+    /// All that was read, pings and pongs too.
+    pub(super) count: usize,
     pub(super) end: Option<Closed>,
+    /// Writing failed: another burst tells.
+    pub(super) faulty: bool,
 }
 
 /// One socket from its dial to its end.
 pub struct Link {
     number: u64,
+    /// Its place in the pump.
+    place: usize,
+    pump: Weak<Pump>,
     /// A fork shares the socket, and its copy of the lock may be taken for ever: only the
     /// process that dialled may use them.
     pid: u32,
@@ -100,8 +106,8 @@ pub struct Link {
     frames: AtomicUsize,
     bytes: AtomicUsize,
     paused: AtomicBool,
-    /// Wakes the task: an order, something unsent, or room in the mailbox.
-    wake: Notify,
+    /// Tells whoever opens it of an order.
+    ordered: Notify,
     state: Mutex<State>,
 }
 
@@ -117,9 +123,11 @@ struct State {
 }
 
 impl Link {
-    pub(super) fn new(number: u64, dial: &Dial) -> Link {
+    pub(super) fn new(number: u64, place: usize, pump: Weak<Pump>, dial: &Dial) -> Link {
         Link {
             number,
+            place,
+            pump,
             pid: process::id(),
             max: Weight {
                 frames: dial.max_pushes,
@@ -128,7 +136,7 @@ impl Link {
             frames: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
-            wake: Notify::new(),
+            ordered: Notify::new(),
             state: Mutex::default(),
         }
     }
@@ -136,6 +144,10 @@ impl Link {
     /// The number that the caller chose.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    pub(super) fn place(&self) -> usize {
+        self.place
     }
 
     /// Writes texts if the link is open and this process's, and not those that are too long;
@@ -148,22 +160,30 @@ impl Link {
         if !state.open {
             return 0;
         }
-        let (sent, flushed) = state.write(texts.into_iter().filter(|text| text.len() <= MAX_TEXT));
+        let sent = state.write(texts.into_iter().filter(|text| text.len() <= MAX_TEXT));
+        let faulty = state.fault.is_some();
         drop(state);
-        if !flushed {
-            self.wake.notify_one();
+        if faulty {
+            self.attend();
         }
         sent
     }
 
-    /// Tells the task what the user wants; the first close counts, an abort always.
+    /// Does at once what the user wants; the first close counts, an abort always.
     pub(super) fn order(&self, order: Order) {
         let mut state = lock(&self.state);
         if state.order.is_none() || matches!(order, Order::Abort) {
             state.order = Some(order);
         }
         drop(state);
-        self.wake.notify_one();
+        self.ordered.notify_one();
+        self.attend();
+    }
+
+    fn attend(&self) {
+        if let Some(pump) = self.pump.upgrade() {
+            pump.attend(self.place);
+        }
     }
 
     pub(super) fn stats(&self) -> Option<Stats> {
@@ -175,13 +195,11 @@ impl Link {
         })
     }
 
-    /// Takes what was drained off the books, and lets reading go on.
-    pub(super) fn release(&self, weight: Weight) {
+    /// Takes what was drained off the books and says whether reading waited for it.
+    pub(super) fn release(&self, weight: Weight) -> bool {
         self.frames.fetch_sub(weight.frames, SeqCst);
         self.bytes.fetch_sub(weight.bytes, SeqCst);
-        if self.paused.load(SeqCst) {
-            self.wake.notify_one();
-        }
+        self.paused.load(SeqCst)
     }
 
     /// Enters into the books what will lie in the mailbox.
@@ -202,25 +220,18 @@ impl Link {
 
     /// What the mailbox may still take; `None` pauses the link until there is room.
     pub(super) fn room(&self) -> Option<Weight> {
-        let room = self.free().or_else(|| {
-            // Say so first and look again, or a drain in between would wake nobody.
-            self.paused.store(true, SeqCst);
-            self.free()
-        });
-        if room.is_some() {
-            self.paused.store(false, SeqCst);
-        }
+        let frames = self.max.frames.saturating_sub(self.frames.load(SeqCst));
+        let bytes = self.max.bytes.saturating_sub(self.bytes.load(SeqCst));
+        let room = (frames > 0 && bytes > 0).then_some(Weight { frames, bytes });
+        self.paused.store(room.is_none(), SeqCst);
         room
     }
 
-    fn free(&self) -> Option<Weight> {
-        let frames = self.max.frames.checked_sub(self.frames.load(SeqCst))?;
-        let bytes = self.max.bytes.checked_sub(self.bytes.load(SeqCst))?;
-        (frames > 0 && bytes > 0).then_some(Weight { frames, bytes })
-    }
-
-    pub(super) async fn woken(&self) {
-        self.wake.notified().await;
+    /// Waits until there is an order, which is not forgotten.
+    pub(super) async fn until_ordered(&self) {
+        while self.ordered().is_none() {
+            self.ordered.notified().await;
+        }
     }
 
     pub(super) fn ordered(&self) -> Option<Order> {
@@ -228,10 +239,10 @@ impl Link {
     }
 
     /// Puts the socket in its place and writes the first text.
-    pub(super) fn start(&self, socket: Socket, first: &str) {
+    pub(super) fn start(&self, socket: Socket, first: String) {
         let mut state = lock(&self.state);
         state.socket = Some(socket);
-        state.write([first.to_owned()]);
+        state.write([first]);
     }
 
     /// From now on users may write.
@@ -260,20 +271,21 @@ impl Link {
         state.say_goodbye(CloseCode::from(code));
     }
 
-    /// Lets the socket go.
-    pub(super) fn end(&self) {
+    /// From now on nobody may write; gives the socket back.
+    pub(super) fn end(&self) -> Option<Socket> {
         let mut state = lock(&self.state);
         state.open = false;
-        state.socket = None;
+        state.socket.take()
     }
 
     /// Sends what is unsent and reads what there is, as far as there is room for it.
-    pub(super) fn poll_burst(&self, cx: &mut Context<'_>, room: Option<Weight>) -> Poll<Burst> {
-        let burst = lock(&self.state).burst(cx, room);
-        if burst.messages.is_empty() && burst.end.is_none() {
-            return Poll::Pending;
-        }
-        Poll::Ready(burst)
+    pub(super) fn burst(
+        &self,
+        feed: &mut Feed,
+        unread: &mut Unread,
+        room: Option<Weight>,
+    ) -> Burst {
+        lock(&self.state).burst(feed, unread, room)
     }
 }
 
@@ -285,84 +297,73 @@ impl fmt::Debug for Link {
 }
 
 impl State {
-    /// Writes texts and flushes; gives how many were taken, and whether all is done.
-    fn write(&mut self, texts: impl IntoIterator<Item = String>) -> (usize, bool) {
+    /// Writes texts and says how many were taken; the pump finishes what the socket does not
+    /// take now, when it does.
+    fn write(&mut self, texts: impl IntoIterator<Item = String>) -> usize {
         let Some(socket) = &mut self.socket else {
-            return (0, true);
+            return 0;
         };
         let mut sent = 0;
         for text in texts {
-            match socket.start_send_unpin(Message::Text(text.into())) {
+            match socket.write(Message::Text(text.into())) {
                 Ok(()) => sent += 1,
                 Err(error) => {
                     // Only an I/O error leaves it open whether some of it went out.
                     sent += usize::from(matches!(error, Error::Io(_)));
                     self.fault.get_or_insert_with(|| ended(&error));
-                    return (sent, false);
+                    return sent;
                 }
             }
         }
-        // Whoever writes does not wait: the task, woken for it, finishes what the socket
-        // does not take now.
-        let flushed = self.flush(&mut Context::from_waker(Waker::noop()));
-        (sent, flushed && self.fault.is_none())
+        self.flush();
+        sent
     }
 
-    /// Flushes, remembers a failure, and says whether nothing is left to flush.
-    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
-        match self
-            .socket
-            .as_mut()
-            .map(|socket| socket.poll_flush_unpin(cx))
-        {
-            Some(Poll::Pending) => return false,
-            Some(Poll::Ready(Err(error))) => {
-                self.fault.get_or_insert_with(|| ended(&error));
-            }
-            Some(Poll::Ready(Ok(()))) | None => {}
+    /// Flushes and remembers a failure.
+    fn flush(&mut self) {
+        if let Some(Err(error)) = self.socket.as_mut().map(Socket::flush) {
+            self.fault.get_or_insert_with(|| ended(&error));
         }
-        true
     }
 
-    fn burst(&mut self, cx: &mut Context<'_>, room: Option<Weight>) -> Burst {
+    fn burst(&mut self, feed: &mut Feed, unread: &mut Unread, room: Option<Weight>) -> Burst {
         let mut burst = Burst::default();
-        self.flush(cx);
-        let room = room.unwrap_or(Weight {
-            frames: 0,
-            bytes: 0,
-        });
-        let mut bytes = 0;
-        while burst.messages.len() < room.frames.min(MAX_BURST) && bytes < room.bytes {
-            let Some(socket) = &mut self.socket else {
-                break;
-            };
-            match socket.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ok(Message::Close(frame)))) => {
-                    self.flush(cx);
-                    burst.end = Some(closed_by_server(frame));
-                }
-                Poll::Ready(Some(Ok(message))) => {
-                    bytes += message.len();
-                    burst.messages.push(message);
-                    continue;
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    burst.end = Some(ended(&error));
-                    if let Some(code) = complaint(&error) {
-                        self.say_goodbye(code);
-                    }
-                }
-                Poll::Ready(None) => burst.end = Some(hung_up()),
-                Poll::Pending => {}
-            }
-            break;
+        self.flush();
+        if let (Some(socket), Some(room), true) = (&mut self.socket, room, unread.any) {
+            let most = room.frames.min(MAX_BURST);
+            let mut bytes = 0;
+            let end = socket.read(feed, unread, |message| {
+                bytes += message.len();
+                burst.count += 1;
+                burst.messages.extend(owned(message));
+                burst.count < most && bytes < room.bytes
+            });
+            self.stats.bytes_in += bytes as u64;
+            burst.end = end.map(|end| self.judge(end));
         }
-        self.stats.bytes_in += bytes as u64;
         // What the server said last explains more than our failing to write to it.
-        if burst.messages.is_empty() && burst.end.is_none() {
+        if burst.count == 0 && burst.end.is_none() {
             burst.end = self.fault.take();
         }
+        burst.faulty = self.fault.is_some();
         burst
+    }
+
+    /// What it means that reading ended, and the answer to it.
+    fn judge(&mut self, end: End) -> Closed {
+        match end {
+            End::Goodbye(frame) => {
+                self.flush();
+                closed_by_server(frame)
+            }
+            End::Error(Error::ConnectionClosed | Error::AlreadyClosed) => hung_up(),
+            End::Error(error) => {
+                if let Some(code) = complaint(&error) {
+                    self.say_goodbye(code);
+                }
+                ended(&error)
+            }
+        }
     }
 
     fn say_goodbye(&mut self, code: CloseCode) {
@@ -371,10 +372,20 @@ impl State {
             reason: Utf8Bytes::default(),
         };
         if let Some(socket) = &mut self.socket {
-            if let Err(error) = socket.start_send_unpin(Message::Close(Some(frame))) {
+            if let Err(error) = socket.write(Message::Close(Some(frame))) {
                 self.fault.get_or_insert_with(|| ended(&error));
             }
         }
-        self.flush(&mut Context::from_waker(Waker::noop()));
+        self.flush();
+    }
+}
+
+/// A message with bytes of its own: those that were read keep a whole read buffer alive.
+fn owned(message: Message) -> Option<Message> {
+    match message {
+        Message::Text(text) => Some(Message::Text(text.as_str().to_owned().into())),
+        Message::Binary(bytes) => Some(Message::Binary(Bytes::copy_from_slice(&bytes))),
+        // tungstenite answers pings by itself, and a burst ends at a close frame.
+        _ => None,
     }
 }

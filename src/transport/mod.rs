@@ -1,14 +1,16 @@
-//! Links to the server: one task each, all on one thread, with a mailbox to the outside.
+//! Links to the server: sockets behind one poller whose descriptor an event loop watches.
 //!
-//! A link reads, answers pings, beats its heartbeat and writes, whatever its user is doing.
-//! What it hears goes into a bounded mailbox whose descriptor becomes readable; [`Links::drain`]
-//! takes it out. Acks and requests are written by the calling thread while the socket takes
-//! them, and by the link's task afterwards.
+//! What the sockets of a set do, the thread does that calls [`Links::drain`]: it turns the pump,
+//! which reads, answers pings, beats heartbeats and fills a bounded mailbox, and takes out what is
+//! there. A guard, a thread of its own, turns the pump when something is due, or when nobody has
+//! turned it though there was reason to. Acks and requests are written by the calling thread
+//! while the socket takes them, and by later turns afterwards.
 //!
 //! ```text
-//! dial ─▶ task: resolve, connect, TLS, handshake, register ─▶ Opened
-//!               read until there is no more ─▶ mailbox ─▶ one wake-up ─▶ drain
-//!               beat the heartbeat                        ack, send ─▶ socket
+//! dial ─▶ task: resolve, connect, TLS, handshake
+//!               └─▶ pump: register ─▶ Opened
+//!                         read ─▶ mailbox ─▶ drain
+//!                         beat the heartbeat   ack, send ─▶ socket
 //!         end, whatever the reason ─▶ exactly one Closed
 //! ```
 
@@ -18,22 +20,27 @@ compile_error!("links need a descriptor that an event loop can watch: Linux or m
 mod closed;
 mod dial;
 pub mod eyeballs;
+mod guard;
 mod handshake;
 mod http;
 pub mod keepalive;
+mod life;
 mod link;
-pub mod mailbox;
+mod opening;
 mod post;
 mod proxy;
+mod pump;
+mod rota;
 mod route;
 mod runtime;
-mod task;
+mod socket;
 mod tls;
+mod wire;
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{io, process};
+use std::{io, mem, process};
 
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -41,9 +48,9 @@ pub use self::closed::{Closed, Trouble};
 pub use self::dial::{Dial, DialError};
 use self::link::Order;
 pub use self::link::{Link, Stats, MAX_TEXT};
-use self::mailbox::Mailbox;
 pub use self::post::{Answer, Post};
 pub use self::proxy::Proxy;
+use self::pump::Pump;
 use crate::envelope::Envelope;
 use crate::error::DecodeError;
 
@@ -89,7 +96,7 @@ pub enum News {
 pub struct Links {
     /// A fork shares the sockets but has no thread: only the maker may use them.
     pid: u32,
-    mailbox: Arc<Mailbox<Event>>,
+    pump: Arc<Pump>,
     links: Mutex<HashMap<u64, Arc<Link>>>,
 }
 
@@ -98,7 +105,7 @@ impl Links {
     pub fn new() -> io::Result<Links> {
         Ok(Links {
             pid: process::id(),
-            mailbox: Arc::new(Mailbox::new()?),
+            pump: Pump::new()?,
             links: Mutex::default(),
         })
     }
@@ -117,21 +124,20 @@ impl Links {
         match lock(&self.links).entry(number) {
             Entry::Occupied(_) => Err(DialError::InUse(number)),
             Entry::Vacant(place) => {
-                let link = Arc::new(Link::new(number, &target.dial));
-                place.insert(link.clone());
-                runtime.spawn(task::run(link, self.mailbox.clone(), target));
+                let link = self.pump.enlist(number, &target.dial);
+                let link = place.insert(link.map_err(DialError::Io)?).clone();
+                runtime.spawn(opening::run(link, self.pump.clone(), target));
                 Ok(())
             }
         }
     }
 
-    /// Takes at most `most` events, oldest first, without waiting.
+    /// Turns the pump and takes at most `most` events, oldest first, without waiting for more.
     pub fn drain(&self, most: usize) -> Vec<Event> {
-        let events = self.mailbox.drain(most);
+        let events = self.pump.drain(most);
         for event in &events {
-            match &event.news {
-                News::Closed(_) => drop(lock(&self.links).remove(&event.link.number())),
-                news => event.link.release(news.weight()),
+            if let News::Closed(_) = event.news {
+                lock(&self.links).remove(&event.link.number());
             }
         }
         events
@@ -187,19 +193,23 @@ impl Links {
     }
 }
 
-/// The descriptor that is readable while [`drain`](Links::drain) has something to give.
+/// The descriptor that is readable while [`drain`](Links::drain) has something to do.
 impl AsFd for Links {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.mailbox.as_fd()
+        self.pump.as_fd()
     }
 }
 
 impl Drop for Links {
     fn drop(&mut self) {
-        // In a forked child the sockets stay with tasks that never run: closing them would take
-        // them out of the epoll set that the parent still uses, and a lock may be taken for ever.
+        // In a forked child all stays as it is: taking sockets out of the poller would take them
+        // out of the parent's, and a lock may be taken for ever.
         if self.is_ours() {
             self.shutdown();
+        } else {
+            // Not even the poller: macOS gives none to a child, where its number may be that of
+            // another file.
+            mem::forget(self.pump.clone());
         }
     }
 }

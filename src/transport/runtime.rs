@@ -1,4 +1,4 @@
-//! The one thread that all links of a process share.
+//! The one thread that opens all links of a process.
 
 use std::io;
 use std::sync::Mutex;

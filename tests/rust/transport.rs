@@ -4,11 +4,11 @@ mod ending;
 mod eyeballs;
 mod keepalive;
 mod life;
-mod mailbox;
 mod opening;
 mod peer;
 mod post;
 mod proxy;
+mod tls;
 mod trust;
 mod writing;
 
@@ -17,9 +17,7 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::net::UnixStream;
-use tokio::runtime::{Builder, Runtime};
-use tokio::time::timeout;
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use xyfast::transport::{Closed, Dial, Event, Frame, Links, News, Stats};
 
 /// Longer than anything here takes, unless it hangs.
@@ -43,17 +41,14 @@ fn beating(url: &str, interval: u64, timeout: u64) -> Dial {
 /// Someone who waits for the descriptor, as an event loop does, and takes events one by one.
 struct User {
     links: Links,
-    runtime: Runtime,
     events: VecDeque<Event>,
 }
 
 impl User {
     fn new() -> User {
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let links = Links::new().unwrap();
         User {
             links,
-            runtime,
             events: VecDeque::new(),
         }
     }
@@ -91,12 +86,9 @@ impl User {
 
     /// Waits until the descriptor is readable.
     fn wait(&self) {
-        let fd = self.links.as_fd().try_clone_to_owned().unwrap();
-        self.runtime.block_on(async {
-            let bell = UnixStream::from_std(fd.into()).unwrap();
-            let ready = timeout(PATIENCE, bell.readable()).await;
-            ready.expect("nothing happens").unwrap();
-        });
+        let mut fds = [PollFd::from_borrowed_fd(self.links.as_fd(), PollFlags::IN)];
+        let patience = Timespec::try_from(PATIENCE).unwrap();
+        assert_eq!(poll(&mut fds, Some(&patience)), Ok(1), "nothing happens");
     }
 
     /// Waits until the counters of link 1 are as wanted.

@@ -5,20 +5,21 @@
 //! binary messages and long ones, goes out by the same socket in fragments.
 
 use std::env;
-use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::sync::Weak;
 use std::time::Duration;
 
-use futures_util::SinkExt;
+use mio::{Events, Interest, Poll, Token};
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::{Closed, Link, MAX_TEXT};
 use crate::transport::dial::{Dial, Target};
 use crate::transport::lock;
+use crate::transport::socket::Socket;
+use crate::transport::wire::{Feed, Unread};
 
 /// What the suite's server and reports call us.
 const AGENT: &str = "xyfast";
@@ -53,21 +54,28 @@ async fn run(url: String) -> (Option<String>, Closed) {
         ..Dial::new("", r#"{"headers":{"mid":"1 0"}}"#)
     });
     let target = target.unwrap();
-    let link = Link::new(1, &target.dial);
-    let socket = target.open(Instant::now() + PATIENCE).await.unwrap();
+    let link = Link::new(1, 0, Weak::new(), &target.dial);
+    let connection = target.open(Instant::now() + PATIENCE).await.unwrap();
+    let mut socket = Socket::new(connection, &target.dial);
+    let mut poll = Poll::new().unwrap();
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    poll.registry()
+        .register(socket.tcp(), Token(0), interest)
+        .unwrap();
     lock(&link.state).socket = Some(socket);
     link.open(Duration::ZERO);
+    let (mut feed, mut unread, mut told) = (Feed::new(), Unread::new(), Events::with_capacity(1));
     let mut last = None;
     loop {
-        let burst = poll_fn(|cx| link.poll_burst(cx, Some(link.limits()))).await;
+        let burst = link.burst(&mut feed, &mut unread, Some(link.limits()));
         for message in burst.messages {
             match message {
                 Message::Text(text) if text.len() <= MAX_TEXT => {
                     link.send([text.to_string()]);
                     last = Some(text.to_string());
                 }
-                Message::Text(text) => long(&link, Data::Text, text.into()).await,
-                Message::Binary(bytes) => long(&link, Data::Binary, bytes).await,
+                Message::Text(text) => long(&link, Data::Text, text.into()),
+                Message::Binary(bytes) => long(&link, Data::Binary, bytes),
                 _ => {}
             }
         }
@@ -75,31 +83,33 @@ async fn run(url: String) -> (Option<String>, Closed) {
             link.end();
             return (last, closed);
         }
+        if !unread.any {
+            poll.poll(&mut told, Some(PATIENCE)).unwrap();
+            unread.told(told.iter().any(|event| event.is_read_closed()));
+        }
     }
 }
 
-/// Writes a message in fragments, each when the one before it is on its way; a failure shows
-/// when the link is read again.
-async fn long(link: &Link, mut kind: Data, mut rest: Bytes) {
+/// Writes a message in fragments; a failure shows when the link is read again.
+fn long(link: &Link, mut kind: Data, mut rest: Bytes) {
     loop {
         let fragment = rest.split_to(rest.len().min(FRAGMENT));
         let last = rest.is_empty();
         let frame = Message::Frame(Frame::message(fragment, OpCode::Data(kind), last));
-        let sent = match &mut lock(&link.state).socket {
-            Some(socket) => socket.start_send_unpin(frame),
-            None => return,
-        };
-        let flushed = sent.is_ok() && poll_fn(|cx| flush(link, cx)).await;
-        if last || !flushed {
+        if !write(link, frame) || last {
             return;
         }
         kind = Data::Continue;
     }
 }
 
-fn flush(link: &Link, cx: &mut Context<'_>) -> Poll<bool> {
-    match &mut lock(&link.state).socket {
-        Some(socket) => socket.poll_flush_unpin(cx).map(|flushed| flushed.is_ok()),
-        None => Poll::Ready(false),
+/// Waits until the socket has room for a frame.
+fn write(link: &Link, mut frame: Message) -> bool {
+    while let Some(socket) = &mut lock(&link.state).socket {
+        match socket.write(frame) {
+            Err(Error::WriteBufferFull(refused)) if socket.flush().is_ok() => frame = *refused,
+            written => return written.is_ok(),
+        }
     }
+    false
 }

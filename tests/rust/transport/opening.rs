@@ -1,7 +1,7 @@
 //! Dialling: what is refused at once, what fails, what opens.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::{mpsc, Arc};
 use std::time::{Duration, Instant};
 
@@ -226,19 +226,18 @@ fn opening_is_bounded_in_time() {
     assert!(runs_out_of_time(mute) >= Duration::from_millis(100));
 }
 
+/// What a server speaks TLS on.
+pub(super) type Secure = StreamOwned<ServerConnection, TcpStream>;
+
 /// A server with a certificate of its own for `localhost`, and that certificate.
-fn secure() -> (Server, String) {
+pub(super) fn secure(script: impl FnOnce(Peer<Secure>) + Send + 'static) -> (Server, String) {
     let (certificate, key) = certificate(|_| {});
     let config = server_config(&certificate, &key);
     let mut server = Server::tcp(|stream| {
         let session = ServerConnection::new(Arc::new(config)).unwrap();
         let stream = StreamOwned::new(session, stream);
         if let Ok(socket) = tokio_tungstenite::tungstenite::accept(stream) {
-            let mut peer = Peer(socket);
-            peer.register();
-            peer.push(1);
-            assert_eq!(peer.answer_heartbeats()["code"], 200);
-            peer.gone();
+            script(Peer(socket));
         }
     });
     server.url = server.url.replace("ws://127.0.0.1", "wss://localhost");
@@ -247,7 +246,7 @@ fn secure() -> (Server, String) {
 
 #[test]
 fn an_unknown_certificate_is_refused() {
-    let (server, _) = secure();
+    let (server, _) = secure(|_| {});
     let closed = User::dialled(quiet(&server.url)).expect_closed();
     assert_eq!(closed.trouble, Trouble::Untrusted);
     assert!(closed.reason.contains("certificate"), "{}", closed.reason);
@@ -256,7 +255,12 @@ fn an_unknown_certificate_is_refused() {
 
 #[test]
 fn a_certificate_given_as_root_is_accepted() {
-    let (server, pem) = secure();
+    let (server, pem) = secure(|mut peer| {
+        peer.register();
+        peer.push(1);
+        assert_eq!(peer.answer_heartbeats()["code"], 200);
+        peer.gone();
+    });
     let mut dial = quiet(&server.url);
     dial.roots = Some(pem);
     let mut user = User::opened(dial);

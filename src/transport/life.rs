@@ -1,20 +1,17 @@
-//! The life of a link, told by its task.
+//! The life of an open link, a turn at a time.
 
-use std::convert::Infallible;
-use std::future::poll_fn;
+use std::collections::VecDeque;
 use std::mem;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::time::{sleep_until, timeout_at, Instant};
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::closed::{refused, Closed, Trouble};
 use super::dial::Target;
 use super::keepalive::{Beat, Cause, Keepalive, Policy};
-use super::link::{Burst, Link, Order};
-use super::mailbox::Mailbox;
+use super::link::{Burst, Link, Order, Weight};
+use super::wire::{Feed, Unread};
 use super::{Event, Frame, News};
 use crate::envelope::{heartbeat, mid, request_id, Envelope, Kind};
 use crate::error::{DecodeError, Reason, Utf8Fault};
@@ -25,59 +22,21 @@ const MAX_EARLY: usize = 4096;
 /// Bytes of such frames.
 const MAX_EARLY_BYTES: usize = 64 << 20;
 
-/// Opens the link, keeps it up, and reports its one end.
-pub(super) async fn run(link: Arc<Link>, mailbox: Arc<Mailbox<Event>>, target: Target) {
-    let closed = Closed::new(Trouble::Link, "internal error");
-    let mut last = LastWords {
-        link: &link,
-        mailbox: &mailbox,
-        closed,
-    };
-    let deadline = Instant::now() + target.dial.open_timeout;
-    // Boxed, because a link would keep the room that opening takes for as long as it lives.
-    last.closed = match Box::pin(open(&link, &target, deadline)).await {
-        Ok(()) => Life::new(&link, &mailbox, target, deadline).live().await,
-        Err(closed) => closed,
-    };
-}
-
-/// Posts `Closed` however the task ends.
-struct LastWords<'a> {
-    link: &'a Arc<Link>,
-    mailbox: &'a Mailbox<Event>,
-    closed: Closed,
-}
-
-impl Drop for LastWords<'_> {
-    fn drop(&mut self) {
-        self.link.end();
-        let news = News::Closed(self.closed.clone());
-        self.mailbox.post([Event::new(self.link, news)]);
-    }
-}
-
-/// Gets a socket and sends the registration.
-async fn open(link: &Link, target: &Target, deadline: Instant) -> Result<(), Closed> {
-    let ordered = async {
-        while link.ordered().is_none() {
-            link.woken().await;
-        }
-    };
-    let socket = tokio::select! {
-        biased;
-        () = ordered => return Err(Closed::new(Trouble::Closed, "closed before it was open")),
-        opened = timeout_at(deadline, target.open(deadline)) => opened.unwrap_or_else(|_| {
-            Err(Closed::new(Trouble::Network, "the server did not answer the handshake in time"))
-        })?,
-    };
-    link.start(socket, &target.dial.register);
-    Ok(())
+/// What a turn came to.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// Messages read.
+    pub(super) count: usize,
+    /// It wants another turn.
+    pub(super) again: bool,
+    /// When the next one is due in any case.
+    pub(super) due: Instant,
 }
 
 /// A link with a socket.
-struct Life<'a> {
-    link: &'a Arc<Link>,
-    mailbox: &'a Mailbox<Event>,
+pub(super) struct Life {
+    link: Arc<Link>,
+    unread: Unread,
     policy: Policy,
     close_timeout: Duration,
     stage: Stage,
@@ -97,17 +56,12 @@ enum Stage {
     Open(Keepalive),
 }
 
-impl<'a> Life<'a> {
+impl Life {
     /// Keeps of the target only what is still needed: tokens and cookies are not.
-    fn new(
-        link: &'a Arc<Link>,
-        mailbox: &'a Mailbox<Event>,
-        target: Target,
-        deadline: Instant,
-    ) -> Life<'a> {
+    pub(super) fn new(link: Arc<Link>, target: Target, deadline: Instant) -> Life {
         Life {
             link,
-            mailbox,
+            unread: Unread::new(),
             policy: target.dial.policy,
             close_timeout: target.dial.close_timeout,
             stage: Stage::Registering {
@@ -121,13 +75,41 @@ impl<'a> Life<'a> {
         }
     }
 
-    async fn live(mut self) -> Closed {
-        let closed = match self.talk().await {
-            Ok(never) => match never {},
-            Err(closed) => closed,
-        };
-        self.post_early();
-        match self.closing {
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(super) fn unread(&mut self) -> &mut Unread {
+        &mut self.unread
+    }
+
+    /// Does what there is to be done at `now`; what was heard comes first, since it may be the
+    /// heartbeat's answer.
+    pub(super) fn turn(
+        &mut self,
+        feed: &mut Feed,
+        news: &mut VecDeque<Event>,
+        now: Instant,
+    ) -> Result<Turn, Closed> {
+        self.obey(now)?;
+        let room = self.room()?;
+        let burst = self.link.burst(feed, &mut self.unread, room);
+        let (count, faulty) = (burst.count, burst.faulty);
+        self.take(burst, news, now)?;
+        let listening = self.room()?.is_some();
+        // The heartbeat's answer may be among what is still unread.
+        let due = self.due(listening && !self.unread.any, now)?;
+        let again = faulty || (listening && self.unread.any);
+        Ok(Turn { count, again, due })
+    }
+
+    /// Ends it and tells so.
+    pub(super) fn end(mut self, closed: Closed, news: &mut VecDeque<Event>) {
+        // What came before an answer that will not come any more.
+        if let Stage::Registering { early, .. } = &mut self.stage {
+            news.extend(early.drain(..));
+        }
+        let closed = match self.closing {
             // Whatever ended it now, we wanted it.
             Some(_) if closed.trouble != Trouble::Closed => Closed {
                 trouble: Trouble::Closed,
@@ -135,47 +117,33 @@ impl<'a> Life<'a> {
                 ..closed
             },
             _ => closed,
-        }
+        };
+        news.push_back(Event::new(&self.link, News::Closed(closed)));
     }
 
-    async fn talk(&mut self) -> Result<Infallible, Closed> {
-        let mut sleep = pin!(sleep_until(Instant::now()));
-        loop {
-            self.obey()?;
-            let room = match &self.stage {
-                // Nobody can drain what comes before the registration's answer.
-                Stage::Registering { early, .. }
-                    if early.len() < MAX_EARLY && self.link.held() < MAX_EARLY_BYTES =>
-                {
-                    Some(self.link.limits())
-                }
-                Stage::Registering { .. } => {
-                    let reason = "too many frames before the registration's answer";
-                    return Err(Closed::new(Trouble::Protocol, reason));
-                }
-                Stage::Open(_) => self.link.room(),
-            };
-            let due = self.due(room.is_some())?;
-            if sleep.deadline() != due {
-                sleep.as_mut().reset(due);
+    /// How much may be read.
+    fn room(&self) -> Result<Option<Weight>, Closed> {
+        match &self.stage {
+            // Nobody can drain what comes before the registration's answer.
+            Stage::Registering { early, .. }
+                if early.len() < MAX_EARLY && self.link.held() < MAX_EARLY_BYTES =>
+            {
+                Ok(Some(self.link.limits()))
             }
-            let burst = tokio::select! {
-                // What was heard comes first: it may be the heartbeat's answer.
-                biased;
-                burst = poll_fn(|cx| self.link.poll_burst(cx, room)) => burst,
-                () = self.link.woken() => continue,
-                () = &mut sleep => continue,
-            };
-            self.take(burst)?;
+            Stage::Registering { .. } => {
+                let reason = "too many frames before the registration's answer";
+                Err(Closed::new(Trouble::Protocol, reason))
+            }
+            Stage::Open(_) => Ok(self.link.room()),
         }
     }
 
     /// Carries out what the user wants.
-    fn obey(&mut self) -> Result<(), Closed> {
+    fn obey(&mut self, now: Instant) -> Result<(), Closed> {
         match self.link.ordered() {
             Some(Order::Abort) => Err(Closed::new(Trouble::Closed, "shut down")),
             Some(Order::Close(code)) if self.closing.is_none() => {
-                self.closing = Some(Instant::now() + self.close_timeout);
+                self.closing = Some(now + self.close_timeout);
                 self.link.say_goodbye(code);
                 Ok(())
             }
@@ -184,8 +152,7 @@ impl<'a> Life<'a> {
     }
 
     /// Does what is due and says when to come back.
-    fn due(&mut self, listening: bool) -> Result<Instant, Closed> {
-        let now = Instant::now();
+    fn due(&mut self, listening: bool, now: Instant) -> Result<Instant, Closed> {
         let (deadline, trouble, late) = match (self.closing, &mut self.stage) {
             (Some(deadline), _) => (deadline, Trouble::Closed, "no answer to the close frame"),
             (None, Stage::Registering { deadline, .. }) => (
@@ -193,7 +160,7 @@ impl<'a> Life<'a> {
                 Trouble::Network,
                 "no answer to the registration in time",
             ),
-            (None, Stage::Open(keepalive)) => return beat(self.link, keepalive, listening, now),
+            (None, Stage::Open(keepalive)) => return beat(&self.link, keepalive, listening, now),
         };
         if now >= deadline {
             return Err(Closed::new(trouble, late));
@@ -201,12 +168,17 @@ impl<'a> Life<'a> {
         Ok(deadline)
     }
 
-    /// Posts what was read, all of it with one wake-up.
-    fn take(&mut self, burst: Burst) -> Result<(), Closed> {
+    /// Posts what was read.
+    fn take(
+        &mut self,
+        burst: Burst,
+        news: &mut VecDeque<Event>,
+        now: Instant,
+    ) -> Result<(), Closed> {
         let mut events = Vec::with_capacity(burst.messages.len());
         let mut end = burst.end;
         for message in burst.messages {
-            if let Err(closed) = self.message(message, &mut events) {
+            if let Err(closed) = self.message(message, &mut events, now) {
                 end = Some(closed);
                 break;
             }
@@ -214,22 +186,24 @@ impl<'a> Life<'a> {
         self.link.count(|stats| stats.pushes = self.pushes);
         match &mut self.stage {
             Stage::Registering { early, .. } => early.append(&mut events),
-            Stage::Open(_) => self.mailbox.post(events),
+            Stage::Open(_) => news.extend(events),
         }
         end.map_or(Ok(()), Err)
     }
 
-    fn message(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), Closed> {
+    fn message(
+        &mut self,
+        message: Message,
+        events: &mut Vec<Event>,
+        now: Instant,
+    ) -> Result<(), Closed> {
         let (size, text) = match message {
             Message::Text(text) => (text.len(), Ok(text)),
             Message::Binary(bytes) => (bytes.len(), utf8(bytes)),
-            // tungstenite answers pings by itself, and a burst ends at a close frame.
             _ => return Ok(()),
         };
-        // A text of its own: the one that was read keeps a whole read buffer alive.
-        let text = text.map(|text| Utf8Bytes::from(text.as_str().to_owned()));
         match text.and_then(Envelope::parse) {
-            Ok(envelope) => self.frame(Arc::new(envelope), events),
+            Ok(envelope) => self.frame(Arc::new(envelope), events, now),
             Err(error) => {
                 self.report(News::Invalid { error, size }, events);
                 Ok(())
@@ -237,10 +211,10 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn frame(&mut self, frame: Frame, events: &mut Vec<Event>) -> Result<(), Closed> {
+    fn frame(&mut self, frame: Frame, events: &mut Vec<Event>, now: Instant) -> Result<(), Closed> {
         match frame.kind() {
             Kind::Push => self.pushes += 1,
-            Kind::Answer if self.answer(&frame, events)? => return Ok(()),
+            Kind::Answer if self.answer(&frame, events, now)? => return Ok(()),
             _ => {}
         }
         self.report(News::Frame(frame), events);
@@ -248,11 +222,15 @@ impl<'a> Life<'a> {
     }
 
     /// Takes an answer to one of our own requests: registration or heartbeat.
-    fn answer(&mut self, frame: &Frame, events: &mut Vec<Event>) -> Result<bool, Closed> {
+    fn answer(
+        &mut self,
+        frame: &Frame,
+        events: &mut Vec<Event>,
+        now: Instant,
+    ) -> Result<bool, Closed> {
         let Some(mid) = frame.mid() else {
             return Ok(false);
         };
-        let now = Instant::now();
         match &mut self.stage {
             Stage::Registering {
                 mid: ours,
@@ -271,16 +249,16 @@ impl<'a> Life<'a> {
                     // First of all that it is open, then what came before, then this burst's.
                     let late = mem::replace(
                         events,
-                        vec![Event::new(self.link, News::Opened(frame.clone()))],
+                        vec![Event::new(&self.link, News::Opened(frame.clone()))],
                     );
                     events.append(early);
                     events.extend(late);
-                    self.stage = Stage::Open(Keepalive::new(self.policy, now.into_std()));
+                    self.stage = Stage::Open(Keepalive::new(self.policy, now));
                 }
                 Ok(true)
             }
             Stage::Open(keepalive) => {
-                let rtt = keepalive.answer(&mid, frame.code(), now.into_std());
+                let rtt = keepalive.answer(&mid, frame.code(), now);
                 if let Some(rtt) = rtt {
                     self.link.count(|stats| {
                         stats.rtt = rtt;
@@ -294,14 +272,7 @@ impl<'a> Life<'a> {
 
     fn report(&self, news: News, events: &mut Vec<Event>) {
         self.link.hold(news.weight());
-        events.push(Event::new(self.link, news));
-    }
-
-    /// Hands out what came before an answer that will not come any more.
-    fn post_early(&mut self) {
-        if let Stage::Registering { early, .. } = &mut self.stage {
-            self.mailbox.post(early.drain(..));
-        }
+        events.push(Event::new(&self.link, news));
     }
 }
 
@@ -328,7 +299,6 @@ fn beat(
     listening: bool,
     now: Instant,
 ) -> Result<Instant, Closed> {
-    let now = now.into_std();
     keepalive.listen(listening, now);
     loop {
         match keepalive.poll(now) {
@@ -338,7 +308,7 @@ fn beat(
                 link.beat(heartbeat(&mid));
                 keepalive.sent(&mid, now);
             }
-            Beat::Wait(until) => return Ok(Instant::from_std(until)),
+            Beat::Wait(until) => return Ok(until),
             Beat::Dead(cause) => {
                 let trouble = match cause {
                     Cause::Silent(_) => Trouble::Link,
