@@ -96,7 +96,13 @@ fn long(link: &Link, mut kind: Data, mut rest: Bytes) {
         let fragment = rest.split_to(rest.len().min(FRAGMENT));
         let last = rest.is_empty();
         let frame = Message::Frame(Frame::message(fragment, OpCode::Data(kind), last));
-        if !write(link, frame) || last {
+        if !write(link, frame) {
+            return;
+        }
+        if last {
+            if let Some(socket) = &mut lock(&link.state).socket {
+                let _ = socket.flush();
+            }
             return;
         }
         kind = Data::Continue;
