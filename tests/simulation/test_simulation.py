@@ -12,7 +12,7 @@ import pytest
 from simulation.world import run
 
 SEEDS = 2000
-CHUNK = 100
+CHUNK = 50
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
