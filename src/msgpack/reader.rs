@@ -124,6 +124,14 @@ pub fn read<'a, S: Sink<'a>>(
                         let at = reader.at;
                         match reader.head(Value(sink))? {
                             Head::Scalar(value) => sink.entry(&mut map, key, value)?,
+                            // Common, and nothing to come back from.
+                            Head::Container(Container::List, 0)
+                                if depth + 1 < reader.options.max_depth =>
+                            {
+                                let empty = sink.seq(0)?;
+                                let value = sink.end_seq(empty)?;
+                                sink.entry(&mut map, key, value)?;
+                            }
                             Head::Container(kind, len) => {
                                 owed += values(Container::Map, left);
                                 outer.push(Open::Map(map, Waiting::Value(key), left));

@@ -98,8 +98,8 @@ pub trait Sink<'a> {
     const CONTAINER_KEYS: bool = false;
 
     /// Whether lists are put into their places before they are filled, as `early` returns
-    /// them. What `end_seq` returns is then of no account, and a list may be closed when the
-    /// last value in it was opened.
+    /// them. What `end_seq` returns is then of no account but for an empty list, and a list may
+    /// be closed when the last value in it was opened.
     const EARLY: bool = false;
 
     /// Takes a value that holds no others.
