@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from inboxes import Run, Shown
 from scripted import User
@@ -14,6 +15,10 @@ from stores import Maker
 from world import ME, OTHER, ThreadedServer
 from xyfast.store import Store
 from xyfast.testing import FakeServer
+
+# Whatever else the machine does may hold up an example; one that hangs meets pytest's timeout.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -252,7 +252,7 @@ class CacheMachine(RuleBasedStateMachine):
         assert {key for key in "abcdefgh" if key in self.cache} == set(self.model)
 
 
-CacheMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+CacheMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40)
 TestCacheModel = CacheMachine.TestCase
 
 

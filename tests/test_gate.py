@@ -273,7 +273,7 @@ class AnyHistory(RuleBasedStateMachine):
         assert len(self.gate) == len(self.line)
 
 
-AnyHistory.TestCase.settings = hypothesis_settings(max_examples=200, deadline=None)
+AnyHistory.TestCase.settings = hypothesis_settings(max_examples=200)
 TestAnyHistory = AnyHistory.TestCase
 
 
@@ -282,7 +282,6 @@ TestAnyHistory = AnyHistory.TestCase
     outage=st.floats(0.0, 120.0),
     seed=st.integers(0, 2**32 - 1),
 )
-@hypothesis_settings(deadline=None)
 def test_everyone_gets_through_after_an_outage(count: int, outage: float, seed: int) -> None:
     gate: Gate[int] = Gate(Pace(50.0, 5), random.Random(seed).random)
     for who in range(count):

@@ -687,5 +687,5 @@ class AnyHistory(RuleBasedStateMachine):
             assert self.fetching or self.session.dialling is not None
 
 
-AnyHistory.TestCase.settings = hypothesis_settings(max_examples=300, deadline=None)
+AnyHistory.TestCase.settings = hypothesis_settings(max_examples=300)
 TestAnyHistory = AnyHistory.TestCase

@@ -195,6 +195,5 @@ TestStores = Stores.TestCase
 TestStores.settings = settings(
     max_examples=50,
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -282,6 +282,15 @@ def test_a_wrong_head_stays_where_it_is() -> None:
     assert unpacker.read_bytes(5) == b"\xc1"
 
 
+@pytest.mark.parametrize("first", [b"\xc4", b"\xd9", b"\xcf", b"\xc7", b"\xde", b"\xc1"])
+def test_the_first_byte_of_a_head_is_enough_to_say_that_it_is_wrong(first: bytes) -> None:
+    unpacker = fed(first)
+    with pytest.raises(DecodeError, match=r"no list at byte 0$") as raised:
+        unpacker.read_array_header()
+    assert raised.value.reason == "type"
+    assert unpacker.read_bytes(1) == first
+
+
 def test_a_method_that_has_begun_must_end() -> None:
     unpacker = fed(b"\x92\x01")
     with pytest.raises(OutOfData):

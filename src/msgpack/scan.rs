@@ -171,35 +171,25 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Reads the head that data starts with; nothing if the data ends inside it.
-    #[inline]
-    pub fn read(data: &[u8]) -> Result<Option<Self>, Reason> {
-        match data.split_first() {
-            Some((&first, rest)) => Self::new(first, rest),
-            None => Ok(None),
+    /// Reads the head of a container that data starts with; nothing if the data ends inside it.
+    ///
+    /// The first byte is enough to refuse a value of another kind.
+    pub fn of(container: Container, data: &[u8]) -> Result<Option<Self>, Reason> {
+        let Some((&first, rest)) = data.split_first() else {
+            return Ok(None);
+        };
+        match FORMS[usize::from(first)] {
+            Some(form) if form.kind == Kind::Holds(container) => Ok(form.extent(rest)),
+            _ => Err(Reason::Other(container)),
         }
     }
 
     #[inline(always)]
     fn new(first: u8, rest: &[u8]) -> Result<Option<Self>, Reason> {
-        let Some(form) = FORMS[usize::from(first)] else {
-            return Err(Reason::Format(first));
-        };
-        let count = match form.width {
-            0 => Some(usize::from(form.len)),
-            1 => rest.first().map(|count| usize::from(*count)),
-            2 => rest
-                .first_chunk()
-                .map(|count| u16::from_be_bytes(*count).into()),
-            _ => rest
-                .first_chunk()
-                .map(|count| u32::from_be_bytes(*count) as usize),
-        };
-        Ok(count.map(|len| Self {
-            kind: form.kind,
-            len,
-            head: 1 + usize::from(form.width),
-        }))
+        match FORMS[usize::from(first)] {
+            Some(form) => Ok(form.extent(rest)),
+            None => Err(Reason::Format(first)),
+        }
     }
 
     /// Returns the bytes behind the head that belong to no other value.
@@ -229,6 +219,24 @@ struct Form {
     width: u8,
     /// The length, if no bytes hold it.
     len: u8,
+}
+
+impl Form {
+    /// Reads the length from the bytes behind the first; nothing if they end inside it.
+    #[inline(always)]
+    fn extent(self, rest: &[u8]) -> Option<Extent> {
+        let len = match self.width {
+            0 => usize::from(self.len),
+            1 => usize::from(*rest.first()?),
+            2 => u16::from_be_bytes(*rest.first_chunk()?).into(),
+            _ => u32::from_be_bytes(*rest.first_chunk()?) as usize,
+        };
+        Some(Extent {
+            kind: self.kind,
+            len,
+            head: 1 + usize::from(self.width),
+        })
+    }
 }
 
 static FORMS: [Option<Form>; 256] = {

@@ -6,8 +6,8 @@ use pyo3::types::{PyBytes, PyInt};
 
 use super::errors::{raised, Failure};
 use super::unpack::{Choices, MAX_DEPTH};
-use crate::error::{Container, DecodeError, Reason};
-use crate::msgpack::scan::{Extent, Kind, Limits, Scan};
+use crate::error::{Container, DecodeError};
+use crate::msgpack::scan::{Extent, Limits, Scan};
 
 /// The largest buffer where no other is wanted.
 const UNLIMITED: usize = i32::MAX as usize;
@@ -181,16 +181,16 @@ impl Stream {
         py: Python<'py>,
         kind: Container,
     ) -> Result<Option<Bound<'py, PyAny>>, Failure> {
-        match Extent::read(&self.buffer[self.head..]) {
+        match Extent::of(kind, &self.buffer[self.head..]) {
             Ok(None) => Ok(None),
-            Ok(Some(extent)) if extent.kind == Kind::Holds(kind) => {
+            Ok(Some(extent)) => {
                 self.finish(extent.head);
                 Ok(Some(PyInt::new(py, extent.len).into_any()))
             }
-            // The value stays for other methods.
-            _ => {
+            Err(reason) => {
+                // The value stays for other methods.
                 self.unfinished = None;
-                let error = DecodeError::new(Reason::Other(kind), self.offset as usize);
+                let error = DecodeError::new(reason, self.offset as usize);
                 Err(Failure::Python(error.into()))
             }
         }
