@@ -196,6 +196,14 @@ def test_each_branch_may_be_as_deep_as_any(opened: bytes, between: bytes, depth:
     assert (caught.value.reason, caught.value.offset) == ("depth", len(start + branch))
 
 
+def test_an_empty_list_in_a_map_counts_as_a_level() -> None:
+    maps = b"\x81\xa1a" * 1023
+    assert packb(unpackb(maps + b"\x90")) == maps + b"\x90"
+    with pytest.raises(StackError) as caught:
+        unpackb(b"\x81\xa1a" + maps + b"\x90")
+    assert (caught.value.reason, caught.value.offset) == ("depth", 3 * 1024)
+
+
 def test_lists_that_a_finaliser_empties_on_the_way_are_no_danger() -> None:
     length, emptied = 91, 0
     tree: Any = 1
