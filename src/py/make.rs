@@ -196,15 +196,14 @@ fn ascii<'py>(py: Python<'py>, text: &[u8]) -> Made<'py> {
     }
 }
 
-/// Text of other than ASCII characters is widened on the stack up to this many bytes.
-const WIDE: usize = 8192;
-/// The same for text with characters beyond U+FFFF.
-const WIDEST: usize = 1024;
-/// For text up to this many bytes there is a place of few bytes: in a larger one the stack is
-/// touched page by page.
-const SHORT: usize = 64;
 /// Plain code has turned fewer bytes before vector code would have begun.
 const VECTOR: usize = 24;
+/// Text up to this many bytes is widened on the stack, where the first lines are in use.
+const SHORT: usize = 64;
+/// The same for longer text.
+const MEDIUM: usize = 512;
+/// The same for text with characters beyond U+FFFF.
+const WIDEST: usize = 1024;
 
 #[inline(never)]
 fn wide<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
@@ -217,18 +216,41 @@ fn wide<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
             let mut units = [MaybeUninit::uninit(); SHORT + SLACK];
             two_bytes(py, utf8, &mut units, Level::detect())
         }
+        _ if utf8.len() <= MEDIUM => medium(py, utf8),
         _ => long(py, utf8),
     }
 }
 
 #[inline(never)]
+fn medium<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
+    let mut units = [MaybeUninit::uninit(); MEDIUM + SLACK];
+    two_bytes(py, utf8, &mut units, Level::detect())
+}
+
+/// Widens into the str itself, which is made too long and cut: a long text is not copied.
+#[inline(never)]
 fn long<'py>(py: Python<'py>, utf8: &[u8]) -> Made<'py> {
-    if utf8.len() <= WIDE {
-        let mut units = [MaybeUninit::uninit(); WIDE + SLACK];
-        two_bytes(py, utf8, &mut units, Level::detect())
-    } else {
-        let mut units = Vec::with_capacity(utf8.len() + SLACK);
-        two_bytes(py, utf8, units.spare_capacity_mut(), Level::detect())
+    let room = utf8.len() + SLACK;
+    // SAFETY: the units stand right behind the head of the str, which has room for all of
+    // them, and nobody else has seen it yet. So it may be cut, to no less than one unit.
+    unsafe {
+        let mut object = ffi::PyUnicode_New(room as ffi::Py_ssize_t, 0xffff);
+        if object.is_null() {
+            return None;
+        }
+        let start = object.cast::<ffi::PyCompactUnicodeObject>().add(1);
+        let units = std::slice::from_raw_parts_mut(start.cast::<MaybeUninit<u16>>(), room);
+        match simd::widen(Level::detect(), utf8, units) {
+            Some(Widened { len, bits: 0x100.. }) => {
+                let cut = ffi::PyUnicode_Resize(&mut object, len as ffi::Py_ssize_t);
+                made(py, object).filter(|_| cut == 0)
+            }
+            other => {
+                let made = made_of(py, utf8, units, other);
+                ffi::Py_DECREF(object);
+                made
+            }
+        }
     }
 }
 
@@ -240,7 +262,18 @@ fn two_bytes<'py>(
     units: &mut [MaybeUninit<u16>],
     level: Level,
 ) -> Made<'py> {
-    match simd::widen(level, utf8, units) {
+    let widened = simd::widen(level, utf8, units);
+    made_of(py, utf8, units, widened)
+}
+
+#[inline(always)]
+fn made_of<'py>(
+    py: Python<'py>,
+    utf8: &[u8],
+    units: &[MaybeUninit<u16>],
+    widened: Option<Widened>,
+) -> Made<'py> {
+    match widened {
         Some(Widened { len, bits: ..=0xff }) => {
             let narrow = units[..len].iter().map(|unit| {
                 // SAFETY: `widen` has written the units.
