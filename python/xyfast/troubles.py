@@ -157,7 +157,6 @@ EXCEPTIONS = _table(
     *_caller("not sent", errors.NotSent),
     *_caller("unknown whether it was sent", errors.SendUnknown),
     *_caller("call out of turn", errors.StateError),
-    *_caller("answer makes no sense", errors.ProtocolError),
     *_caller(
         "bytes are not what they should be",
         errors.DecodeError,
