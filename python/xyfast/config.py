@@ -49,8 +49,8 @@ class Settings:
     when a client is made; one that cannot be used is a `ConfigError` then."""
     proxy: str | None = field(default=None, repr=False)
     """What links and token calls go through: ``http://``, ``socks5://`` or ``socks5h://``, then
-    ``user:password@`` if needed, host and port. Accounts may have their own. Variables such as
-    ``HTTPS_PROXY`` are not read."""
+    ``user:password@`` if needed, host and port. Accounts may have their own, or none. Variables
+    such as ``HTTPS_PROXY`` are not read."""
 
     # Links
     heartbeat: float = 15.0

@@ -32,8 +32,8 @@ class Transport(Protocol):
     ) -> None:
         """Open link ``policy.link`` and register it with the frame ``register``.
 
-        ``proxy`` is the account's own, None for that of the settings. Answers with exactly
-        one `Opened` or `Closed`; every link ends in one `Closed`.
+        ``proxy`` is the URL of what it goes through, None for the straight way. Answers with
+        exactly one `Opened` or `Closed`; every link ends in one `Closed`.
         """
         ...
 
@@ -100,7 +100,7 @@ class RustTransport:
             max_bytes=settings.mailbox_bytes,
             allow_plain=settings.allow_plain,
             roots=self._roots,
-            proxy=proxy or settings.proxy,
+            proxy=proxy,
         )
 
     def ack(self, frames: Sequence[Frame]) -> int:
