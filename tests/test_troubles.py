@@ -94,6 +94,7 @@ def test_every_row_has_its_place_on_the_page() -> None:
         (LoginRequired("x"), TOKENS["verification"]),
         (ConfigError("x"), EXCEPTIONS["ConfigError"]),
         (OSError(errno.EMFILE, "x"), LINKS["exhausted"]),
+        (OSError(errno.ENOSPC, "x"), LINKS["exhausted"]),
         (ConnectionRefusedError(errno.ECONNREFUSED, "x"), EXCEPTIONS["unexpected"]),
         (StateError("x"), EXCEPTIONS["unexpected"]),
         (KeyError("x"), EXCEPTIONS["unexpected"]),

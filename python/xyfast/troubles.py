@@ -66,7 +66,7 @@ def _table(*rows: Row) -> dict[str, Row]:
 
 
 _R = Remedy
-_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN)
 LINKS = _table(
     Row("closed", _R.NONE, "link closed"),
     Row("link", _R.RETRY, "link lost", errors.SendUnknown, Trouble.LINK),
