@@ -7,18 +7,37 @@ addresses of a fake server, the cookies of an account, and a file for the store.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import json
 import os
 import sys
+import time
 import urllib.parse
 from collections.abc import Callable
 
 from xyfast import Account, Client, Settings, State
 
 LIVES = 100
-WARM = 20
-"""Lives before the first count, in which modules are loaded and caches are filled."""
+"""Lives between the two counts, and before the first: in those caches are filled."""
+THREADS = 2
+"""The main thread, and the one that dials."""
+PATIENCE = 20.0
+
+
+class Heap(ctypes.Structure):
+    """What glibc says of its heaps, as mallinfo(3) has it; sizes are bytes."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks"),
+            *("fordblks", "keepcost"),
+        )
+    ]
+
+
+libc = ctypes.CDLL(None)
 
 
 async def life(client: Client, account: Account, end: str) -> None:
@@ -35,9 +54,17 @@ async def life(client: Client, account: Account, end: str) -> None:
 
 
 def counted() -> dict[str, int]:
-    """What there is of everything that may be left behind."""
+    """What there is of everything that may be left behind; sizes are bytes."""
+    deadline = time.monotonic() + PATIENCE
+    while len(os.listdir("/proc/self/task")) > THREADS and time.monotonic() < deadline:
+        time.sleep(0.01)  # threads that were told to end, and are not awaited
     urllib.parse.clear_cache()  # it keeps the last addresses of token calls
+    # The interpreter's cache of attributes keeps up to 4096 names that were made at run time.
+    getattr(sys, "_clear_internal_caches", sys._clear_type_cache)()
     gc.collect()
+    libc.malloc_trim(0)  # heaps keep what was freed
+    libc.mallinfo2.restype = Heap
+    heap = libc.mallinfo2()
     with open("/proc/self/statm") as sizes:
         resident = int(sizes.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return {
@@ -45,6 +72,7 @@ def counted() -> dict[str, int]:
         "descriptors": len(os.listdir("/proc/self/fd")),
         "objects": len(gc.get_objects()),
         "blocks": sys.getallocatedblocks(),
+        "allocated": heap.uordblks + heap.hblkhd,
         "resident": resident,
     }
 
@@ -58,14 +86,15 @@ def main(url: str, token_url: str, cookies: str, path: str) -> None:
         lambda: (Client(settings=settings), "paused"),
         lambda: (Client(store=path, settings=settings), "removed"),
     ]
-    before: dict[str, int] = {}
-    for number in range(WARM + LIVES):
-        if number == WARM:
-            before = counted()
-        client, end = ends[number % len(ends)]()
-        asyncio.run(life(client, account, end))
-        del client
-    print(json.dumps({what: count - before[what] for what, count in counted().items()}))
+    counts = []
+    for _ in range(2):
+        for number in range(LIVES):
+            client, end = ends[number % len(ends)]()
+            asyncio.run(life(client, account, end))
+            del client
+        counts.append(counted())
+    before, after = counts
+    print(json.dumps({what: count - before[what] for what, count in after.items()}))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from xyfast import Client, ConfigError, Settings
+
+AUTHORITY = """\
+-----BEGIN CERTIFICATE-----
+MIIBbjCCARWgAwIBAgIUFJMkuTGCl7W3um57i6Qbym7tUBowCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBczAgFw0yNjExMjgwOTM0MzlaGA8yMTI2MTEwNDA5MzQzOVow
+DDEKMAgGA1UEAwwBczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABHop9roPGzT8
++YBxLto38fdIeB9VKhbSC6XOZJJ0n3/vNdUahymZHDSXQukWFzf1ho8CbWopQNsD
+t61h2PkQxT2jUzBRMB0GA1UdDgQWBBSAgdJjUfl+xe6eJT/oLYaYaryjrDAfBgNV
+HSMEGDAWgBSAgdJjUfl+xe6eJT/oLYaYaryjrDAPBgNVHRMBAf8EBTADAQH/MAoG
+CCqGSM49BAMCA0cAMEQCIHkh5ngmW/Kbcz2MeuepdC4jBkDHF9/is9wdOlz/iUAz
+AiAq+pfiQca3HOJdQgSCt2sfP9S9qJ5F3G9+bEz736nN+A==
+-----END CERTIFICATE-----
+"""
 
 
 def test_settings_refuse_what_makes_no_sense() -> None:
@@ -60,3 +75,32 @@ async def test_a_client_takes_accounts() -> None:
             client.replace_credentials(cookies)
         with pytest.raises(ConfigError, match="account_id must be a str, not int"):
             client.state(9000000000001)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "holds no PEM certificate"),
+        (b"no PEM at all\n", "holds no PEM certificate"),
+        (AUTHORITY.replace("CERTIFICATE", "PUBLIC KEY").encode(), "holds no PEM certificate"),
+        (AUTHORITY[:-30].encode(), "holds a certificate that cannot be read"),
+        (AUTHORITY.replace("MIIB", "AAAA").encode(), "holds a certificate that cannot be read"),
+        (AUTHORITY.encode() + b"\xff", "is not PEM, which is a text"),
+    ],
+)
+def test_a_client_refuses_roots_that_are_of_no_use(
+    content: bytes | None, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "roots.pem"
+    if content is not None:
+        path.write_bytes(content)
+    message = re.escape(f"Settings.roots {str(path)!r} {reason}")
+    with pytest.raises(ConfigError, match=message):
+        Client(settings=Settings(roots=str(path)))
+
+
+def test_a_client_takes_roots_among_other_text(tmp_path: Path) -> None:
+    path = tmp_path / "roots.pem"
+    path.write_text(f"an authority\n{AUTHORITY}", "utf-8")
+    assert Client(settings=Settings(roots=str(path)))

@@ -101,6 +101,22 @@ async def test_the_proxy_of_the_settings_is_for_all_who_have_none(
         assert proxy.asked == places(server) * 2
 
 
+async def test_an_account_may_go_direct_past_the_proxy_of_the_settings(
+    server: FakeServer, proxy: Proxy
+) -> None:
+    world = World(server, settings={"proxy": proxy.url})
+    async with world.client:
+        await world.client.add(Account.from_cookies(server.cookies(ME), proxy="direct"))
+        await world.until(lambda: world.client.state(ME) is State.CONNECTED)
+        assert proxy.asked == []
+        await world.connect(OTHER)
+        assert proxy.asked == places(server)
+        direct = Account.from_cookies(server.log_in(OTHER), proxy="direct")
+        world.client.replace_credentials(direct)
+        await world.until(lambda: len(server.ledger(OTHER).registrations) > 1)
+        assert proxy.asked == places(server)
+
+
 async def test_variables_of_the_environment_are_not_read(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

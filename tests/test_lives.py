@@ -18,7 +18,7 @@ from world import ME, OTHER, ThreadedServer, fast_settings
 from xyfast import Account, ChatMessage, Client
 from xyfast.testing import FakeServer
 
-LINUX = sys.platform.startswith("linux")
+GLIBC = hasattr(lives.libc, "mallinfo2")
 
 
 def program(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -33,7 +33,7 @@ def program(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(not LINUX, reason="reads /proc")
+@pytest.mark.skipif(not GLIBC, reason="asks Linux and glibc what there is")
 def test_a_hundred_starts_and_stops_leave_nothing_behind(
     threaded_server: ThreadedServer, path: Path
 ) -> None:
@@ -44,10 +44,11 @@ def test_a_hundred_starts_and_stops_leave_nothing_behind(
     assert left["threads"] <= 0
     assert left["descriptors"] <= 0
     assert left["objects"] < lives.LIVES // 2
-    # The interpreter's cache of attributes keeps up to 4096 names that were made at run time.
-    assert left["blocks"] < 10 * lives.LIVES
-    # What Rust and OpenSSL allocate, Python does not count; the allocator's arenas still grow.
-    assert left["resident"] < 24 << 20
+    # CPython 3.10 makes a cache for each piece of code that has run often.
+    assert left["blocks"] < lives.LIVES * (2 if sys.version_info < (3, 11) else 0.5)
+    # What Rust and SQLite allocate too, to the byte; heaps and pages move a little.
+    assert left["allocated"] < 64 << 10
+    assert left["resident"] < 2 << 20
 
 
 def test_clients_in_several_loops_work_side_by_side(threaded_server: ThreadedServer) -> None:

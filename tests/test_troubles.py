@@ -35,6 +35,18 @@ def test_every_exception_has_a_row() -> None:
     assert {row.error.__name__ for row in ROWS if row.error} == set(errors.__all__)
 
 
+def test_every_exception_is_raised_somewhere() -> None:
+    package, binding = ROOT / "python" / "xyfast", ROOT / "src" / "py"
+    python = "".join(path.read_text("utf-8") for path in package.rglob("*.py"))
+    rust = "".join(path.read_text("utf-8") for path in binding.rglob("*.rs"))
+    for row in ROWS:
+        if row.error is None or row.sentence == "base of other exceptions":
+            continue
+        name = row.error.__name__
+        raised = re.search(rf"\b(raise|return) {name}\(", python)
+        assert raised or f"raised::{name}" in rust, name
+
+
 def test_every_trouble_of_a_link_has_a_row() -> None:
     source = (ROOT / "src" / "transport" / "closed.rs").read_text("utf-8")
     assert set(re.findall(r'Trouble::\w+ => "(.+)"', source)) == set(LINKS)
@@ -82,6 +94,7 @@ def test_every_row_has_its_place_on_the_page() -> None:
         (LoginRequired("x"), TOKENS["verification"]),
         (ConfigError("x"), EXCEPTIONS["ConfigError"]),
         (OSError(errno.EMFILE, "x"), LINKS["exhausted"]),
+        (OSError(errno.ENOSPC, "x"), LINKS["exhausted"]),
         (ConnectionRefusedError(errno.ECONNREFUSED, "x"), EXCEPTIONS["unexpected"]),
         (StateError("x"), EXCEPTIONS["unexpected"]),
         (KeyError("x"), EXCEPTIONS["unexpected"]),

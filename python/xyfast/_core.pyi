@@ -26,6 +26,7 @@ __all__ = [
     "b64encode",
     "build_profile",
     "check_proxy",
+    "check_roots",
     "decode",
     "decode_frame",
     "decode_many",
@@ -747,3 +748,6 @@ def check_proxy(url: str, /) -> None:
     percent-encoded where they hold other signs, host and port. The proxy resolves the names
     of servers, whichever of the schemes it is.
     """
+
+def check_roots(pem: str, /) -> None:
+    """Raise `ConfigError` if a PEM text has no certificate, or one that cannot be read."""

@@ -39,6 +39,7 @@ _HINT = (
     "browser's network tools; document.cookie lacks the HttpOnly ones"
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DIRECT = "direct"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,7 +52,7 @@ class Account:
     platform binds passed checks to it. ``name`` is for people. ``send_cookies`` also puts the
     cookies into the WebSocket handshake, which the server does not ask for. ``proxy`` is what
     links and token calls of this account go through, as in `Settings.proxy`, which counts where
-    this is None.
+    this is None; ``"direct"`` is no proxy, whatever the settings say.
 
     Raises `ConfigError` for a value that cannot be used. The ``repr`` shows id and name only.
     """
@@ -84,12 +85,17 @@ class Account:
                 raise ConfigError(f"`{key}` must be printable ASCII and not empty")
         if self.proxy is not None:
             must_be(str, "a str", proxy=self.proxy)
-            check_proxy(self.proxy)
+            if self.proxy != _DIRECT:
+                check_proxy(self.proxy)
 
     @property
     def id(self) -> str:
         """The own user id: the value of the cookie ``unb``, digits."""
         return self.cookies["unb"]
+
+    def proxy_or(self, general: str | None, /) -> str | None:
+        """What this account goes through, ``general`` unless it has its own; None: no proxy."""
+        return None if self.proxy == _DIRECT else self.proxy or general
 
     def __repr__(self) -> str:
         return f"Account(id={self.id!r}, name={self.name!r})"

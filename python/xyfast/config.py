@@ -45,11 +45,12 @@ class Settings:
     allow_plain: bool = False
     """Take ``ws://`` and ``http://`` to other hosts too: cookies and tokens go out in clear."""
     roots: str | None = None
-    """Path of a PEM file with certificate authorities to trust beside the system's."""
+    """Path of a PEM file with certificate authorities to trust beside the system's. It is read
+    when a client is made; one that cannot be used is a `ConfigError` then."""
     proxy: str | None = field(default=None, repr=False)
     """What links and token calls go through: ``http://``, ``socks5://`` or ``socks5h://``, then
-    ``user:password@`` if needed, host and port. Accounts may have their own. Variables such as
-    ``HTTPS_PROXY`` are not read."""
+    ``user:password@`` if needed, host and port. Accounts may have their own, or none. Variables
+    such as ``HTTPS_PROXY`` are not read."""
 
     # Links
     heartbeat: float = 15.0

@@ -307,7 +307,8 @@ class Driver:
             mid=self.calls.new_mid(),
         )
         try:
-            self._env.transport.dial(action, headers, register, account.proxy)
+            proxy = account.proxy_or(self._env.settings.proxy)
+            self._env.transport.dial(action, headers, register, proxy)
         except Exception as error:  # whatever it is: nobody else tells the session
             self._dialler.drop(action.link)
             row, reason = raised(error), type(error).__name__

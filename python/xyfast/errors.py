@@ -21,7 +21,6 @@
     │   └── OutOfData                 an Unpacker has no whole value
     ├── ConfigError (ValueError)      an account, option or file is wrong; says which
     ├── StateError (RuntimeError)     our caller did something out of turn
-    ├── ProtocolError                 the server did something out of turn
     ├── StoreError                    the inbox cannot be read or written
     │   └── StoreFull                 unhandled messages alone exceed its bounds
     ├── TokenError                    no token; may work later
@@ -54,7 +53,6 @@ __all__ = [
     "NotSent",
     "OutOfData",
     "OutOfRange",
-    "ProtocolError",
     "RequestError",
     "SendRefused",
     "SendUnknown",
@@ -201,10 +199,6 @@ class ConfigError(XyfastError, ValueError):
 
 class StateError(XyfastError, RuntimeError):
     """A call came at a moment when it cannot be carried out."""
-
-
-class ProtocolError(XyfastError):
-    """The server's frame or answer is not what the protocol allows."""
 
 
 class StoreError(XyfastError):

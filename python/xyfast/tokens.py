@@ -153,7 +153,7 @@ class PlatformTokens:
             f"{self._base}/{_API}/1.0/?{urllib.parse.urlencode(query)}",
             headers=list(headers.items()),
             body=urllib.parse.urlencode({"data": data}).encode(),
-            proxy=account.proxy or self._proxy,
+            proxy=account.proxy_or(self._proxy),
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from xyfast._core import Closed, Frame, Invalid, Links, Opened
+from xyfast._core import Closed, Frame, Invalid, Links, Opened, check_roots
 from xyfast.config import Settings
 from xyfast.errors import ConfigError
 from xyfast.events import Dial
@@ -32,8 +32,8 @@ class Transport(Protocol):
     ) -> None:
         """Open link ``policy.link`` and register it with the frame ``register``.
 
-        ``proxy`` is the account's own, None for that of the settings. Answers with exactly
-        one `Opened` or `Closed`; every link ends in one `Closed`.
+        ``proxy`` is the URL of what it goes through, None for the straight way. Answers with
+        exactly one `Opened` or `Closed`; every link ends in one `Closed`.
         """
         ...
 
@@ -100,7 +100,7 @@ class RustTransport:
             max_bytes=settings.mailbox_bytes,
             allow_plain=settings.allow_plain,
             roots=self._roots,
-            proxy=proxy or settings.proxy,
+            proxy=proxy,
         )
 
     def ack(self, frames: Sequence[Frame]) -> int:
@@ -141,11 +141,18 @@ class RustTransport:
 
 
 def read_roots(settings: Settings) -> str | None:
-    """Read the PEM text of `Settings.roots`; raises `ConfigError` if there is none."""
+    """Read the PEM text of `Settings.roots`; raises `ConfigError` if it is of no use."""
     if settings.roots is None:
         return None
     try:
-        return Path(settings.roots).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not a text"
-        raise ConfigError(f"Settings.roots {settings.roots!r} cannot be read: {why}") from None
+        pem = Path(settings.roots).read_text("utf-8")
+        check_roots(pem)
+    except OSError as error:
+        why = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        why = "is not PEM, which is a text"
+    except ConfigError as error:
+        why = str(error)
+    else:
+        return pem
+    raise ConfigError(f"Settings.roots {settings.roots!r} {why}")

@@ -66,7 +66,7 @@ def _table(*rows: Row) -> dict[str, Row]:
 
 
 _R = Remedy
-_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN)
 LINKS = _table(
     Row("closed", _R.NONE, "link closed"),
     Row("link", _R.RETRY, "link lost", errors.SendUnknown, Trouble.LINK),
@@ -157,7 +157,6 @@ EXCEPTIONS = _table(
     *_caller("not sent", errors.NotSent),
     *_caller("unknown whether it was sent", errors.SendUnknown),
     *_caller("call out of turn", errors.StateError),
-    *_caller("answer makes no sense", errors.ProtocolError),
     *_caller(
         "bytes are not what they should be",
         errors.DecodeError,

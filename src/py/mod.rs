@@ -89,7 +89,7 @@ mod _core {
     #[pymodule_export]
     use super::picker::{pick, Picker};
     #[pymodule_export]
-    use super::post::{check_proxy, post};
+    use super::post::{check_proxy, check_roots, post};
     #[pymodule_export]
     use super::tree::mentions;
     #[pymodule_export]

@@ -7,7 +7,7 @@ use pyo3::types::PyBytes;
 
 use super::input::real;
 use super::links::seconds;
-use crate::transport::{Post, Proxy};
+use crate::transport::{self, Post, Proxy};
 
 mod raised {
     pyo3::import_exception!(xyfast.errors, TokenError);
@@ -57,4 +57,10 @@ pub(super) fn post<'py>(
 pub(super) fn check_proxy(url: &str) -> PyResult<()> {
     Proxy::parse(url)?;
     Ok(())
+}
+
+#[pyfunction]
+#[pyo3(signature = (pem, /))]
+pub(super) fn check_roots(pem: &str) -> PyResult<()> {
+    Ok(transport::check_roots(pem)?)
 }

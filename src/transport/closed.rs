@@ -98,7 +98,13 @@ pub(super) fn unreached(stage: &str, error: &io::Error) -> Closed {
 
 /// Whether this machine lacks what is needed, whatever the other side does.
 pub(super) fn is_lack(error: &io::Error) -> bool {
-    let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    let lacks = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::NOSPC,
+    ];
     Errno::from_io_error(error).is_some_and(|errno| lacks.contains(&errno))
 }
 
@@ -111,6 +117,8 @@ pub(super) fn words(error: &io::Error) -> String {
             None => "too many open files".to_owned(),
         },
         Some(Errno::NFILE) => "too many open files on this machine".to_owned(),
+        // Nothing here writes files: it is the poller's.
+        Some(Errno::NOSPC) => "too many watched sockets (fs.epoll.max_user_watches)".to_owned(),
         Some(errno) if kind == "uncategorized error" => errno.to_string(),
         _ => kind,
     }
@@ -167,5 +175,23 @@ pub(super) fn complaint(error: &Error) -> Option<CloseCode> {
         Error::Capacity(_) => Some(CloseCode::Size),
         Error::Utf8(_) => Some(CloseCode::Invalid),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_taken_for_the_network() {
+        let of = |errno: Errno| unreached("x", &io::Error::from(errno));
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert_eq!(of(errno).trouble, Trouble::Exhausted);
+        }
+        assert_eq!(of(Errno::CONNREFUSED).trouble, Trouble::Network);
+        let full = of(Errno::NOSPC);
+        assert_eq!(full.trouble, Trouble::Exhausted);
+        let words = "x: too many watched sockets (fs.epoll.max_user_watches)";
+        assert_eq!(full.reason, words);
     }
 }

@@ -9,6 +9,10 @@ use crate::envelope::request_id;
 /// Beats that may wait for their answers; older ones are forgotten.
 const MAX_OPEN: usize = 256;
 
+/// Bytes that may lie in front of an answer that is there in time: what the socket buffers of both
+/// sides hold, and a queue of the server's.
+const MAX_AHEAD: u64 = 64 << 20;
+
 /// How often to beat and how much silence to bear.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -61,13 +65,16 @@ impl fmt::Display for Cause {
 }
 
 /// The heartbeat of one registered link.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Keepalive {
     policy: Policy,
     next: Instant,
     /// The last good answer, moved on by the time in which nobody listened.
     heard: Instant,
     deaf_since: Option<Instant>,
+    answered: Instant,
+    /// Bytes read since the last good answer, once it is longer ago than the timeout.
+    ahead: u64,
     refused: u32,
     last_code: Option<i64>,
     open: VecDeque<(String, Instant)>,
@@ -82,6 +89,8 @@ impl Keepalive {
             next: now,
             heard: now,
             deaf_since: None,
+            answered: now,
+            ahead: 0,
             refused: 0,
             last_code: None,
             open: VecDeque::new(),
@@ -94,7 +103,7 @@ impl Keepalive {
             return Beat::Dead(Cause::Refused(self.refused, self.last_code));
         }
         let dead = self.heard + self.policy.timeout;
-        if self.deaf_since.is_none() && now >= dead {
+        if self.ahead > MAX_AHEAD || (self.deaf_since.is_none() && now >= dead) {
             return Beat::Dead(Cause::Silent(self.policy.timeout));
         }
         if now >= self.next {
@@ -130,6 +139,8 @@ impl Keepalive {
         self.last_code = code;
         if code == Some(200) {
             self.heard = now;
+            self.answered = now;
+            self.ahead = 0;
             self.deaf_since = self.deaf_since.and(Some(now));
             self.refused = 0;
         } else {
@@ -138,7 +149,17 @@ impl Keepalive {
         Some(now.duration_since(sent))
     }
 
-    /// Says whether the link is read from: silence while it is not is not the server's.
+    /// Notes that so much was read, before the answers in it are taken.
+    ///
+    /// What is unread may hold an answer, but not for ever: a server that sends faster than we
+    /// read, and answers nothing, is as dead as one that sends nothing.
+    pub fn read(&mut self, bytes: usize, now: Instant) {
+        if now >= self.answered + self.policy.timeout {
+            self.ahead += bytes as u64;
+        }
+    }
+
+    /// Says whether all is read: silence while it is not is not the server's.
     pub fn listen(&mut self, listening: bool, now: Instant) {
         match (listening, self.deaf_since) {
             (false, None) => self.deaf_since = Some(now),

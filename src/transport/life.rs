@@ -95,6 +95,9 @@ impl Life {
         let room = self.room()?;
         let burst = self.link.burst(feed, &mut self.unread, room);
         let (count, faulty) = (burst.count, burst.faulty);
+        if let Stage::Open(keepalive) = &mut self.stage {
+            keepalive.read(burst.size, now);
+        }
         self.take(burst, news, now)?;
         let listening = self.room()?.is_some();
         // The heartbeat's answer may be among what is still unread.

@@ -88,6 +88,8 @@ pub(super) struct Burst {
     pub(super) messages: Vec<Message>,
     /// All that was read, pings and pongs too.
     pub(super) count: usize,
+    /// Bytes read from the socket.
+    pub(super) size: usize,
     pub(super) end: Option<Closed>,
     /// Writing failed: another burst tells.
     pub(super) faulty: bool,
@@ -339,6 +341,7 @@ impl State {
                 burst.count < most && bytes < room.bytes
             });
             self.stats.bytes_in += bytes as u64;
+            burst.size = feed.size;
             burst.end = end.map(|end| self.judge(end));
         }
         // What the server said last explains more than our failing to write to it.

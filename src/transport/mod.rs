@@ -51,6 +51,7 @@ pub use self::link::{Link, Stats, MAX_TEXT};
 pub use self::post::{Answer, Post};
 pub use self::proxy::Proxy;
 use self::pump::Pump;
+pub use self::tls::check_roots;
 use crate::envelope::Envelope;
 use crate::error::DecodeError;
 

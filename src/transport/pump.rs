@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
-use super::closed::{Closed, Trouble};
+use super::closed::{unreached, Closed, Trouble};
 use super::dial::{Dial, Target};
 use super::guard;
 use super::life::Life;
@@ -134,10 +134,7 @@ impl Pump {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Token(link.place());
         if let Err(error) = self.registry.register(socket.tcp(), token, interest) {
-            works.report(
-                link,
-                Closed::new(Trouble::Network, error.kind().to_string()),
-            );
+            works.report(link, unreached("poller", &error));
         } else {
             let register = target.dial.register.clone();
             let life = Life::new(link.clone(), target, deadline);

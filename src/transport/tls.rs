@@ -27,7 +27,8 @@ pub(super) fn config(extra: Option<&str>) -> Result<Arc<ClientConfig>, DialError
     }
     let mut roots = system_roots();
     if let Some(pem) = extra {
-        add_pem(&mut roots, pem)?;
+        let added = add_pem(&mut roots, pem);
+        added.map_err(|fault| DialError::config(format!("roots {fault}")))?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
@@ -53,16 +54,22 @@ fn system_roots() -> RootCertStore {
     roots
 }
 
-fn add_pem(roots: &mut RootCertStore, pem: &str) -> Result<(), DialError> {
+/// Checks that a PEM text holds certificates, and none that cannot be read.
+pub fn check_roots(pem: &str) -> Result<(), DialError> {
+    add_pem(&mut RootCertStore::empty(), pem).map_err(DialError::config)
+}
+
+/// Adds the certificates of a PEM text, or says what is wrong with it.
+fn add_pem(roots: &mut RootCertStore, pem: &str) -> Result<(), &'static str> {
     let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        certificate
+        let added = certificate
             .ok()
-            .and_then(|certificate| roots.add(certificate).ok())
-            .ok_or_else(|| DialError::config("roots holds a certificate that cannot be read"))?;
+            .and_then(|certificate| roots.add(certificate).ok());
+        added.ok_or("holds a certificate that cannot be read")?;
     }
     if roots.len() == before {
-        return Err(DialError::config("roots holds no PEM certificate"));
+        return Err("holds no PEM certificate");
     }
     Ok(())
 }

@@ -27,6 +27,8 @@ pub(super) struct Feed {
     end: usize,
     /// Chunks that may still be read.
     left: u32,
+    /// Bytes read from the socket of the last link.
+    pub(super) size: usize,
 }
 
 impl Feed {
@@ -36,6 +38,7 @@ impl Feed {
             start: 0,
             end: 0,
             left: 0,
+            size: 0,
         }
     }
 }
@@ -100,7 +103,7 @@ impl Wire {
     ) -> Reader<'a> {
         feed.chunk[..self.rest.len()].copy_from_slice(&self.rest);
         (feed.start, feed.end) = (0, self.rest.len());
-        feed.left = MAX_CHUNKS;
+        (feed.left, feed.size) = (MAX_CHUNKS, 0);
         self.rest = Vec::new();
         Reader {
             wire: self,
@@ -191,6 +194,7 @@ impl Reader<'_> {
         match read {
             Ok(size) => {
                 self.feed.end = size;
+                self.feed.size += size;
                 // A socket that gave less than was asked for is empty, and tells when it is not.
                 self.unread.socket = size == self.feed.chunk.len() || self.unread.last;
                 Ok(())

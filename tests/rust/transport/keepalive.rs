@@ -109,6 +109,26 @@ fn silence_is_not_counted_while_nobody_listens() {
 }
 
 #[test]
+fn what_is_unread_may_hold_the_answer_but_not_for_ever() {
+    let (mut keepalive, start) = started();
+    keepalive.listen(false, start + s(1));
+    keepalive.read(1 << 40, start + s(29));
+    assert_eq!(keepalive.poll(start + s(30)), Beat::Send);
+    keepalive.read(64 << 20, start + s(1000));
+    assert_eq!(keepalive.poll(start + s(1000)), Beat::Send);
+    keepalive.sent("2 0", start + s(1000));
+    keepalive.read(1, start + s(1000));
+    let mut other = keepalive.clone();
+    assert_eq!(
+        keepalive.poll(start + s(1000)),
+        Beat::Dead(Cause::Silent(s(30)))
+    );
+    assert!(other.answer("2 0", Some(200), start + s(1000)).is_some());
+    other.read(1 << 40, start + s(1029));
+    assert_eq!(other.poll(start + s(1000)), Beat::Wait(start + s(1015)));
+}
+
+#[test]
 fn remembers_a_bounded_number_of_open_beats() {
     let (mut keepalive, start) = started();
     for index in 2..=257 {
@@ -123,6 +143,8 @@ enum Step {
     Pass(u64),
     Answer(i64),
     Listen(bool),
+    /// So many MiB are read.
+    Read(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -130,6 +152,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0..40u64).prop_map(Step::Pass),
         2 => prop::sample::select(vec![200, 200, 401]).prop_map(Step::Answer),
         1 => any::<bool>().prop_map(Step::Listen),
+        1 => (0..40usize).prop_map(Step::Read),
     ];
     prop::collection::vec(step, 0..80)
 }
@@ -143,29 +166,37 @@ proptest! {
         let mut now = Instant::now();
         let mut keepalive = Keepalive::new(POLICY, now);
         let (mut silent, mut since_beat, mut bad, mut beats) = (0, 15, 0, 0);
-        let mut listening = true;
+        let (mut listening, mut unanswered, mut ahead) = (true, 0, 0);
         for step in steps {
             let mut seconds = 0;
             match step {
                 Step::Pass(passed) => seconds = passed,
                 Step::Answer(code) => {
                     if keepalive.answer(&format!("{beats} 0"), Some(code), now).is_some() {
-                        (silent, bad) = if code == 200 { (0, 0) } else { (silent, bad + 1) };
+                        bad += 1;
+                        if code == 200 {
+                            (silent, bad, unanswered, ahead) = (0, 0, 0, 0);
+                        }
                     }
                 }
                 Step::Listen(now_listening) => {
                     listening = now_listening;
                     keepalive.listen(listening, now);
                 }
+                Step::Read(size) => {
+                    ahead += if unanswered >= 30 { size } else { 0 };
+                    keepalive.read(size << 20, now);
+                }
             }
             for second in 0..=seconds {
                 if second > 0 {
                     now += s(1);
                     silent += u64::from(listening);
+                    unanswered += 1;
                     since_beat += 1;
                 }
                 let beat = keepalive.poll(now);
-                if bad >= 3 || (listening && silent >= 30) {
+                if bad >= 3 || ahead > 64 || (listening && silent >= 30) {
                     prop_assert!(matches!(beat, Beat::Dead(_)), "{beat:?}");
                     return Ok(());
                 }

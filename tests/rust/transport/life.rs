@@ -1,16 +1,17 @@
 //! Open links: heartbeats, frames, back-pressure.
 
 use std::net::TcpStream;
+use std::time::Instant;
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::Message;
 use xyfast::error::Reason;
-use xyfast::transport::{Dial, News};
+use xyfast::transport::{Dial, News, Trouble};
 
 use super::peer::{push, Peer, Server};
-use super::{beating, quiet, text, User};
+use super::{beating, quiet, text, User, PATIENCE};
 
 #[test]
 fn beats_at_once_and_keeps_the_answers_to_itself() {
@@ -149,6 +150,40 @@ fn pauses_when_full(limit: fn(&mut Dial)) {
     user.until(|stats| !stats.paused);
     drop(user);
     server.join();
+}
+
+/// What the server sends is read all the time, and none of it answers a heartbeat.
+fn is_dead_in_a_flood(limit: fn(&mut Dial)) {
+    let server = Server::registered(|mut peer| {
+        let long = json!({"lwp": "/push/long", "headers": {}, "x": "x".repeat(100_000)});
+        let long = Message::text(long.to_string());
+        while peer.0.send(long.clone()).is_ok() {}
+    });
+    let mut dial = beating(&server.url, 20, 150);
+    limit(&mut dial);
+    let mut user = User::opened(dial);
+    let start = Instant::now();
+    let closed = loop {
+        assert!(start.elapsed() < PATIENCE, "it lives");
+        match user.next().news {
+            News::Frame(_) => {}
+            News::Closed(closed) => break closed,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(closed.trouble, Trouble::Link);
+    assert_eq!(closed.reason, "no heartbeat was answered for 150ms");
+    server.join();
+}
+
+#[test]
+fn a_flood_without_answers_is_given_up_though_it_is_faster_than_its_reader() {
+    is_dead_in_a_flood(|_| {});
+}
+
+#[test]
+fn a_flood_without_answers_is_given_up_though_it_fills_the_mailbox() {
+    is_dead_in_a_flood(|dial| dial.max_pushes = 1);
 }
 
 #[test]
