@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from scripted import (
     until,
     url_of,
 )
-from xyfast._core import Closed, Frame, Invalid, Links
+from xyfast._core import Closed, Frame, Invalid, Links, parse_frame
 from xyfast.errors import ConfigError, StateError
 
 
@@ -50,6 +51,46 @@ async def test_a_push_wakes_the_loop_and_its_ack_goes_back(user: User) -> None:
     assert isinstance(frame, Frame)
     assert user.links.ack([frame]) == 0
     assert user.links.stats(1) is None
+
+
+async def test_the_end_of_a_link_tells_of_all_its_heartbeats(user: User) -> None:
+    def script(peer: ServerConnection) -> None:
+        for code in (200, 500, 200):
+            beat = json.loads(peer.recv(timeout=PATIENCE))
+            assert beat["lwp"] == "/!"
+            answer(peer, beat, code)
+        while True:  # the others stay unanswered
+            peer.recv(timeout=PATIENCE)
+
+    def told(what: str) -> float:
+        return (user.links.stats(1) or {what: 0})[what]
+
+    with registered(script) as url:
+        await user.opened(url, heartbeat=0.05)
+        await until(lambda: told("answered") == 3 and told("beats") >= 4)
+        assert told("good") == 2
+        user.links.close(1)
+        closed = await user.next()
+    assert isinstance(closed, Closed)
+    assert closed.beats >= 4
+    assert closed.good == 2
+
+
+async def test_a_frame_knows_how_long_ago_it_was_read(user: User) -> None:
+    def script(peer: ServerConnection) -> None:
+        peer.send(push(1))
+        idle(peer)
+
+    before = time.monotonic()
+    with registered(script) as url:
+        await user.opened(url)
+        frame = await user.next()
+    assert isinstance(frame, Frame)
+    first, second = frame.age, frame.age
+    assert first is not None
+    assert second is not None
+    assert 0.0 <= first <= second <= time.monotonic() - before
+    assert parse_frame(push(1)).age is None
 
 
 async def test_a_request_is_answered(user: User) -> None:

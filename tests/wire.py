@@ -49,6 +49,9 @@ class Wire:
         self.log.append(("send", {**json.loads(text), "over": link}))
         return True
 
+    def stats(self, link: int) -> None:
+        return None
+
     def close(self, link: int) -> None:
         self.log.append(("close", link))
 

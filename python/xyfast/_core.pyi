@@ -493,6 +493,9 @@ class Frame:
     def link(self) -> int:
         """The link that received it; 0 for a frame of `parse_frame`."""
     @property
+    def age(self) -> float | None:
+        """Seconds since its link read it; None for a frame of `parse_frame`."""
+    @property
     def lwp(self) -> str | None:
         """The path."""
     @property
@@ -625,6 +628,12 @@ class Closed:
     def code(self) -> int | None:
         """Code of the close frame, HTTP status of a refused handshake, or code of `answer`."""
     @property
+    def beats(self) -> int:
+        """Heartbeats that it sent."""
+    @property
+    def good(self) -> int:
+        """Heartbeats that were answered with code 200."""
+    @property
     def answer(self) -> Frame | None:
         """The answer that refused the registration."""
 
@@ -717,7 +726,8 @@ class Links:
         """Return the counters of a link; None unless it is open.
 
         ``rtt`` (seconds of the last round trip of a heartbeat, at first of the registration),
-        ``beats``, ``answered``, ``pushes``, ``bytes_in`` and ``paused`` (1 or 0).
+        ``beats``, ``answered``, ``good`` (those of them with code 200), ``pushes``,
+        ``bytes_in`` and ``paused`` (1 or 0).
         """
     def shutdown(self) -> None:
         """End all links at once, without a close handshake; a `Closed` follows for each."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -43,6 +43,13 @@ class Transport(Protocol):
 
     def send(self, link: int, text: str) -> bool:
         """Write one text frame; False if the link is not open."""
+        ...
+
+    def stats(self, link: int) -> Mapping[str, float] | None:
+        """The counters of a link that is open: ``rtt``, ``beats`` and ``good`` of `Links.stats`.
+
+        None if it is not open, or nothing is known.
+        """
         ...
 
     def close(self, link: int) -> None:
@@ -110,6 +117,10 @@ class RustTransport:
     def send(self, link: int, text: str) -> bool:
         """See `Transport.send`."""
         return self._links.send(link, text)
+
+    def stats(self, link: int) -> Mapping[str, float] | None:
+        """See `Transport.stats`."""
+        return self._links.stats(link)
 
     def close(self, link: int) -> None:
         """See `Transport.close`."""

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use pyo3::exceptions::{PyRecursionError, PyValueError};
 use pyo3::prelude::*;
@@ -152,14 +153,18 @@ impl Payload {
 pub(super) struct Frame {
     /// The link that received it; an ack goes back the same way.
     pub(super) link: Option<Arc<Link>>,
+    /// When that read it.
+    read: Option<Instant>,
     pub(super) envelope: transport::Frame,
     payloads: PyOnceLock<Py<PyList>>,
 }
 
 impl Frame {
-    pub(super) fn new(link: Option<Arc<Link>>, envelope: transport::Frame) -> Frame {
+    pub(super) fn new(from: Option<(Arc<Link>, Instant)>, envelope: transport::Frame) -> Frame {
+        let (link, read) = from.unzip();
         Frame {
             link,
+            read,
             envelope,
             payloads: PyOnceLock::new(),
         }
@@ -176,6 +181,11 @@ impl Frame {
     #[getter]
     fn link(&self) -> u64 {
         self.link.as_ref().map_or(0, |link| link.number())
+    }
+
+    #[getter]
+    fn age(&self) -> Option<f64> {
+        self.read.map(|read| read.elapsed().as_secs_f64())
     }
 
     #[getter]

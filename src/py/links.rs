@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -48,6 +48,10 @@ pub(super) struct Closed {
     #[pyo3(get)]
     link: u64,
     closed: transport::Closed,
+    #[pyo3(get)]
+    beats: u64,
+    #[pyo3(get)]
+    good: u64,
     #[pyo3(get)]
     answer: Option<Py<Frame>>,
 }
@@ -234,6 +238,7 @@ impl Links {
         dict.set_item("rtt", stats.rtt.as_secs_f64())?;
         dict.set_item("beats", stats.beats)?;
         dict.set_item("answered", stats.answered)?;
+        dict.set_item("good", stats.good)?;
         dict.set_item("pushes", stats.pushes)?;
         dict.set_item("bytes_in", stats.bytes_in)?;
         dict.set_item("paused", stats.paused)?;
@@ -270,17 +275,17 @@ pub(super) fn seconds(name: &str, value: f64) -> PyResult<Duration> {
 
 fn object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
     let link = event.link.number();
-    let of = event.link;
+    let (of, at) = (event.link, event.at);
     Ok(match event.news {
         News::Opened(answer) => Py::new(
             py,
             Opened {
                 link,
-                answer: frame(py, of, answer)?,
+                answer: frame(py, of, at, answer)?,
             },
         )?
         .into_any(),
-        News::Frame(envelope) => frame(py, of, envelope)?.into_any(),
+        News::Frame(envelope) => frame(py, of, at, envelope)?.into_any(),
         News::Invalid { error, size } => {
             let (reason, offset) = (error.reason.word(), error.offset);
             Py::new(
@@ -295,16 +300,19 @@ fn object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
             .into_any()
         }
         News::Closed(closed) => {
+            let stats = of.totals();
             let answer = closed
                 .answer
                 .clone()
-                .map(|answer| frame(py, of, answer))
+                .map(|answer| frame(py, of, at, answer))
                 .transpose()?;
             Py::new(
                 py,
                 Closed {
                     link,
                     closed,
+                    beats: stats.beats,
+                    good: stats.good,
                     answer,
                 },
             )?
@@ -316,7 +324,8 @@ fn object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
 fn frame(
     py: Python<'_>,
     link: Arc<transport::Link>,
+    read: Instant,
     envelope: transport::Frame,
 ) -> PyResult<Py<Frame>> {
-    Py::new(py, Frame::new(Some(link), envelope))
+    Py::new(py, Frame::new(Some((link, read)), envelope))
 }

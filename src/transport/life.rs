@@ -266,6 +266,7 @@ impl Life {
                     self.link.count(|stats| {
                         stats.rtt = rtt;
                         stats.answered += 1;
+                        stats.good += u64::from(frame.code() == Some(200));
                     });
                 }
                 Ok(rtt.is_some())

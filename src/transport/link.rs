@@ -36,6 +36,8 @@ pub struct Stats {
     pub beats: u64,
     /// Heartbeats answered, whatever the code.
     pub answered: u64,
+    /// Heartbeats answered with code 200.
+    pub good: u64,
     /// Pushes received.
     pub pushes: u64,
     /// Bytes of all messages received.
@@ -195,6 +197,11 @@ impl Link {
             paused,
             ..state.stats
         })
+    }
+
+    /// Its counters, also when it is over.
+    pub fn totals(&self) -> Stats {
+        lock(&self.state).stats
     }
 
     /// Takes what was drained off the books and says whether reading waited for it.

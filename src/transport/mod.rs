@@ -40,6 +40,7 @@ mod wire;
 use std::collections::hash_map::{Entry, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use std::{io, mem, process};
 
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -65,12 +66,14 @@ pub struct Event {
     pub link: Arc<Link>,
     /// What happened.
     pub news: News,
+    /// When it was read, or noticed.
+    pub at: Instant,
 }
 
 impl Event {
     fn new(link: &Arc<Link>, news: News) -> Event {
-        let link = link.clone();
-        Event { link, news }
+        let (link, at) = (link.clone(), Instant::now());
+        Event { link, news, at }
     }
 }
 

@@ -7,7 +7,7 @@ import contextvars
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simulation.told import SimClosed, SimFrame, SimOpened
@@ -357,6 +357,10 @@ class SimTransport:
         self._watch.asked(wire, text)
         wire.write(text)
         return True
+
+    def stats(self, link: int) -> Mapping[str, float] | None:
+        """See `Transport.stats`."""
+        return None
 
     def close(self, link: int) -> None:
         """See `Transport.close`."""

@@ -42,7 +42,7 @@ class SimOpened:
 class SimClosed:
     """``link`` is over."""
 
-    __slots__ = ("answer", "code", "link", "reason", "trouble")
+    __slots__ = ("answer", "beats", "code", "good", "link", "reason", "trouble")
     __class__ = property(lambda self: Closed)
 
     def __init__(
@@ -53,3 +53,4 @@ class SimClosed:
         self.reason = reason
         self.answer = answer
         self.code = None if answer is None else answer.code
+        self.beats = self.good = 0

@@ -121,7 +121,7 @@ impl World {
     fn drain(&mut self, most: usize) {
         let events = self.pump.drain(most);
         assert!(events.len() <= most);
-        for Event { link, news } in events {
+        for Event { link, news, .. } in events {
             let end = &mut self.ends[link.place()];
             assert!(!end.closed, "nothing follows the end");
             match news {

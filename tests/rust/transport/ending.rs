@@ -267,7 +267,7 @@ fn every_link_ends_exactly_once_whatever_its_server_does() {
     let mut frames = [0; LINKS as usize];
     let mut closed = [false; LINKS as usize];
     while closed.contains(&false) {
-        let Event { link, news } = user.next();
+        let Event { link, news, .. } = user.next();
         let number = link.number() as usize;
         assert!(!closed[number], "nothing follows the end");
         match news {
