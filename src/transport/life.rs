@@ -121,7 +121,7 @@ impl Life {
             },
             _ => closed,
         };
-        news.push_back(Event::new(&self.link, News::Closed(closed)));
+        news.push_back(Event::new(&self.link, News::Closed(closed), Instant::now()));
     }
 
     /// How much may be read.
@@ -208,7 +208,7 @@ impl Life {
         match text.and_then(Envelope::parse) {
             Ok(envelope) => self.frame(Arc::new(envelope), events, now),
             Err(error) => {
-                self.report(News::Invalid { error, size }, events);
+                self.report(News::Invalid { error, size }, events, now);
                 Ok(())
             }
         }
@@ -220,7 +220,7 @@ impl Life {
             Kind::Answer if self.answer(&frame, events, now)? => return Ok(()),
             _ => {}
         }
-        self.report(News::Frame(frame), events);
+        self.report(News::Frame(frame), events, now);
         Ok(())
     }
 
@@ -252,7 +252,7 @@ impl Life {
                     // First of all that it is open, then what came before, then this burst's.
                     let late = mem::replace(
                         events,
-                        vec![Event::new(&self.link, News::Opened(frame.clone()))],
+                        vec![Event::new(&self.link, News::Opened(frame.clone()), now)],
                     );
                     events.append(early);
                     events.extend(late);
@@ -274,9 +274,9 @@ impl Life {
         }
     }
 
-    fn report(&self, news: News, events: &mut Vec<Event>) {
+    fn report(&self, news: News, events: &mut Vec<Event>, now: Instant) {
         self.link.hold(news.weight());
-        events.push(Event::new(&self.link, news));
+        events.push(Event::new(&self.link, news, now));
     }
 }
 

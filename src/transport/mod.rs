@@ -66,13 +66,13 @@ pub struct Event {
     pub link: Arc<Link>,
     /// What happened.
     pub news: News,
-    /// When it was read, or noticed.
+    /// When the turn began in which it was read, or noticed.
     pub at: Instant,
 }
 
 impl Event {
-    fn new(link: &Arc<Link>, news: News) -> Event {
-        let (link, at) = (link.clone(), Instant::now());
+    fn new(link: &Arc<Link>, news: News, at: Instant) -> Event {
+        let link = link.clone();
         Event { link, news, at }
     }
 }

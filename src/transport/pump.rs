@@ -293,7 +293,7 @@ impl Works {
 
     fn report(&mut self, link: &Arc<Link>, closed: Closed) {
         self.mailbox
-            .push_back(Event::new(link, News::Closed(closed)));
+            .push_back(Event::new(link, News::Closed(closed), Instant::now()));
         self.living -= 1;
     }
 
