@@ -293,7 +293,7 @@ fn seconds(nanoseconds: u64) -> f64 {
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|part| part == what)
+    memchr::memmem::find(text, what)
 }
 
 /// The `mid` of a frame, wherever spaces stand; nothing if there is none.
@@ -332,10 +332,12 @@ fn unmask(data: &mut [u8]) -> Option<(u8, usize, usize)> {
     };
     let (from, to) = (head + 4, head + 4 + length);
     let mask: [u8; 4] = data.get(head..from)?.try_into().ok()?;
-    for chunk in data.get_mut(from..to)?.chunks_mut(4) {
-        for (byte, mask) in chunk.iter_mut().zip(mask) {
-            *byte ^= mask;
-        }
+    let (words, rest) = data.get_mut(from..to)?.as_chunks_mut();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask) {
+        *byte ^= mask;
     }
     Some((opcode, from, to))
 }
