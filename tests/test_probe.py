@@ -307,7 +307,7 @@ def test_a_session_that_is_gone_before_the_account_is_caught_up_is_replaced_spar
         ear.probe.end()
         for second in range(0, 1300, 6):
             await ear.until(float(second))
-            ear.probe.gone(1)
+            ear.probe.useless(1)
 
     ear = hearing(script)
     assert [time for time, _ in ear.deaf] == [0.0, 600.0, 1200.0]

@@ -157,6 +157,23 @@ async def test_lists_alone_may_be_throttled() -> None:
         assert (await client.ack_diff(1))["code"] == 200
 
 
+async def test_our_position_may_be_refused_or_swallowed_and_a_mute_server_swallows_all() -> None:
+    async with FakeServer([A]) as server, linked(server) as client:
+        server.fault(A, Fault.POSITION_REFUSED)
+        assert (await client.ack_diff(1))["code"] == 400
+        server.heal(A)
+        for fault, paths in (
+            (Fault.POSITION_UNANSWERED, ["/r/SyncStatus/getState"]),
+            (Fault.MUTE, ["/r/SyncStatus/getState", SEND]),
+        ):
+            server.fault(A, fault)
+            for path in paths:
+                await client.ask(path, send_body("你好") if path == SEND else [{"topic": "sync"}])
+            assert await client.pushed() == []
+            server.heal(A)
+        assert server.ledger(A).sent == []
+
+
 @pytest.mark.parametrize(
     ("fault", "code", "body"),
     [

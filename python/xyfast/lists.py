@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from xyfast import requests
 from xyfast._core import DedupCache
 from xyfast.calls import Answer, Calls
 from xyfast.config import Settings
-from xyfast.errors import NotSent, SendRefused, SendUnknown
+from xyfast.errors import NotSent, RequestError, SendRefused, SendUnknown
 from xyfast.instrumentation import Hooks, Recovered
 from xyfast.logs import complain, say
 from xyfast.markers import Markers
@@ -34,8 +35,8 @@ class Lists:
 
     ``seen`` is the dedup window, ``take_in`` commits what was fetched and gives the keys of
     what is new, ``missing`` keeps and tells what cannot be fetched. ``pauses`` are the seconds
-    between tries, ``gone`` is called when the server says that the session is, ``spawn`` starts
-    a task that its owner awaits or cancels.
+    between tries, ``useless`` is called when another link is needed: the session is gone, or
+    this one answers nothing. ``spawn`` starts a task that its owner awaits or cancels.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Lists:
         take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
         missing: Callable[[Sequence[Gap]], None],
         pauses: Sequence[float],
-        gone: Callable[[], None],
+        useless: Callable[[], None],
         spawn: Spawn,
     ) -> None:
         self._account_id = account_id
@@ -59,7 +60,7 @@ class Lists:
         self._hooks = hooks
         self._seen = seen
         self._missing = missing
-        self._gone = gone
+        self._useless = useless
         self._longest_pause = LONGEST_PAUSE * settings.backoff_scale
         self._insist = partial(insist, account_id, pauses)
         self.idle = asyncio.Event()
@@ -97,14 +98,20 @@ class Lists:
 
     async def ask(self, build: Callable[..., str]) -> Any:
         """Ask for a list, over the next link if the answer is lost with one."""
-        return (await self._ask(build)).body
+        try:
+            return (await self._ask(build)).body
+        except SendUnknown:
+            if not await self._answers():
+                self._useless()
+            raise
 
     async def ask_patiently(
         self, build: Callable[..., str], *, heard: Callable[[Answer], None] | None = None
     ) -> Answer:
         """Ask until the server knows the session; that one is gone costs the link.
 
-        Another link is waited for: the same one would say the same again.
+        So does a link that answers nothing at all. Another one is waited for: the same one
+        would say the same again.
         """
         while True:
             link = self._calls.link
@@ -113,10 +120,25 @@ class Lists:
             except SendRefused as error:
                 if error.error != "token":
                     raise
-                complain(log, logging.WARNING, "not caught up yet", self._account_id, error)
-            self._gone()
+                trouble: RequestError = error
+            except SendUnknown as error:
+                if await self._answers():
+                    raise
+                trouble = error
+            complain(log, logging.WARNING, "not caught up yet", self._account_id, trouble)
+            self._useless()
             if self._calls.link in (link, None):
                 await self._calls.next_link(self._longest_pause)
+
+    async def _answers(self) -> bool:
+        """Whether a request that any server answers is answered, however that is."""
+        try:
+            await self._ask(partial(requests.list_conversations, limit=1))
+        except SendRefused:
+            pass
+        except RequestError:
+            return False
+        return True
 
     async def _ask_for_list(self, build: Callable[..., str]) -> Any:
         return (await self.ask_patiently(build)).body

@@ -44,11 +44,11 @@ class Probe:
     After ``after`` seconds without a push the server is asked which conversations changed last,
     in one small request. If the inbox does not have the last message of one that is not as it
     was, and nothing is pushed within a twelfth of that time, the lists are compared from there
-    on, beside what the link brings: a link over which others'
-    messages should have come is deaf, and ``deaf(link)`` asks for another one (and says
-    whether it comes), as it does when the server says that the session is gone. Any other
-    answer, or none, proves nothing. While new links are deaf as well, what they miss is still
-    fetched this way, and no more than one of them is replaced in ten times ``after``.
+    on, beside what the link brings: a link over which others' messages should have come is deaf,
+    and ``deaf(link)`` asks for another one (and says whether it comes), as it does when the
+    server says that the session is gone. Any other answer, or none, proves nothing here: whoever
+    asks knows of links that answer no request. While new links are deaf as well, what they miss
+    is still fetched this way, and no more than one of them is replaced in ten times ``after``.
 
     ``again`` seconds after the account was caught up, or after the end of another of its
     links, the lists are compared once more, from `doubt` on, silent or not: by then the server
@@ -133,8 +133,8 @@ class Probe:
         self._pushes += 1
         self._spare_until = 0.0
 
-    def gone(self, link: int) -> None:
-        """The server says, over a link that is not caught up, that its session is gone."""
+    def useless(self, link: int) -> None:
+        """Requests over a link show that its session is gone, or none of them is answered."""
         if self._now() >= self._quiet_until:
             self._quiet_until = self._now() + self._after
             self._replace(link)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from xyfast import requests
 from xyfast._core import DedupCache, Frame
 from xyfast.calls import Answer, Calls
 from xyfast.config import LOOK_BACK, SLACK, Settings
+from xyfast.errors import NotSent, SendRefused
 from xyfast.facts import Facts
 from xyfast.holding import Holding
 from xyfast.instrumentation import Hooks
@@ -111,7 +113,7 @@ class Sync:
             take_in=take_in,
             missing=missing,
             pauses=self._pauses,
-            gone=self._gone,
+            useless=self._useless,
             spawn=spawn,
         )
         self._probe = Probe(
@@ -246,19 +248,45 @@ class Sync:
     # --- what a link replays --------------------------------------------------------
 
     async def _greet(self) -> None:
-        """Tell the server over a new link how far we have come.
+        """Tell the server over a new link how far we have come, until it says that it knows.
 
-        What it replays would crowd out a comparison that goes on: that comes first.
+        Before that the link does not tell what follows, so the lists are compared without it:
+        at once, since handlers wait for what was missed; then when a few tries have failed and
+        after each further one. The position moves with them, past what no list has.
         """
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._lists.idle.wait(), self._settings.hold_most)
+        pauses = itertools.chain(self._pauses, itertools.repeat(self._pauses[-1]))
+        failures = 0
+        while True:
+            # What it replays would crowd out a comparison that goes on: that comes first.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._lists.idle.wait(), self._settings.hold_most)
+            try:
+                await self._tell_position()
+            except NotSent:
+                continue  # it has waited for a link
+            except Exception as error:  # whatever an answer made of it
+                complain(log, logging.WARNING, "not caught up yet", self._account_id, error)
+                # Flow control passes, and lists are under it too.
+                if not isinstance(error, SendRefused) or error.error != "throttled":
+                    failures += 1
+                    if failures == 1 or failures > len(PAUSES):
+                        self._due.set()
+            else:
+                return
+            await asyncio.sleep(next(pauses))
+
+    async def _tell_position(self) -> None:
         received = self.received
         if received is None:
-            state = await self._insist(self._begin)
-            build = partial(requests.ack_diff_state, state)
+            build = partial(requests.ack_diff_state, await self._begin())
         else:
             build = partial(requests.ack_diff, pts=received, now_ms=self._calls.now_ms())
-        await self._insist(partial(self._send_position, build))
+        if (self.received or 0) // 1000 <= (self.began or 0):
+            # It is kept, or a crash of a new account would begin again at "now". And it may
+            # be given what is from before its beginning.
+            await self._insist(self._keep_position)
+            await self._settled()
+        await self._lists.ask_patiently(build, heard=self._replays)
 
     async def _begin(self) -> str:
         """The server told no time at the registration: begin at its position."""
@@ -266,14 +294,6 @@ class Sync:
         if position is not None:
             self._begin_at(position, position // 1000)
         return state
-
-    async def _send_position(self, build: Callable[..., str]) -> None:
-        if (self.received or 0) // 1000 <= (self.began or 0):
-            # It is kept, or a crash of a new account would begin again at "now". And it may
-            # be given what is from before its beginning.
-            await self._keep_position()
-            await self._settled()
-        await self._lists.ask_patiently(build, heard=self._replays)
 
     def _replays(self, answer: Answer) -> None:
         self._follow(answer)
@@ -297,10 +317,10 @@ class Sync:
             self._replay = None
             self._due.set()
 
-    def _gone(self) -> None:
-        """A request was refused, because the session is gone."""
+    def _useless(self) -> None:
+        """Requests say that another link is needed."""
         if self._link is not None:
-            self._probe.gone(self._link)
+            self._probe.useless(self._link)
 
     # --- catching up ----------------------------------------------------------------
 

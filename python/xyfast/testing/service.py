@@ -20,11 +20,13 @@ from xyfast.testing.sync import APP_KEY, Seat, SyncChannel
 __all__ = ["Service"]
 
 SEND = "/r/MessageSend/sendByReceiverScope"
+POSITION = ("/r/SyncStatus/ackDiff", "/r/SyncStatus/getState")
 LISTS = ("/r/Conversation/listNewestPagination", "/r/MessageManager/listUserMessages")
 SESSION_GONE = Answer(401, {"code": "4000001", "reason": "token is not found", "scope": "reg"})
 TOKEN_UNKNOWN = Answer(401, {"reason": "token is not found"})
 THROTTLED = Answer(400, {"code": "400600001", "reason": "synthetic flow control"})
 UNKNOWN_PATH = Answer(400, {"reason": "unknown path"})
+REFUSED = Answer(400, {"reason": "synthetic refusal"})
 
 
 class Service:
@@ -121,7 +123,10 @@ class Service:
         if throttled or self._loop.time() < quiet_until:
             self._answer(link, mid, THROTTLED)
             return
-        if lwp == SEND and self._has(Fault.SEND_LOST, account):
+        if self._swallows(lwp, account):
+            return
+        if lwp in POSITION and self._has(Fault.POSITION_REFUSED, account):
+            self._answer(link, mid, REFUSED)
             return
         route = ROUTES.get(lwp)
         context = Context(self._platform, self.channels, seat, mid)
@@ -203,6 +208,14 @@ class Service:
         if answer.body is not None:
             frame["body"] = answer.body
         link.send_text(compact(frame))
+
+    def _swallows(self, lwp: str, account: AccountState) -> bool:
+        """Whether a request is neither carried out nor answered."""
+        return (
+            self._has(Fault.MUTE, account)
+            or (lwp == SEND and self._has(Fault.SEND_LOST, account))
+            or (lwp in POSITION and self._has(Fault.POSITION_UNANSWERED, account))
+        )
 
     def _session_gone(self, seat: Seat) -> bool:
         if self._has(Fault.UNAUTHORISED, seat.account):
