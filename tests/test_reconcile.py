@@ -90,6 +90,7 @@ class Shelf:
             pages=pages,
             conversations=conversations,
             pauses=pauses,
+            complain=lambda error: None,
         )
 
     async def run(self, *, slack: int = 0, pages: int = 20, conversations: int = 500) -> Recovery:

@@ -13,9 +13,9 @@ from xyfast import requests
 from xyfast._core import DedupCache
 from xyfast.calls import Answer, Calls
 from xyfast.config import Settings
-from xyfast.errors import NotSent, RequestError, SendRefused, SendUnknown
+from xyfast.errors import RequestError, SendRefused, SendUnknown
 from xyfast.instrumentation import Hooks, Recovered
-from xyfast.logs import complain, say
+from xyfast.logs import say
 from xyfast.markers import Markers
 from xyfast.messages import Gap
 from xyfast.reconcile import Reconciler, Recovery
@@ -35,8 +35,9 @@ class Lists:
 
     ``seen`` is the dedup window, ``take_in`` commits what was fetched and gives the keys of
     what is new, ``missing`` keeps and tells what cannot be fetched. ``pauses`` are the seconds
-    between tries, ``useless`` is called when another link is needed: the session is gone, or
-    this one answers nothing. ``spawn`` starts a task that its owner awaits or cancels.
+    between tries, ``complain`` is told of each that fails, ``useless`` is called when another
+    link is needed: the session is gone, or this one answers nothing. ``spawn`` starts a task
+    that its owner awaits or cancels.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Lists:
         take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
         missing: Callable[[Sequence[Gap]], None],
         pauses: Sequence[float],
+        complain: Callable[[Exception], None],
         useless: Callable[[], None],
         spawn: Spawn,
     ) -> None:
@@ -62,7 +64,8 @@ class Lists:
         self._missing = missing
         self._useless = useless
         self._longest_pause = LONGEST_PAUSE * settings.backoff_scale
-        self._insist = partial(insist, account_id, pauses)
+        self._complain = complain
+        self._insist = partial(insist, pauses, complain)
         self.idle = asyncio.Event()
         """Cleared while the account is compared."""
         self.idle.set()
@@ -74,6 +77,7 @@ class Lists:
             pages=settings.history_pages,
             conversations=settings.history_conversations,
             pauses=pauses,
+            complain=complain,
         )
         self.markers = Markers(
             account_id,
@@ -125,7 +129,7 @@ class Lists:
                 if await self._answers():
                     raise
                 trouble = error
-            complain(log, logging.WARNING, "not caught up yet", self._account_id, trouble)
+            self._complain(trouble)
             self._useless()
             if self._calls.link in (link, None):
                 await self._calls.next_link(self._longest_pause)
@@ -188,18 +192,15 @@ class Lists:
 
 
 async def insist(
-    account_id: str, pauses: Sequence[float], attempt: Callable[[], Awaitable[T]]
+    pauses: Sequence[float],
+    complain: Callable[[Exception], None],
+    attempt: Callable[[], Awaitable[T]],
 ) -> T:
-    """Try until it works: requests may be throttled, the store may fail for a while.
-
-    A store is the user's own code, so what it raises is not foreseen.
-    """
+    """Ask the store until it works: it is the user's code, so what it raises is not foreseen."""
     for pause in itertools.chain(pauses, itertools.repeat(pauses[-1])):
         try:
             return await attempt()
-        except NotSent:
-            pass  # it has waited for a link
         except Exception as error:
-            complain(log, logging.WARNING, "not caught up yet", account_id, error)
+            complain(error)
             await asyncio.sleep(pause)
     raise AssertionError("there is always another pause")

@@ -65,8 +65,9 @@ class Reconciler:
     ``ask(build)`` sends the request that ``build(mid=...)`` makes and gives the answer's
     body; ``known(keys)`` says which messages the inbox has; ``take_in(payloads)`` commits
     messages, oldest first, and gives the keys of the new ones. ``pauses`` are the seconds
-    between tries of a request. At most ``pages`` pages that bring something new are read of
-    a conversation, and ``conversations`` conversations; what lies beyond is a `Gap`.
+    between tries of a request, ``complain`` is told of each that fails. At most ``pages`` pages
+    that bring something new are read of a conversation, and ``conversations`` conversations;
+    what lies beyond is a `Gap`.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Reconciler:
         pages: int,
         conversations: int,
         pauses: Sequence[float],
+        complain: Callable[[Exception], None],
     ) -> None:
         self._account_id = account_id
         self._ask = ask
@@ -87,6 +89,7 @@ class Reconciler:
         self._pages = pages
         self._conversations = conversations
         self._pauses = pauses
+        self._complain = complain
         self._turn = asyncio.Lock()
 
     async def account(self, since: int, end: int, *, start: int) -> Recovery:
@@ -259,19 +262,16 @@ class Reconciler:
                     raise
                 if error.error != "throttled":
                     failures += 1
-                self._say(error)
+                self._complain(error)
                 if failures > len(self._pauses):
                     raise
             except RequestError as error:
                 failures += 1
-                self._say(error)
+                self._complain(error)
                 if failures > len(self._pauses):
                     raise
             await asyncio.sleep(self._pauses[min(tries, len(self._pauses) - 1)])
             tries += 1
-
-    def _say(self, error: RequestError) -> None:
-        say(log, logging.WARNING, "not fetched yet", account=self._account_id, reason=error)
 
     def _gap(self, start: int, end: int, reason: str, conversation_id: str | None = None) -> Gap:
         return Gap(

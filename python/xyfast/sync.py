@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from xyfast import requests
 from xyfast._core import DedupCache, Frame
@@ -29,18 +29,20 @@ from xyfast.facts import Facts
 from xyfast.holding import Holding
 from xyfast.instrumentation import Hooks
 from xyfast.lists import Lists, insist
-from xyfast.logs import complain, say
+from xyfast.logs import Complaints, complain, say
 from xyfast.messages import Gap
 from xyfast.probe import Probe
 from xyfast.reading import at, number
 from xyfast.reconcile import Recovery
-from xyfast.retry import PAUSES
+from xyfast.retry import PAUSES, growing
 from xyfast.store import Kept, Store
 from xyfast.tasks import Spawn
 
 __all__ = ["Sync", "believable"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _AHEAD = 3_600_000  # milliseconds that a position may be ahead of the time in its frame
 _FAR_AHEAD = 86_400_000  # the same for what we take for the server's clock, which may be ours
@@ -100,8 +102,10 @@ class Sync:
         self._saved = saved
         self._begun = begun
         self._spawn = spawn
+        self._dice = dice
         self._pauses = [pause * settings.backoff_scale for pause in PAUSES]
-        self._insist = partial(insist, account_id, self._pauses)
+        self._waits = growing(settings.backoff_scale)
+        self._complaints = Complaints(log, "not caught up yet", account_id)
         self._holding = Holding(account_id, settings.hold_most, hold, release)
         self._lists = Lists(
             account_id,
@@ -113,6 +117,7 @@ class Sync:
             take_in=take_in,
             missing=missing,
             pauses=self._pauses,
+            complain=self._complain,
             useless=self._useless,
             spawn=spawn,
         )
@@ -137,6 +142,7 @@ class Sync:
         self._replay: asyncio.TimerHandle | None = None  # ends the wait for what it replays
         self._too_long = False
         self._due = asyncio.Event()  # there is something to compare
+        self._again: asyncio.TimerHandle | None = None  # sets it
         self._greeting: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
         self._incredible = False
@@ -163,6 +169,7 @@ class Sync:
         """Send our position over a new link, and hold what it brings until that is in order."""
         self._leave()
         self._link = link
+        self._waits = growing(self._settings.backoff_scale)
         self._holding.begin(self.received)
         self._greeting = self._spawn(self._greet())
         if self._work is None or self._work.done():
@@ -194,6 +201,8 @@ class Sync:
     def stop(self) -> None:
         """Wait for nothing any more."""
         self._end_replay()
+        if self._again is not None:
+            self._again.cancel()
         self._holding.stop()
 
     def _leave(self) -> None:
@@ -254,7 +263,6 @@ class Sync:
         at once, since handlers wait for what was missed; then when a few tries have failed and
         after each further one. The position moves with them, past what no list has.
         """
-        pauses = itertools.chain(self._pauses, itertools.repeat(self._pauses[-1]))
         failures = 0
         while True:
             # What it replays would crowd out a comparison that goes on: that comes first.
@@ -265,7 +273,7 @@ class Sync:
             except NotSent:
                 continue  # it has waited for a link
             except Exception as error:  # whatever an answer made of it
-                complain(log, logging.WARNING, "not caught up yet", self._account_id, error)
+                self._complain(error)
                 # Flow control passes, and lists are under it too.
                 if not isinstance(error, SendRefused) or error.error != "throttled":
                     failures += 1
@@ -273,7 +281,7 @@ class Sync:
                         self._due.set()
             else:
                 return
-            await asyncio.sleep(next(pauses))
+            await asyncio.sleep(self._wait())
 
     async def _tell_position(self) -> None:
         received = self.received
@@ -284,7 +292,7 @@ class Sync:
         if (self.received or 0) // 1000 <= (self.began or 0):
             # It is kept, or a crash of a new account would begin again at "now". And it may
             # be given what is from before its beginning.
-            await self._insist(self._keep_position)
+            await insist(self._pauses, self._complain, self._keep_position)
             await self._settled()
         await self._lists.ask_patiently(build, heard=self._replays)
 
@@ -338,10 +346,8 @@ class Sync:
             except (
                 Exception
             ) as error:  # whatever an answer made of it: who is not caught up is deaf
-                complain(log, logging.WARNING, "not caught up yet", self._account_id, error)
                 through, self._too_long = None, self._too_long or too_long
-                await asyncio.sleep(self._pauses[-1])
-                self._due.set()
+                self._once_more(error)
                 continue
             if link is not None and link == self._follows and not self._due.is_set():
                 await self._caught_up(link, through)
@@ -358,7 +364,11 @@ class Sync:
         state, through = "", None
         if self._too_long:
             link, self._too_long = self._link, False
-            state, through = await self._insist(self._get_state)
+            told = await self._try(self._get_state)
+            if told is None:
+                link = None
+            else:
+                state, through = told
         if received is not None:
             since = received // 1000
             start = since - self._reach
@@ -372,8 +382,23 @@ class Sync:
         await self._saved()  # gaps too, before a position passes them
         if state:
             move_on = partial(requests.ack_diff_state, state)
-            await self._insist(partial(self._lists.ask_patiently, move_on, heard=self._follow))
+            if not await self._try(partial(self._lists.ask_patiently, move_on, heard=self._follow)):
+                link = None
         return link, through
+
+    async def _try(self, attempt: Callable[[], Awaitable[T]]) -> T | None:
+        """Ask for a step past a gap that is too long; if it fails, all of that comes once more.
+
+        What was missed is fetched meanwhile: the lists do not depend on it.
+        """
+        link = self._link
+        try:
+            return await attempt()
+        except Exception as error:  # whatever an answer made of it
+            if link == self._link:  # else the next one is told, if it is so
+                self._too_long = True
+            self._once_more(error)
+            return None
 
     async def _look_again(self, since: int | None) -> Recovery:
         """Fetch and tell what is missing, beside what the link brings: what is found comes late.
@@ -417,6 +442,8 @@ class Sync:
     async def _caught_up(self, link: int, through: int | None) -> None:
         """From here on positions count; they are kept before anything is handed on."""
         self.confirmed = link
+        self._waits = growing(self._settings.backoff_scale)
+        self._complaints.end()
         self._probe.begin(link, self._compared)
         await self._move(through, self._reached)
         if self.confirmed == link:
@@ -445,6 +472,22 @@ class Sync:
     async def _keep_position(self) -> None:
         if self.received is not None:
             await self._store.commit(received={self._account_id: self.received})
+
+    # --- trying again ---------------------------------------------------------------
+
+    def _once_more(self, error: Exception) -> None:
+        """Compare again in a while."""
+        self._complain(error)
+        if self._again is not None:
+            self._again.cancel()
+        self._again = asyncio.get_running_loop().call_later(self._wait(), self._due.set)
+
+    def _wait(self) -> float:
+        """Seconds until the next try, ever more while all fail: who was refused may be again."""
+        return self._dice() * next(self._waits)
+
+    def _complain(self, error: Exception) -> None:
+        self._complaints.add(error, asyncio.get_running_loop().time())
 
     # --- the clocks -----------------------------------------------------------------
 
