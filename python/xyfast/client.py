@@ -36,7 +36,7 @@ from xyfast.login import CredentialSource
 from xyfast.logs import say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.outbox import Outbox
-from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store
+from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store, guarded
 from xyfast.switchboard import Switchboard
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import RustTransport, Transport
@@ -98,6 +98,7 @@ class Client:
             store = SqliteStore(store)
         else:
             must_have("commit", "a path, a Store or None", store=store)
+            store = guarded(store)
         dice = dice or random.SystemRandom()
         self._settings = settings
         self._store: Store = store

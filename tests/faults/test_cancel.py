@@ -14,9 +14,9 @@ import pytest
 
 from faults.bot import acquaint
 from simulation.loop import simulate
-from wire import Desk, push, sample
+from wire import Desk, Ward, push, sample
 from world import ME, ThreadedServer, fast_settings
-from xyfast import Account, ChatMessage, Client, StateError
+from xyfast import Account, ChatMessage, Client, StateError, StoreError
 from xyfast.store import MemoryStore
 
 pytestmark = pytest.mark.timeout(600)
@@ -140,13 +140,17 @@ def test_a_program_that_is_cancelled_at_any_of_its_waits_can_begin_again(
     bot.check()
 
 
+@pytest.mark.parametrize("store", [MemoryStore, Ward])
 @pytest.mark.parametrize("cancelled", [False, True])
 def test_a_client_that_is_closed_at_any_step_of_the_loop_leaves_nothing_behind(
-    cancelled: bool,
+    cancelled: bool, store: type[MemoryStore]
 ) -> None:
-    """Closed as a signal does it; or everything else that runs is cancelled at that moment."""
+    """Closed as a signal does it; or everything else that runs is cancelled at that moment.
+
+    Calls of a store that is not one of ours run in tasks of their own.
+    """
     for k in itertools.count(1):
-        life = Life(k, cancelled)
+        life = Life(k, cancelled, store())
         simulate(life.main(), after_step=life.step)
         if life.steps < k:
             break
@@ -156,12 +160,12 @@ def test_a_client_that_is_closed_at_any_step_of_the_loop_leaves_nothing_behind(
 class Life:
     """A client on a wire in memory that is closed at step ``k``, and one that comes after it."""
 
-    def __init__(self, k: int, cancelled: bool) -> None:
+    def __init__(self, k: int, cancelled: bool, store: MemoryStore) -> None:
         self.steps = 0
         self._k = k
         self._cancelled = cancelled
         self._desk: Desk | None = None
-        self._store = MemoryStore()
+        self._store = store
         self._frames = [push(n, sample(n, str(70_000_000_000 + n % 3))) for n in range(12)]
 
     def step(self) -> None:
@@ -182,7 +186,7 @@ class Life:
         self._desk = first = self._new()
         try:
             await self._work(first)
-        except (StateError, asyncio.CancelledError):
+        except (StateError, StoreError, asyncio.CancelledError):
             assert first.client._closing is not None
         await first.client.close()
         self._desk = None

@@ -4,6 +4,7 @@
 `MemoryStore` keeps nothing across a restart, `SqliteStore` everything.
 """
 
+from xyfast.store.guard import guarded
 from xyfast.store.memory import MemoryStore
 from xyfast.store.retention import Retention
 from xyfast.store.rows import (
@@ -30,4 +31,5 @@ __all__ = [
     "Row",
     "SqliteStore",
     "Store",
+    "guarded",
 ]
