@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from shelf import END, START, Shelf
 from simulation.loop import simulate
-from test_reconcile import END, START, Shelf
 from world import ME
 from xyfast.facts import Facts
 from xyfast.markers import Markers

@@ -132,7 +132,8 @@ class Settings:
     history_pages: int = 20
     """Most pages of 20 messages that are read of one conversation for what was missed."""
     history_conversations: int = 500
-    """Most conversations that are looked at for what was missed."""
+    """Most conversations that are looked at for what was missed, not counting those whose last
+    message is here."""
     hold_most: float = 30.0
     """Most time for which an account's messages wait while what was missed is fetched."""
     marker_wait: float = 10.0

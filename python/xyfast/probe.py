@@ -18,7 +18,7 @@ from xyfast.errors import RequestError, SendRefused
 from xyfast.instrumentation import FoundDeaf, Hooks
 from xyfast.logs import say
 from xyfast.messages import Conversation
-from xyfast.reconcile import Recovery
+from xyfast.reconcile import Recovery, behind
 from xyfast.tasks import Spawn
 
 __all__ = ["Probe"]
@@ -223,9 +223,7 @@ class Probe:
             for one in front
             if one not in self._judged and (one.modified is None or one.modified >= since)
         ]
-        keys = [key for one in changed if (key := one.last_message_id) is not None]
-        known = await self._known(keys) if keys else ()
-        return [one for one in changed if one.last_message_id not in known]
+        return await behind(changed, self._known)
 
     def _replace(self, link: int) -> None:
         """Ask for another link, but not for one after the other."""

@@ -18,7 +18,7 @@ from xyfast.errors import NotSent, RequestError, SendRefused
 from xyfast.logs import say
 from xyfast.messages import Conversation, Gap
 
-__all__ = ["Reconciler", "Recovery"]
+__all__ = ["Reconciler", "Recovery", "behind"]
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Reconciler:
     body; ``known(keys)`` says which messages the inbox has; ``take_in(payloads)`` commits
     messages, oldest first, and gives the keys of the new ones. ``pauses`` are the seconds
     between tries of a request, ``complain`` is told of each that fails. At most ``pages`` pages
-    that bring something new are read of a conversation, and ``conversations`` conversations;
-    what lies beyond is a `Gap`.
+    that bring something new are read of a conversation, and ``conversations`` conversations
+    whose last message is not here; what lies beyond is a `Gap`.
     """
 
     def __init__(
@@ -118,12 +118,16 @@ class Reconciler:
     # --- which conversations --------------------------------------------------------
 
     async def _changed(self, recovery: Recovery, span: _Span) -> list[Conversation]:
-        """List the conversations that changed since ``start``, the last changed first.
+        """List the conversations that changed since ``start``, first those that miss the last.
 
-        One that changes while pages are read moves to the front of the list, where no later
-        page has it. So the front is read again until one page is enough, or it is as it was.
+        Of the others nothing may be missing, though very many have changed: only the length of
+        the list bounds them. One that changes while pages are read moves to the front, where no
+        later page has it. So the front is read again until one page is enough, or it is as it
+        was.
         """
         found: dict[str, Conversation] = {}
+        missing: set[str] = set()  # those whose last message is not here
+        reason: str | None = None
         front: list[Conversation] | None = None
         floor, cursor, pages = span.start, requests.NEWEST, 0
         while True:
@@ -138,32 +142,40 @@ class Reconciler:
             changed = [one for one in page if one.modified is None or one.modified >= floor]
             if cursor == requests.NEWEST:
                 if page == front:
-                    return list(found.values())
+                    break
                 front, top = page, max([floor, *(one.modified or 0 for one in changed)])
                 if pages == 1:
                     recovery.newest = max((one.modified or 0 for one in page), default=0)
                     recovery.shown = asyncio.get_running_loop().time()
-            for one in changed:
-                found.pop(one.conversation_id, None)
-                found[one.conversation_id] = one
+            found.update((one.conversation_id, one) for one in changed)
+            missing.difference_update(one.conversation_id for one in changed)
+            missing.update(one.conversation_id for one in await self._behind(changed))
             older = requests.older(body, cursor)
             if len(changed) < len(page) or older is None:
                 if cursor == requests.NEWEST:
-                    return list(found.values())
+                    break
                 floor, cursor = top, requests.NEWEST
                 continue
             if older == cursor:
                 reason = "the list of conversations does not go on"
                 break
             cursor = older
-            if len(found) >= self._conversations:
+            if len(missing) >= self._conversations:
                 reason = f"more than {self._conversations} conversations have changed"
                 break
             if pages >= self._conversations:
                 reason = "the list of conversations does not end"
                 break
-        recovery.gaps.append(self._gap(span.since, min(cursor, span.end), reason))
-        return list(found.values())
+        if reason is not None:
+            recovery.gaps.append(self._gap(span.since, min(cursor, span.end), reason))
+        return sorted(found.values(), key=lambda one: one.conversation_id not in missing)
+
+    async def _behind(self, listed: Sequence[Conversation]) -> list[Conversation]:
+        """Those whose last message is not here, once all that was pushed before is stored."""
+        if not await behind(listed, self._known):
+            return []
+        await self._take_in(())
+        return await behind(listed, self._known)
 
     # --- one conversation -----------------------------------------------------------
 
@@ -281,6 +293,15 @@ class Reconciler:
             reason=reason,
             conversation_id=conversation_id,
         )
+
+
+async def behind(
+    listed: Sequence[Conversation], known: Callable[[Collection[str]], Awaitable[Collection[str]]]
+) -> list[Conversation]:
+    """Those whose last message is not in the inbox; ``known(keys)`` says which messages are."""
+    keys = [key for one in listed if (key := one.last_message_id) is not None]
+    here = await known(keys) if keys else ()
+    return [one for one in listed if one.last_message_id not in here]
 
 
 def _entry(model: object) -> _Entry | None:

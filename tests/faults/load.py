@@ -21,7 +21,7 @@ from typing import Any
 from faults.bot import Bot
 from faults.record import write
 from world import ME, running
-from xyfast import ChatMessage
+from xyfast import ChatMessage, Gap
 from xyfast.testing import FakeServer, ServerSettings
 
 __all__ = ["Flooded", "Ordered", "flood", "order"]
@@ -66,6 +66,7 @@ class Ordered:
     overlaps: int
     lost: int
     doubled: int
+    gaps: int
     seconds: float
 
 
@@ -75,7 +76,7 @@ async def order(count: int, conversations: int, folder: Path, **settings: Any) -
     last: dict[str | None, int] = {}
     busy: set[str | None] = set()
     seen: Counter[str] = Counter()
-    inversions = overlaps = most = 0
+    inversions = overlaps = most = gaps = 0
     begun = time.monotonic()
     async with (
         FakeServer([ME], settings=KEPT) as server,
@@ -95,6 +96,11 @@ async def order(count: int, conversations: int, folder: Path, **settings: Any) -
             busy.discard(lane)
             seen[message.key] += 1
 
+        @world.client.on(Gap)
+        async def miss(gap: Gap) -> None:
+            nonlocal gaps
+            gaps += 1
+
         await world.connect()
         pushed = await pour(server, count, conversations)
         await server.wait(lambda: len(seen) == len(pushed), 600.0)
@@ -106,6 +112,7 @@ async def order(count: int, conversations: int, folder: Path, **settings: Any) -
         overlaps=overlaps,
         lost=len(set(pushed) - seen.keys()),
         doubled=sum(times - 1 for times in seen.values()),
+        gaps=gaps,
         seconds=round(time.monotonic() - begun, 1),
     )
 
@@ -194,7 +201,14 @@ if __name__ == "__main__":
         if options.what == "order":
             ordered = asyncio.run(order(options.messages, 1000, Path(name)))
             figures = asdict(ordered)
-            good = not (ordered.inversions or ordered.overlaps or ordered.lost or ordered.doubled)
+            bad = (
+                ordered.inversions,
+                ordered.overlaps,
+                ordered.lost,
+                ordered.doubled,
+                ordered.gaps,
+            )
+            good = not any(bad)
         else:
             flooded = asyncio.run(flood(options.messages, 10_000, Path(name)))
             figures = asdict(flooded)
