@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,44 @@ def test_what_was_not_handled_comes_when_the_account_is_back() -> None:
             assert {message.key for message in desk.handled if message.redelivered} == begun
 
     simulate(main())
+
+
+def test_what_was_begun_is_left_to_the_store_alone() -> None:
+    """Memory would keep it for an account that never comes back."""
+
+    async def main() -> None:
+        async with working(grace=0.05) as desk:
+            await desk.connect(FIRST)
+            desk.gate.clear()
+            desk.flood(range(4), conversations=2)
+            await desk.until(lambda: len(desk.started) == 2)
+            await desk.client.remove(FIRST)
+            page = await desk.store.take(FIRST, 9)
+            assert [row.redelivered for row in page.rows] == [1, 1, 0, 0]
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("error", [StoreError("no"), RuntimeError("words")])
+def test_what_a_store_cannot_take_back_is_told_and_costs_nothing_else(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Clinging(MemoryStore):
+        async def untake(self, *rest: Any, **named: Any) -> None:
+            raise error
+
+    async def main() -> None:
+        async with working(Clinging(), grace=0.05) as desk:
+            await desk.connect(FIRST)
+            desk.gate.clear()
+            desk.flood(range(1), conversations=1)
+            await desk.until(lambda: desk.started)
+            await desk.client.remove(FIRST)
+            assert desk.client.accounts == ()
+
+    simulate(main())
+    assert "not given back, comes again after a restart" in caplog.text
+    assert "words" not in caplog.text
 
 
 def test_accounts_that_are_removed_and_never_come_back_take_no_room_from_others() -> None:

@@ -30,9 +30,9 @@ class Frail(MemoryStore):
         self._try()
         return await super().commit(*args, **positions)
 
-    async def untake(self, identities: Collection[tuple[str, str]]) -> None:
+    async def untake(self, identities: Collection[tuple[str, str]], *, begun: bool = False) -> None:
         self._try()
-        await super().untake(identities)
+        await super().untake(identities, begun=begun)
 
     def _try(self) -> None:
         if self.failing:
@@ -238,9 +238,9 @@ class Stuck(MemoryStore):
         await self._pass("save_session")
         await super().save_session(account_id, blob)
 
-    async def untake(self, identities: Collection[tuple[str, str]]) -> None:
+    async def untake(self, identities: Collection[tuple[str, str]], *, begun: bool = False) -> None:
         await self._pass("untake")
-        await super().untake(identities)
+        await super().untake(identities, begun=begun)
 
     async def close(self) -> None:
         await self._pass("close")
@@ -336,6 +336,7 @@ async def test_rows_that_are_given_back_wait_in_their_old_place(kind: str, tmp_p
     rows = (await store.take(ME, 9)).rows
     assert [(each.key, each.redelivered) for each in rows] == [("a", 0), ("b", 0), ("d", 0)]
     await store.untake([(ME, "d")])
+    await store.untake([(ME, "a"), (ME, "unknown")], begun=True)
     await store.close()
     await store.open()
     rows = (await store.take(ME, 9)).rows

@@ -33,7 +33,7 @@ from xyfast.gates import PROCESS, Gates
 from xyfast.instrumentation import Hook, Hooks, LoopBlocked, MachineSlept
 from xyfast.intake import Intake
 from xyfast.login import CredentialSource
-from xyfast.logs import say, seconds
+from xyfast.logs import complain, say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.outbox import Outbox
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store, guarded
@@ -129,8 +129,6 @@ class Client:
         self._drivers: dict[str, Driver] = {}
         self._adding: set[str] = set()  # accounts whose kept state is being loaded
         self._removing: dict[str, asyncio.Task[None]] = {}
-        # Of accounts that were removed, what handlers had begun: rows that are taken.
-        self._begun: dict[str, list[Delivery]] = {}
         self._environment = Environment(
             settings=settings,
             store=self._store,
@@ -203,7 +201,7 @@ class Client:
             self._adding.remove(account.id)
         self._drivers[account.id] = driver
         driver.stall(self._intake.stalled)
-        self._intake.recover(driver, self._begun.pop(account.id, ()))
+        self._intake.recover(driver)
         driver.gaps.tell_again()
         driver.feed(Start())
 
@@ -260,12 +258,10 @@ class Client:
             unbegun, begun = await self._dispatcher.leave(account_id, grace)
             driver.feed(Drained())
             await driver.close()
-            if rows := [each for each in begun if each.key is not None]:
-                self._begun[account_id] = rows
             await self._intake.forget(account_id, unbegun, begun)
-        except StoreError as error:
+        except Exception as error:  # the store may be the user's own
             sentence = "not given back, comes again after a restart"
-            say(log, logging.WARNING, sentence, account=account_id, reason=error)
+            complain(log, logging.WARNING, sentence, account_id, error)
         finally:
             del self._drivers[account_id]
             del self._removing[account_id]
@@ -491,7 +487,8 @@ class Client:
     async def request(self, account_id: str, lwp: str, body: object = None, /) -> Any:
         """Send any request and return the body of its answer, as JSON gives it.
 
-        Raises `NotSent`, `SendRefused` or `SendUnknown`.
+        docs/howto/requests.md has those for read marks, for taking back and for beginning a
+        conversation. Raises `NotSent`, `SendRefused` or `SendUnknown`.
         """
         return await self._driver(account_id).ask(partial(requests.request, lwp, body))
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from xyfast._core import Frame, read_payload
 from xyfast.config import Settings
@@ -156,34 +156,28 @@ class Intake:
             loop = asyncio.get_running_loop()
             self._due = loop.call_later(self._settings.outcome_wait, self._work.set)
 
-    def recover(self, driver: Driver, begun: Iterable[Delivery] = ()) -> None:
-        """Hand on what an earlier run stored and did not handle, as there is room for it.
-
-        Before that, at once, what handlers had ``begun`` when the account was removed.
-        """
+    def recover(self, driver: Driver) -> None:
+        """Hand on what is stored and was not handled, as there is room for it."""
         account_id = driver.account.id
         self._drivers[account_id] = driver
-        for delivery in begun:
-            self._window.enter(*delivery.lane, delivery.size)
-            self._dispatcher.put(delivery)
-        self._dispatcher.start()
         driver.sync.hold()
         self.behind((account_id,))
 
     async def forget(
-        self, account_id: str, unbegun: Iterable[Delivery], begun: Iterable[Delivery]
+        self, account_id: str, unbegun: Sequence[Delivery], begun: Sequence[Delivery]
     ) -> None:
-        """An account is gone; what no handler has seen of it waits in the store again.
+        """An account is gone; what handlers have not ended of it waits in the store again.
 
-        Raises `StoreError`; then that comes again after a restart.
+        Raises whatever the store does; then that comes again after a restart.
         """
         del self._drivers[account_id]
         for delivery in (*unbegun, *begun):
             if delivery.key is not None:
                 self._window.leave(*delivery.lane, delivery.size)
         self._window.forget(account_id)
-        if keys := [(account_id, each.key) for each in unbegun if each.key is not None]:
-            await self._store.untake(keys)
+        for deliveries, seen in ((unbegun, False), (begun, True)):
+            if keys := [(account_id, each.key) for each in deliveries if each.key is not None]:
+                await self._store.untake(keys, begun=seen)
 
     def behind(self, account_ids: Iterable[str]) -> None:
         """Rows of these accounts may wait in the store."""

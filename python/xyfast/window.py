@@ -135,10 +135,6 @@ class Window:
         self._queue(account_id, view)
         return False
 
-    def enter(self, account_id: str, conversation: Conversation, size: int) -> None:
-        """A row is in memory again that has left it, whether there is room or not."""
-        self._enter(self._view(account_id), conversation, size)
-
     def leave(self, account_id: str, conversation: Conversation, size: int) -> None:
         """A row is no longer in memory."""
         view = self._views[account_id]

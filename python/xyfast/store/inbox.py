@@ -113,11 +113,11 @@ class Inbox:
             ).fetchone()
         return Page(rows, None if first is None else first[0])
 
-    def untake(self, identities: Collection[tuple[str, str]]) -> None:
+    def untake(self, identities: Collection[tuple[str, str]], *, begun: bool) -> None:
         """See `Store.untake`."""
         with self._accounts.transaction():
             self._db.executemany(
-                f"UPDATE inbox SET state = {WAITING}"
+                f"UPDATE inbox SET state = {WAITING}, redelivered = redelivered + {int(begun)}"
                 f" WHERE account = ? AND key = ? AND state = {TAKEN}",
                 [(self._accounts.find(account_id), to_text(key)) for account_id, key in identities],
             )

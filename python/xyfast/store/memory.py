@@ -131,13 +131,13 @@ class MemoryStore:
         first = self._first(account_id)
         return Page(rows, None if first is None else first.position)
 
-    async def untake(self, identities: Collection[Identity]) -> None:
+    async def untake(self, identities: Collection[Identity], *, begun: bool = False) -> None:
         """See `Store.untake`."""
         self._check()
         for identity in identities:
             slot = self._open.get(identity)
             if slot is not None and not slot.waits:
-                self._wait(slot)
+                self._wait(slot, redelivered=slot.row.redelivered + begun)
 
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""

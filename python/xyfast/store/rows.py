@@ -160,10 +160,11 @@ class Store(Protocol):
         those whose position is beyond ``until``; ``waiting`` of the page counts them.
         """
 
-    async def untake(self, identities: Collection[tuple[str, str]]) -> None:
-        """Let taken rows wait again as though they had not been taken: no handler has begun.
+    async def untake(self, identities: Collection[tuple[str, str]], *, begun: bool = False) -> None:
+        """Let taken rows wait again: as though they had not been taken, if no handler has begun.
 
-        ``identities`` are ``(account_id, key)``; rows that are not taken stay as they are.
+        Those that handlers had ``begun`` are counted as redelivered. ``identities`` are
+        ``(account_id, key)``; rows that are not taken stay as they are.
         """
 
     async def load(self, account_id: str) -> Kept:

@@ -116,10 +116,10 @@ class SqliteStore:
         passed = frozenset(skip)
         return await self._own(lambda file: file.inbox.take(account_id, limit, size, passed, until))
 
-    async def untake(self, identities: Collection[tuple[str, str]]) -> None:
+    async def untake(self, identities: Collection[tuple[str, str]], *, begun: bool = False) -> None:
         """See `Store.untake`."""
         rows = tuple(identities)
-        await self._own(lambda file: file.inbox.untake(rows))
+        await self._own(lambda file: file.inbox.untake(rows, begun=begun))
 
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
