@@ -204,6 +204,33 @@ def test_an_observer_that_pauses_an_account_leaves_no_link_behind() -> None:
     simulate(main())
 
 
+def test_what_a_transport_raises_costs_nothing_else_that_follows(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    error = ValueError("words")
+
+    async def main() -> None:
+        async with working() as desk:
+            await desk.connect()
+
+            def fail(link: int) -> None:
+                raise error
+
+            def resume(fact: Fact) -> None:
+                if isinstance(fact, StateChanged) and fact.new is State.DISCONNECTED:
+                    desk.client.resume(ME)
+
+            desk.wire.close = fail  # type: ignore[method-assign]
+            desk.observer = resume
+            desk.client.pause(ME)
+            assert desk.driver().state is State.CONNECTING
+            assert desk.wire.told("dial") == [1, 2]
+
+    simulate(main())
+    assert "action failed" in caplog.text
+    assert "words" not in caplog.text
+
+
 def test_a_transport_that_raises_whatever_is_asked_again() -> None:
     async def main() -> None:
         async with working() as desk:

@@ -191,7 +191,8 @@ class Driver:
     def feed(self, event: Event) -> None:
         """Tell the session, do what it asks for, and set the timer to its deadline.
 
-        What happens while that is done (an observer pauses the account) comes after it.
+        What happens while that is done (an observer pauses the account) comes after it. A part
+        of it that fails costs no other one: a transport may be anybody's code.
         """
         self._events.append(event)
         if len(self._events) > 1:
@@ -199,7 +200,7 @@ class Driver:
         try:
             while self._events:
                 for action in self.session.step(self._events[0], self._loop.time()):
-                    self._perform(action)
+                    self._try(action)
                 self._events.popleft()
         finally:
             self._events.clear()
@@ -208,6 +209,14 @@ class Driver:
             self._timer = None
         if self.session.deadline is not None:
             self._timer = self._loop.call_at(self.session.deadline, self.feed, Tick())
+
+    def _try(self, action: Action) -> None:
+        try:
+            self._perform(action)
+        except Exception as error:
+            what = type(action).__name__
+            account_id = self.account.id
+            say(log, logging.ERROR, "action failed", error=error, account=account_id, action=what)
 
     def _perform(self, action: Action) -> None:
         match action:
