@@ -214,19 +214,6 @@ def test_a_picture_is_sent_with_its_size() -> None:
     ("text", "lwp", "body"),
     [
         (
-            requests.create_conversation(peer_id=PEER, own_id=OWN, item_id="800000000031", mid=MID),
-            "/r/SingleChatConversation/create",
-            [
-                {
-                    "pairFirst": f"{PEER}@goofish",
-                    "pairSecond": f"{OWN}@goofish",
-                    "bizType": "1",
-                    "extension": {"itemId": "800000000031"},
-                    "ctx": {"appVersion": "1.0", "platform": "web"},
-                }
-            ],
-        ),
-        (
             requests.list_conversations(mid=MID),
             "/r/Conversation/listNewestPagination",
             [9007199254740991, 50],
@@ -235,16 +222,6 @@ def test_a_picture_is_sent_with_its_size() -> None:
             requests.history(CID, mid=MID, cursor=1767225600000, limit=30),
             "/r/MessageManager/listUserMessages",
             [f"{CID}@goofish", False, 1767225600000, 30, False],
-        ),
-        (
-            requests.read_mark("5000000000001.PNM", mid=MID),
-            "/r/MessageStatus/read",
-            [["5000000000001.PNM"]],
-        ),
-        (
-            requests.recall("5000000000001.PNM", mid=MID),
-            "/r/MessageManager/recallMessage",
-            ["5000000000001.PNM"],
         ),
         (requests.request("/r/Any/thing", [1], mid=MID), "/r/Any/thing", [1]),
     ],
@@ -322,7 +299,6 @@ READERS = {
     "message_id": requests.message_id,
     "has_more": requests.has_more,
     "next_cursor": requests.next_cursor,
-    "conversation_id": requests.conversation_id,
 }
 
 
@@ -371,26 +347,6 @@ def test_refusals_are_told_apart(
 
 def test_the_servers_words_are_kept_but_not_without_end() -> None:
     assert judge(400, {}, {"reason": "x" * 1000}) == Verdict(False, "rejected", "x" * 200, 400)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"singleChatConversation": {"cid": "70000000033@goofish"}},
-        [{"singleChatConversation": {"cid": "70000000033@goofish"}}],
-        {"singleChatUserConversation": {"singleChatConversation": {"cid": "70000000033@goofish"}}},
-        [
-            {
-                "singleChatUserConversation": {
-                    "singleChatConversation": {"cid": "70000000033@goofish"}
-                }
-            }
-        ],
-        {"cid": "70000000033@goofish"},
-    ],
-)
-def test_a_new_conversation_is_found_in_every_known_place(body: object) -> None:
-    assert requests.conversation_id(body) == "70000000033"
 
 
 def test_a_sent_messages_id_is_found_in_both_known_places() -> None:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from xyfast.arguments import must_be, must_be_text
 from xyfast.errors import ConfigError
-from xyfast.reading import LARGEST, SUFFIX, at, identifier, mapping, number, text
+from xyfast.reading import LARGEST, SUFFIX, at, identifier, number, text
 
 __all__ = [
     "APP_KEY",
@@ -25,8 +25,6 @@ __all__ = [
     "Verdict",
     "ack_diff",
     "ack_diff_state",
-    "conversation_id",
-    "create_conversation",
     "get_state",
     "has_more",
     "heartbeat",
@@ -40,8 +38,6 @@ __all__ = [
     "next_cursor",
     "older",
     "pts",
-    "read_mark",
-    "recall",
     "reg_uid",
     "registration",
     "request",
@@ -210,18 +206,6 @@ def send(
     return request("/r/MessageSend/sendByReceiverScope", [message, scope], mid=mid)
 
 
-def create_conversation(*, peer_id: str, own_id: str, item_id: str, mid: str) -> str:
-    """Open a conversation about an item; the same pair gets the same conversation again."""
-    pair = {
-        "pairFirst": _full(peer_id),
-        "pairSecond": _full(own_id),
-        "bizType": "1",
-        "extension": {"itemId": item_id},
-        "ctx": _CONTEXT,
-    }
-    return request("/r/SingleChatConversation/create", [pair], mid=mid)
-
-
 def list_conversations(*, mid: str, cursor: int = NEWEST, limit: int = 50) -> str:
     """Ask for a page of conversations, the last changed first; cursors are milliseconds."""
     return request("/r/Conversation/listNewestPagination", [cursor, limit], mid=mid)
@@ -231,16 +215,6 @@ def history(conversation_id: str, /, *, mid: str, cursor: int = NEWEST, limit: i
     """Ask for a page of a conversation's messages, the newest first."""
     body = [_full(conversation_id), False, cursor, limit, False]
     return request("/r/MessageManager/listUserMessages", body, mid=mid)
-
-
-def read_mark(message_id: str, /, *, mid: str) -> str:
-    """Mark a message as read; the notification's id (``note_id``) is not understood here."""
-    return request("/r/MessageStatus/read", [[message_id]], mid=mid)
-
-
-def recall(message_id: str, /, *, mid: str) -> str:
-    """Take back a message of one's own."""
-    return request("/r/MessageManager/recallMessage", [message_id], mid=mid)
 
 
 def im_user_agent(user_agent: str, /) -> str:
@@ -371,18 +345,6 @@ def older(body: object, cursor: int, /) -> int | None:
         return None
     found = next_cursor(body)
     return cursor if found is None or found <= 0 else min(found + 1, cursor)
-
-
-def conversation_id(body: object, /) -> str | None:
-    """Give the conversation of a `create_conversation` answer, from any place it is found in."""
-    if isinstance(body, list):
-        body = body[0] if body else None
-    chat = mapping(body)
-    inner = mapping(chat.get("singleChatUserConversation"))
-    for holder in (chat.get("singleChatConversation"), inner.get("singleChatConversation"), chat):
-        if found := identifier(at(holder, "cid")):
-            return found
-    return None
 
 
 def _content(name: str, content: dict[str, object]) -> str:
