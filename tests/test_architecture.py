@@ -46,9 +46,9 @@ LAYERS = [
         "upkeep",
         "watchdog",
     ],
-    ["reconcile", "markers", "probe", "holding", "lists", "sync"],
-    ["saving", "gaps", "login", "dialler", "driver", "intake", "switchboard"],
-    ["client"],
+    ["reconcile", "markers", "probe", "holding", "patience", "position", "lists", "sync"],
+    ["saving", "gaps", "login", "dialler", "driver", "arrivals", "intake", "switchboard"],
+    ["life", "client"],
     ["testing"],
     ["commands", "__main__"],
 ]

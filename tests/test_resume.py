@@ -14,7 +14,7 @@ import pytest
 from world import ME, World, rising, running
 from xyfast import ChatMessage, Expired, Gap, Marker, MemoryStore
 from xyfast.instrumentation import Fact, Recovered
-from xyfast.sync import believable
+from xyfast.position import believable
 from xyfast.testing import FakeServer, Fault, Redelivery, Replay, ServerSettings, samples
 
 SILENT = ServerSettings(replay=Replay.NOTHING, redelivery=Redelivery.NEVER)

@@ -13,25 +13,25 @@ import itertools
 import logging
 import os
 import random
-import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
-from xyfast import envelope, history, requests, upkeep
+from xyfast import envelope, history, requests
 from xyfast.account import Account
 from xyfast.arguments import must_be, must_be_text, must_have
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import Driver, Environment
-from xyfast.errors import ConfigError, StateError, StoreError
-from xyfast.events import Drained, LinkDeaf, Pause, Start, State, Stop
+from xyfast.errors import ConfigError, StateError
+from xyfast.events import Drained, LinkDeaf, Pause, Start, State
 from xyfast.gate import Pace
 from xyfast.gates import PROCESS, Gates
 from xyfast.instrumentation import Hook, Hooks, LoopBlocked, MachineSlept
 from xyfast.intake import Intake
+from xyfast.life import Life
 from xyfast.login import CredentialSource
 from xyfast.logs import complain, say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
@@ -40,15 +40,12 @@ from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store, guarded
 from xyfast.switchboard import Switchboard
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import RustTransport, Transport
-from xyfast.watchdog import watch_loop, watch_sleep
 
 __all__ = ["Client"]
 
 log = logging.getLogger(__name__)
 
 H = TypeVar("H", bound=Handled)
-
-_LAST_WORD = 1.0  # seconds past the grace time that a store gets to answer
 
 
 class Client:
@@ -153,13 +150,19 @@ class Client:
             release=self._intake.release,
             take_in=self._intake.take_in,
         )
-        self._starting: asyncio.Task[None] | None = None
-        self._intaking: asyncio.Task[None] | None = None
-        self._upkeep: list[asyncio.Task[None]] = []
-        self._unwatch: Callable[[], None] = lambda: None
-        self._closing: asyncio.Task[None] | None = None
-        self._deadline = 0.0  # of closing, by the loop's time
-        self._stopped = asyncio.Event()
+        self._life = Life(
+            self._store,
+            self._transport,
+            self._switchboard,
+            self._intake,
+            self._dispatcher,
+            settings,
+            drivers=self._drivers,
+            removing=self._removing,
+            clock=clock,
+            slept=self._slept,
+            blocked=self._blocked,
+        )
 
     # --- handlers and accounts ------------------------------------------------------
 
@@ -186,14 +189,14 @@ class Client:
         `StoreError` if the store cannot be used.
         """
         must_be(Account, "an Account", account=account)
-        await self._start()
+        await self._life.start()
         if account.id in self._drivers or account.id in self._adding:
             raise StateError(f"account {account.id} was added already")
         driver = Driver(account, self._environment)
         self._adding.add(account.id)
         try:
             await driver.load()
-            self._check_open()
+            self._life.check_open()
         except BaseException:
             await driver.close()
             raise
@@ -240,7 +243,7 @@ class Client:
         handlers have ended. Raises `StateError` if the account was never added or the client is
         closed.
         """
-        self._check_open()
+        self._life.check_open()
         driver = self._driver(account_id)
         removing = self._removing.get(account_id)
         if removing is None:
@@ -283,21 +286,7 @@ class Client:
         A second signal cuts off the handlers that still run, in place of the rest of
         ``Settings.grace``: their messages come again.
         """
-        await self._start()
-        loop = asyncio.get_running_loop()
-        handled = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                loop.add_signal_handler(number, self._signalled)
-            except (NotImplementedError, RuntimeError, ValueError):
-                continue  # not the main thread: whoever runs us calls close()
-            handled.append(number)
-        try:
-            await self._stopped.wait()
-        finally:
-            for number in handled:
-                loop.remove_signal_handler(number)
-            await self.close()
+        await self._life.run()
 
     async def close(self) -> None:
         """Stop: take nothing new, let running handlers finish, record, close the links.
@@ -307,12 +296,10 @@ class Client:
         called at any time and more than once; called from a handler it returns at once, and
         the client closes when the handler has ended.
         """
-        closing = self._begin_close()
-        if not self._dispatcher.runs(asyncio.current_task()):
-            await asyncio.shield(closing)
+        await self._life.close()
 
     async def __aenter__(self) -> Client:
-        await self._start()
+        await self._life.start()
         return self
 
     async def __aexit__(
@@ -322,107 +309,6 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-    def _signalled(self) -> None:
-        running = self._dispatcher.running
-        if self._closing is not None:
-            self._dispatcher.cut_off()
-        elif running:
-            sentence = "waiting for handlers; a second signal cuts them off, and they run again"
-            say(log, logging.WARNING, sentence, count=running, most=seconds(self._settings.grace))
-        self._begin_close()
-
-    def _begin_close(self) -> asyncio.Task[None]:
-        if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close())
-        return self._closing
-
-    async def _start(self) -> None:
-        """Open the store and begin; whoever comes while this goes on waits for it."""
-        self._check_open()
-        if self._starting is None:
-            self._starting = asyncio.get_running_loop().create_task(self._open())
-        try:
-            await asyncio.shield(self._starting)
-        except StoreError:
-            self._starting = None
-            raise
-        except asyncio.CancelledError:
-            if self._starting.cancelled():  # the store did not answer until the client closed
-                self._check_open()
-            raise
-        self._check_open()
-
-    async def _open(self) -> None:
-        await self._store.open()
-        self._transport.start(self._switchboard.on_events)
-        loop, settings = asyncio.get_running_loop(), self._settings
-        self._intaking = loop.create_task(self._intake.run())
-        self._upkeep = [
-            loop.create_task(upkeep.sweep(self._store, settings.sweep_every)),
-            loop.create_task(
-                upkeep.watch(self._store, settings.revived_every, self._intake.behind)
-            ),
-            loop.create_task(watch_sleep(self._environment.clock, self._slept)),
-        ]
-        if settings.blocked_after:
-            self._unwatch = watch_loop(settings.blocked_after, self._blocked)
-
-    def _check_open(self) -> None:
-        if self._closing is not None:
-            raise StateError("the client is closed; make a new one")
-
-    async def _close(self) -> None:
-        try:
-            await self._wind_down()
-        finally:
-            self._unwatch()
-            self._transport.stop()
-            closing = asyncio.ensure_future(self._store.close())
-            try:
-                if await self._answered(closing, "its closing"):
-                    closing.result()
-            finally:
-                self._stopped.set()
-
-    async def _answered(self, work: asyncio.Future[Any], what: str) -> bool:
-        """Wait for what the store is asked to do; whether it is over, or was left behind."""
-        left = self._deadline - asyncio.get_running_loop().time()
-        await asyncio.wait({work}, timeout=max(left, 0.0) + _LAST_WORD)
-        if not work.done():
-            work.cancel()
-            say(log, logging.ERROR, "store does not answer, going on without", what=what)
-            return False
-        return True
-
-    async def _wind_down(self) -> None:
-        self._deadline = asyncio.get_running_loop().time() + self._settings.grace
-        if self._starting is not None:
-            await self._answered(self._starting, "its opening")
-        drivers = list(self._drivers.values())
-        for driver in drivers:
-            driver.feed(Stop())
-        if self._removing:
-            removals = asyncio.gather(*self._removing.values(), return_exceptions=True)
-            await self._answered(removals, "what was not begun of removed accounts")
-        self._intake.refuse()
-        if left := await self._dispatcher.stop(self._settings.grace):
-            say(log, logging.WARNING, "handlers cut off", count=left)
-        if self._intaking is not None:
-            self._intake.stop(self._deadline)
-            # It may have been cancelled: go on closing.
-            if not await self._answered(self._intaking, "the record of what was handled"):
-                self._intake.tell_left()
-        for driver in drivers:
-            driver.feed(Drained())
-        self._transport.resume()
-        await self._switchboard.all_ended(self._settings.close_timeout + 1.0)
-        ends = asyncio.gather(*(driver.close() for driver in drivers))
-        if await self._answered(ends, "session material"):
-            ends.result()
-        for task in self._upkeep:
-            task.cancel()
-        await asyncio.gather(*self._upkeep, return_exceptions=True)
 
     # --- sending and asking ---------------------------------------------------------
 

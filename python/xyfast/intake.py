@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from xyfast._core import Frame, read_payload
+from xyfast.arrivals import Arrival, Arrivals
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher
 from xyfast.driver import Driver
@@ -33,28 +33,10 @@ log = logging.getLogger(__name__)
 
 _PAGES = 8  # between two commits, at most
 _LAPS = 16  # of the event loop between two batches, at most
-_FRAME = 1024  # bytes that a frame takes beside its text
 _QUIET = 60.0  # seconds between two log lines about the same trouble
 
 Identity = tuple[str, str]
 Ended = tuple[Delivery, DeadLetter | None]
-
-
-class _Arrival:
-    """Entries on their way through the store, of a frame or of a caller that waits for them.
-
-    ``pts`` is None where it does not count.
-    """
-
-    __slots__ = ("driver", "entries", "frame", "pts", "size", "stored")
-
-    def __init__(self, driver: Driver, size: int) -> None:
-        self.driver = driver
-        self.size = size
-        self.frame: Frame | None = None
-        self.pts: int | None = None
-        self.entries: list[Entry] = []
-        self.stored: asyncio.Future[list[str]] | None = None
 
 
 class Intake:
@@ -65,11 +47,8 @@ class Intake:
     paged in as handlers end.
 
     When the store fails nothing is acknowledged, and the batch is tried again and again.
-    When it is full, outcomes are recorded all the same. Past ``Settings.intake_bytes`` of
-    frames that wait, the transport is told to leave the rest where it is; if the store fails
-    then, ``stall(True)`` asks for the links to be closed, since nothing that they bring can
-    be kept, and ``stall(False)`` for new ones once it works: the server is told what is
-    stored and brings the rest again.
+    When it is full, outcomes are recorded all the same. Frames that wait are bounded by
+    ``Settings.intake_bytes``; for ``stall`` see `Arrivals`.
     """
 
     def __init__(
@@ -88,12 +67,10 @@ class Intake:
         self._dispatcher = dispatcher
         self._hooks = hooks
         self._settings = settings
-        self._stall = stall
         self._reader = Reader(sender, self._ours, int(settings.message_expiry * 1000))
         self._window = Window(settings.backlog, settings.backlog_bytes, lane=settings.backlog_lane)
         self._drivers: dict[str, Driver] = {}
-        self._arrivals: deque[_Arrival] = deque()
-        self._bytes = 0
+        self._arrivals = Arrivals(transport, settings.intake_bytes, stall)
         self._outcomes: list[Ended] = []
         self._due: asyncio.TimerHandle | None = None  # when outcomes wait no longer
         self._most = settings.commit_batch
@@ -102,7 +79,7 @@ class Intake:
         self._stopping = asyncio.Event()
         self._deadline = 0.0  # of the loop, for what is left to record when all else has stopped
         self._full: asyncio.TimerHandle | None = None  # until rows are tried again
-        self._failing = self._stalled = self._told = False
+        self._failing = self._told = False
         self._quiet_until = 0.0
 
     @property
@@ -113,20 +90,17 @@ class Intake:
     @property
     def stalled(self) -> bool:
         """Whether nothing more can be kept, so that links are of no use."""
-        return self._stalled
+        return self._arrivals.stalled
 
     # --- what comes -----------------------------------------------------------------
 
     def arrived(self, driver: Driver, frame: Frame) -> None:
         """A push, or an answer that carries a package."""
-        if self._refusing or self._stalled or frame.link <= driver.cut:
+        if self._refusing or self.stalled or frame.link <= driver.cut:
             # Not acknowledged: the server will bring it again. Nothing of a link is stored
             # behind what was dropped of it, or it would seem that all up to there is here.
             return
-        arrival = _Arrival(driver, frame.size + _FRAME)
-        arrival.frame = frame
-        arrival.pts = driver.sync.position(frame)
-        self._enqueue(arrival)
+        self._enqueue(Arrival(driver, frame, driver.sync.position(frame)))
 
     async def take_in(self, driver: Driver, payloads: Iterable[str]) -> list[str]:
         """Commit messages that were fetched, written as a push would write them.
@@ -135,7 +109,7 @@ class Intake:
         the account holds they wait until it is released. If the store fails this waits. Given
         nothing, it waits until all that arrived before is committed.
         """
-        arrival, now = _Arrival(driver, 0), driver.calls.now_ms()
+        arrival, now = Arrival(driver), driver.calls.now_ms()
         for text in payloads:
             arrival.entries.append(Entry.pushed(driver.account.id, read_payload(text), None, now))
             arrival.size += len(text)
@@ -196,11 +170,8 @@ class Intake:
         self._window.release(account_id)
         self._work.set()
 
-    def _enqueue(self, arrival: _Arrival) -> None:
-        self._arrivals.append(arrival)
-        self._bytes += arrival.size
-        if self._bytes >= self._settings.intake_bytes and not self._stalled:
-            self._transport.pause()
+    def _enqueue(self, arrival: Arrival) -> None:
+        self._arrivals.put(arrival)
         self._work.set()
 
     # --- the loop -------------------------------------------------------------------
@@ -251,7 +222,8 @@ class Intake:
             say(log, logging.ERROR, "not begun, will count as redelivered", count=unbegun)
 
     async def _round(self) -> None:
-        batch = [] if self._refusing or self._full is not None else self._next_batch()
+        full = self._full is not None
+        batch = [] if self._refusing or full else self._arrivals.batch(self._most)
         outcomes = self._outcomes[:]
         if self._due is not None:
             self._due.cancel()
@@ -296,26 +268,7 @@ class Intake:
 
     # --- the commit -----------------------------------------------------------------
 
-    def _next_batch(self) -> list[_Arrival]:
-        batch: list[_Arrival] = []
-        size = 0
-        for arrival in self._arrivals:
-            if size >= self._most:
-                break
-            frame = arrival.frame
-            if frame is not None and not arrival.entries and frame.payloads:
-                account_id, pts = arrival.driver.account.id, frame.max_pts
-                time = frame.timestamp
-                if time is None:
-                    time = arrival.driver.calls.now_ms()
-                arrival.entries = [
-                    Entry.pushed(account_id, payload, pts, time) for payload in frame.payloads
-                ]
-            size += max(len(arrival.entries), 1)
-            batch.append(arrival)
-        return batch
-
-    async def _commit(self, batch: list[_Arrival], outcomes: list[Ended]) -> None:
+    async def _commit(self, batch: list[Arrival], outcomes: list[Ended]) -> None:
         try:
             new = await self._write(batch, outcomes)
         except StoreFull as error:
@@ -329,7 +282,7 @@ class Intake:
         if batch:
             self._accept(batch, new)
 
-    async def _write(self, batch: list[_Arrival], outcomes: list[Ended]) -> set[Identity]:
+    async def _write(self, batch: list[Arrival], outcomes: list[Ended]) -> set[Identity]:
         rows = self._decide(batch)
         received: dict[str, int] = {}
         for arrival in batch:
@@ -351,7 +304,7 @@ class Intake:
             raise
         return set(new)
 
-    def _decide(self, batch: list[_Arrival]) -> list[Row]:
+    def _decide(self, batch: list[Arrival]) -> list[Row]:
         """Say what is taken: with every try, since there may be other room by then."""
         rows = []
         admit = self._window.admit
@@ -375,23 +328,17 @@ class Intake:
             entry.taken = False
             self._window.leave(entry.account_id, entry.conversation_id, len(entry.text))
 
-    def _accept(self, batch: list[_Arrival], new: set[Identity]) -> None:
+    def _accept(self, batch: list[Arrival], new: set[Identity]) -> None:
         """The batch is durable: acknowledge it and hand it on."""
-        for arrival in batch:
-            self._arrivals.popleft()
-            self._bytes -= arrival.size
+        self._arrivals.leave(batch)
         frames = [arrival.frame for arrival in batch if arrival.frame is not None]
         self._transport.ack([frame for frame in frames if frame.kind == "push"])
         for arrival in batch:
             self._hand_on(arrival, new)
         self._dispatcher.start()
-        if self._bytes < self._settings.intake_bytes // 2:
-            self._transport.resume()
-            if self._stalled:
-                self._stalled = False
-                self._stall(False)
+        self._arrivals.go_on()
 
-    def _hand_on(self, arrival: _Arrival, new: set[Identity]) -> None:
+    def _hand_on(self, arrival: Arrival, new: set[Identity]) -> None:
         driver = arrival.driver
         stored: list[str] = []
         dead = 0
@@ -490,10 +437,7 @@ class Intake:
             reason = f"{type(error).__name__}: {error}" if foreign is None else None
             sentence = "store failed, nothing new is acknowledged"
             say(log, logging.ERROR, sentence, error=foreign, reason=reason)
-        if self._bytes >= self._settings.intake_bytes and not self._stalled:
-            self._stalled = True
-            self._stall(True)
-            self._transport.resume()  # or nobody would hear that the links are closed
+        self._arrivals.fail()
 
     def _works(self) -> None:
         self._most = min(self._most * 2, self._settings.commit_batch)

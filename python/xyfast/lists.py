@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from xyfast import requests
 from xyfast._core import DedupCache
 from xyfast.calls import Answer, Calls
-from xyfast.config import Settings
+from xyfast.config import SLACK, Settings
 from xyfast.errors import RequestError, SendRefused, SendUnknown
 from xyfast.instrumentation import Hooks, Recovered
 from xyfast.logs import say
@@ -66,6 +66,9 @@ class Lists:
         self._longest_pause = LONGEST_PAUSE * settings.backoff_scale
         self._complain = complain
         self._insist = partial(insist, pauses, complain)
+        self.compared = 0
+        """The time (server's milliseconds) up to which lists were read; 0 before the first."""
+        self._shown = 0, asyncio.get_running_loop().time()  # the newest change in one, and when
         self.idle = asyncio.Event()
         """Cleared while the account is compared."""
         self.idle.set()
@@ -90,15 +93,28 @@ class Lists:
             spawn=spawn,
         )
 
-    async def compare(self, since: int, end: int, *, start: int) -> Recovery:
-        """See `Reconciler.account`; what came of it is told."""
+    async def compare(self, since: int, *, start: int) -> Recovery:
+        """See `Reconciler.account`, up to now; what came of it is told."""
+        now, shown = self._calls.now_ms(), self._shown_now()
         self.idle.clear()
         try:
-            recovery = await self._reconciler.account(since, end, start=start)
+            recovery = await self._reconciler.account(since, now, start=start)
             self._tell(recovery)
         finally:
             self.idle.set()
+        newest = min(recovery.newest, now)  # one odd entry proves nothing
+        if newest > shown:
+            self._shown = newest, recovery.shown
+        self.compared = max(min(max(newest, shown), now) - SLACK, start)
         return recovery
+
+    def _shown_now(self) -> int:
+        """What the server's clock (milliseconds) shows at least, by the lists of earlier.
+
+        What it tells may be ahead, and a position that follows it pass what comes next.
+        """
+        shown, at = self._shown
+        return shown + int((asyncio.get_running_loop().time() - at) * 1000)
 
     async def ask(self, build: Callable[..., str]) -> Any:
         """Ask for a list, over the next link if the answer is lost with one."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 import traceback
 
 from xyfast.errors import XyfastError
 
-__all__ = ["Complaints", "complain", "say", "seconds"]
-
-_QUIET = 600.0  # seconds between two lines about what still fails
+__all__ = ["complain", "say", "seconds"]
 
 
 def say(
@@ -51,26 +48,6 @@ def complain(
     ours = isinstance(error, XyfastError)
     reason, foreign = (error, None) if ours else (None, error)
     say(log, level, sentence, account=account_id, reason=reason, error=foreign)
-
-
-class Complaints:
-    """Warnings of what fails again and again: a line at once, then one in ten minutes."""
-
-    def __init__(self, log: logging.Logger, sentence: str, account_id: str) -> None:
-        self._log = log
-        self._sentence = sentence
-        self._account_id = account_id
-        self._quiet_until = -math.inf
-
-    def add(self, error: Exception, now: float) -> None:
-        """It has failed, at that time (seconds, of whatever clock)."""
-        if now >= self._quiet_until:
-            self._quiet_until = now + _QUIET
-            complain(self._log, logging.WARNING, self._sentence, self._account_id, error)
-
-    def end(self) -> None:
-        """It works: the next failure is told at once."""
-        self._quiet_until = -math.inf
 
 
 def seconds(duration: float) -> str:

@@ -29,32 +29,22 @@ from xyfast.facts import Facts
 from xyfast.holding import Holding
 from xyfast.instrumentation import Hooks
 from xyfast.lists import Lists, insist
-from xyfast.logs import Complaints, complain, say
+from xyfast.logs import complain
 from xyfast.messages import Gap
+from xyfast.patience import Patience
+from xyfast.position import Position
 from xyfast.probe import Probe
 from xyfast.reading import at, number
 from xyfast.reconcile import Recovery
-from xyfast.retry import PAUSES, growing
+from xyfast.retry import PAUSES
 from xyfast.store import Kept, Store
 from xyfast.tasks import Spawn
 
-__all__ = ["Sync", "believable"]
+__all__ = ["Sync"]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_AHEAD = 3_600_000  # milliseconds that a position may be ahead of the time in its frame
-_FAR_AHEAD = 86_400_000  # the same for what we take for the server's clock, which may be ours
-
-
-def believable(pts: int, told_ms: int | None, now_ms: int) -> bool:
-    """Whether a position (microseconds) can be true, beside a time in its frame or else now.
-
-    One far in the future would make everything up to it count as received.
-    """
-    most = now_ms + _FAR_AHEAD if told_ms is None else told_ms + _AHEAD
-    return pts <= most * 1000
 
 
 class Sync:
@@ -87,25 +77,17 @@ class Sync:
         spawn: Spawn,
         dice: Callable[[], float],
     ) -> None:
-        self.received: int | None = None
-        """The position (microseconds) up to which everything is stored. How far all is handled
-        is not kept: what waits for its handlers is in the inbox."""
-        self.began: int | None = None
-        """When the account was first registered (milliseconds): older messages are not ours."""
         self.confirmed: int | None = None
         """The link that is caught up: positions of its pushes count."""
         self._account_id = account_id
         self._calls = calls
-        self._store = store
         self._settings = settings
         self._take_in = take_in
         self._saved = saved
-        self._begun = begun
+        self._position = Position(account_id, calls, store, begun)
         self._spawn = spawn
-        self._dice = dice
         self._pauses = [pause * settings.backoff_scale for pause in PAUSES]
-        self._waits = growing(settings.backoff_scale)
-        self._complaints = Complaints(log, "not caught up yet", account_id)
+        self._patience = Patience(account_id, settings.backoff_scale, dice)
         self._holding = Holding(account_id, settings.hold_most, hold, release)
         self._lists = Lists(
             account_id,
@@ -117,7 +99,7 @@ class Sync:
             take_in=take_in,
             missing=missing,
             pauses=self._pauses,
-            complain=self._complain,
+            complain=self._patience.complain,
             useless=self._useless,
             spawn=spawn,
         )
@@ -133,8 +115,6 @@ class Sync:
             spawn=spawn,
             dice=dice,
         )
-        self._compared: int | None = None  # the time (server's ms) up to which lists were read
-        self._shown = 0, asyncio.get_running_loop().time()  # the newest change in a list, and when
         self._reach = SLACK  # milliseconds before our position, where the next comparison begins
         self._link: int | None = None
         self._follows: int | None = None  # the link that brings what follows our position
@@ -145,11 +125,20 @@ class Sync:
         self._again: asyncio.TimerHandle | None = None  # sets it
         self._greeting: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
-        self._incredible = False
+
+    @property
+    def received(self) -> int | None:
+        """See `Position.received`."""
+        return self._position.received
+
+    @property
+    def began(self) -> int | None:
+        """See `Position.began`."""
+        return self._position.began
 
     def load(self, kept: Kept, began: int | None) -> None:
         """Take up the stored positions."""
-        self.received, self.began = kept.received, began
+        self._position.load(kept, began)
         self._reach = LOOK_BACK
 
     def hold(self) -> None:
@@ -163,13 +152,13 @@ class Sync:
         """
         if self.received is None and server_time is not None:
             # Positions are microseconds; what came in this very millisecond counts.
-            self._begin_at(server_time * 1000 - 1, server_time)
+            self._position.begin(server_time * 1000 - 1, server_time)
 
     def start(self, link: int) -> None:
         """Send our position over a new link, and hold what it brings until that is in order."""
         self._leave()
         self._link = link
-        self._waits = growing(self._settings.backoff_scale)
+        self._patience.begin()
         self._holding.begin(self.received)
         self._greeting = self._spawn(self._greet())
         if self._work is None or self._work.done():
@@ -229,7 +218,7 @@ class Sync:
         pts = frame.max_pts
         if frame.link != self._follows or not frame.payloads or pts is None:
             return None
-        if self._believes(pts, frame.timestamp):
+        if self._position.believes(pts, frame.timestamp):
             return pts
         return None
 
@@ -241,7 +230,7 @@ class Sync:
     def stored(self, frame: Frame, pts: int) -> None:
         """A frame with such a position is stored."""
         if frame.link == self.confirmed:
-            self._rise(self.before_announced(pts))
+            self._position.rise(self.before_announced(pts))
         elif frame.link == self._follows:
             self._reached = max(pts, self._reached or 0)
             if self._replay is not None and frame.has_more:
@@ -273,7 +262,7 @@ class Sync:
             except NotSent:
                 continue  # it has waited for a link
             except Exception as error:  # whatever an answer made of it
-                self._complain(error)
+                self._patience.complain(error)
                 # Flow control passes, and lists are under it too.
                 if not isinstance(error, SendRefused) or error.error != "throttled":
                     failures += 1
@@ -281,7 +270,7 @@ class Sync:
                         self._due.set()
             else:
                 return
-            await asyncio.sleep(self._wait())
+            await asyncio.sleep(self._patience.wait())
 
     async def _tell_position(self) -> None:
         received = self.received
@@ -292,7 +281,7 @@ class Sync:
         if (self.received or 0) // 1000 <= (self.began or 0):
             # It is kept, or a crash of a new account would begin again at "now". And it may
             # be given what is from before its beginning.
-            await insist(self._pauses, self._complain, self._keep_position)
+            await insist(self._pauses, self._patience.complain, self._position.keep)
             await self._settled()
         await self._lists.ask_patiently(build, heard=self._replays)
 
@@ -300,7 +289,7 @@ class Sync:
         """The server told no time at the registration: begin at its position."""
         state, position = await self._get_state()
         if position is not None:
-            self._begin_at(position, position // 1000)
+            self._position.begin(position, position // 1000)
         return state
 
     def _replays(self, answer: Answer) -> None:
@@ -343,9 +332,7 @@ class Sync:
             too_long = self._too_long
             try:
                 link, through = await self._compare()
-            except (
-                Exception
-            ) as error:  # whatever an answer made of it: who is not caught up is deaf
+            except Exception as error:  # whatever an answer made of it: else nobody is caught up
                 through, self._too_long = None, self._too_long or too_long
                 self._once_more(error)
                 continue
@@ -376,13 +363,14 @@ class Sync:
                 start = min(start, self._probe.doubt - SLACK)
             await self._fetch(since, start=start)
             self._reach = SLACK
-            if through is None and self._compared is not None:
-                through = self._compared * 1000
+            if through is None:
+                through = self._lists.compared * 1000
         await self._settled()  # the server counts what it has pushed before as confirmed
         await self._saved()  # gaps too, before a position passes them
         if state:
             move_on = partial(requests.ack_diff_state, state)
-            if not await self._try(partial(self._lists.ask_patiently, move_on, heard=self._follow)):
+            ask = partial(self._lists.ask_patiently, move_on, heard=self._follow)
+            if await self._try(ask) is None:
                 link = None
         return link, through
 
@@ -406,7 +394,7 @@ class Sync:
         From a time of the server (milliseconds) on, or from the last that came or was listed
         if that is earlier.
         """
-        last = max((self.received or 0) // 1000, self._compared or 0)
+        last = max((self.received or 0) // 1000, self._lists.compared)
         if not last:
             return Recovery()  # no position was ever told: nothing is known to be ours
         since = last if since is None else min(since, last)
@@ -414,14 +402,8 @@ class Sync:
 
     async def _fetch(self, since: int, *, start: int) -> Recovery:
         """Fetch and tell what is missing since a time of the server, read back to ``start``."""
-        now, shown = self._calls.now_ms(), self._shown_now()
-        earliest = max(start, self.began or 0)
-        recovery = await self._lists.compare(since, now, start=earliest)
-        newest = min(recovery.newest, now)  # one odd entry proves nothing
-        if newest > shown:
-            self._shown = newest, recovery.shown
-        self._compared = max(min(max(newest, shown), now) - SLACK, earliest)
-        self._probe.compared(start, self._compared)
+        recovery = await self._lists.compare(since, start=max(start, self.began or 0))
+        self._probe.compared(start, self._lists.compared)
         return recovery
 
     async def _get_state(self) -> tuple[str, int | None]:
@@ -429,22 +411,15 @@ class Sync:
         answer = await self._lists.ask_patiently(requests.get_state)
         position = requests.pts(answer.body)
         told = number(at(answer.body, "timestamp"))
-        if position is not None and not self._believes(position, told):
+        if position is not None and not self._position.believes(position, told):
             position = None
         return answer.frame.body or "null", position
-
-    def _begin_at(self, position: int, time: int) -> None:
-        """The account is new: the server will bring nothing from before."""
-        self.began = time
-        self._rise(position)
-        self._begun()
 
     async def _caught_up(self, link: int, through: int | None) -> None:
         """From here on positions count; they are kept before anything is handed on."""
         self.confirmed = link
-        self._waits = growing(self._settings.backoff_scale)
-        self._complaints.end()
-        self._probe.begin(link, self._compared)
+        self._patience.end()
+        self._probe.begin(link, self._lists.compared or None)
         await self._move(through, self._reached)
         if self.confirmed == link:
             self._holding.end()
@@ -455,61 +430,21 @@ class Sync:
         position = self.before_announced(highest)
         if position <= (self.received or 0):
             return
-        self._rise(position)
+        self._position.rise(position)
         try:
-            await self._keep_position()
+            await self._position.keep()
         except Exception as error:  # the next one that is kept does as well
             complain(log, logging.WARNING, "position not kept", self._account_id, error)
         self._holding.moved(position)
-
-    def _rise(self, position: int) -> None:
-        self.received = max(position, self.received or 0)
 
     async def _settled(self) -> None:
         """Wait until all that has come is stored."""
         await self._take_in(())
 
-    async def _keep_position(self) -> None:
-        if self.received is not None:
-            await self._store.commit(received={self._account_id: self.received})
-
-    # --- trying again ---------------------------------------------------------------
-
     def _once_more(self, error: Exception) -> None:
         """Compare again in a while."""
-        self._complain(error)
+        self._patience.complain(error)
         if self._again is not None:
             self._again.cancel()
-        self._again = asyncio.get_running_loop().call_later(self._wait(), self._due.set)
-
-    def _wait(self) -> float:
-        """Seconds until the next try, ever more while all fail: who was refused may be again."""
-        return self._dice() * next(self._waits)
-
-    def _complain(self, error: Exception) -> None:
-        self._complaints.add(error, asyncio.get_running_loop().time())
-
-    # --- the clocks -----------------------------------------------------------------
-
-    def _believes(self, pts: int, told_ms: int | None) -> bool:
-        if believable(pts, told_ms, self._calls.now_ms()):
-            self._incredible = False
-            return True
-        if not self._incredible:  # a server that goes on with it is told of once
-            say(
-                log,
-                logging.WARNING,
-                "position is far in the future, not counted",
-                account=self._account_id,
-                position=pts,
-            )
-        self._incredible = True
-        return False
-
-    def _shown_now(self) -> int:
-        """What the server's clock (milliseconds) shows at least, by the lists of earlier.
-
-        What it tells may be ahead, and a position that follows it pass what comes next.
-        """
-        shown, at = self._shown
-        return shown + int((asyncio.get_running_loop().time() - at) * 1000)
+        loop, wait = asyncio.get_running_loop(), self._patience.wait()
+        self._again = loop.call_later(wait, self._due.set)

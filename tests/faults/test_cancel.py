@@ -174,8 +174,8 @@ class Life:
             return
         self.steps += 1
         if self.steps == self._k:
-            cancelled = self._cancelled and self._desk.client._closing is None
-            others = asyncio.all_tasks() - {self._user, self._desk.client._begin_close()}
+            cancelled = self._cancelled and not self._desk.client._life.over
+            others = asyncio.all_tasks() - {self._user, self._desk.client._life.begin_close()}
             for task in others if cancelled else ():
                 task.cancel()
 
@@ -187,7 +187,7 @@ class Life:
         try:
             await self._work(first)
         except (StateError, StoreError, asyncio.CancelledError):
-            assert first.client._closing is not None
+            assert first.client._life.over
         await first.client.close()
         self._desk = None
         await asyncio.sleep(0)
@@ -213,5 +213,5 @@ class Life:
         for frame in self._frames:
             desk.give(frame)
             await asyncio.sleep(0.01)
-        await desk.until(lambda: len(desk.wire.acked) == 12 or desk.client._closing is not None)
+        await desk.until(lambda: len(desk.wire.acked) == 12 or desk.client._life.over)
         await asyncio.sleep(1.0)
