@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from xyfast.gate import LONGEST_REST, PATIENCE, Gate, Pace
+from xyfast.gate import LATE, LONGEST_REST, PATIENCE, Gate, Pace
 from xyfast.retry import Trouble, bound
 
 PACE = Pace(rate=8.0, burst=3)  # an eighth of a second is a float
@@ -50,6 +50,39 @@ def test_a_burst_goes_at_once_and_the_others_at_the_rate_in_the_order_of_coming(
     assert gate.next(0.0) == 0.125
     assert taken(gate, 0.125) == [3]
     assert taken(gate, 0.375) == [4, 5]
+
+
+def test_those_in_line_that_are_called_late_make_up_for_up_to_a_second() -> None:
+    gate = new()
+    for who in range(30):
+        gate.put(who)
+    assert taken(gate, 0.0) == [0, 1, 2]
+    for who in (0, 1, 2):
+        gate.reached(who, 0.5)
+    assert taken(gate, 0.75) == [3, 4, 5, 6, 7, 8]
+    for who in range(3, 9):
+        gate.reached(who, 0.75)
+    for who in range(9, 20):  # those of a second, and a burst
+        assert gate.take(60.0) == who
+        gate.reached(who, 60.0)
+    assert gate.take(60.0) is None
+
+
+def test_nothing_is_made_up_for_that_was_held_up_by_more_than_the_pace() -> None:
+    gate = new()
+    gate.put(0)
+    assert taken(gate, 0.0) == [0]
+    for who in range(1, 20):
+        gate.put(who)
+    assert taken(gate, 10.0) == [1, 2, 3]  # nobody was in line
+    assert [taken(gate, 10.0 + eighth / 8) for eighth in range(1, 5)] == [[4], [5], [6], [7]]
+    for who in range(8):
+        gate.leave(who, 20.0)
+    assert taken(gate, 20.0) == [8, 9, 10]  # as many were under way as may be
+    gate.missed(8, Trouble.LINK, 20.0)
+    assert taken(gate, 21.5) == [11]
+    gate.reached(11, 30.0)
+    assert taken(gate, 30.0) == [12, 13, 14]  # it was down
 
 
 def test_while_it_is_down_one_goes_at_a_time_after_a_rest() -> None:
@@ -166,13 +199,20 @@ def test_a_rest_is_below_the_bound_of_its_class(trouble: Trouble, dice: float) -
 
 
 class AnyHistory(RuleBasedStateMachine):
-    """Whatever dials report, or do not: one prober, the pace, the order."""
+    """Whatever dials report, or do not: one prober, the pace, the order.
+
+    In half of the histories all go as soon as they may, in the others they are called late.
+    """
 
     @initialize(
-        rate=st.floats(0.5, 300.0), burst=st.integers(1, 20), seed=st.integers(0, 2**32 - 1)
+        rate=st.floats(0.5, 300.0),
+        burst=st.integers(1, 20),
+        seed=st.integers(0, 2**32 - 1),
+        punctual=st.booleans(),
     )
-    def begin(self, rate: float, burst: int, seed: int) -> None:
+    def begin(self, rate: float, burst: int, seed: int, *, punctual: bool) -> None:
         self.pace = Pace(rate, burst)
+        self.punctual = punctual
         self.gate: Gate[int] = Gate(self.pace, random.Random(seed).random)
         self.now = 0.0
         self.came = 0
@@ -206,7 +246,14 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule(seconds=st.floats(0.0, 30.0))
     def time_passes(self, seconds: float) -> None:
-        self.now += seconds
+        until = self.now + seconds
+        while self.punctual and self.line:
+            due = self.gate.next(self.now)
+            assert due is not None
+            if due > until:
+                break
+            self.in_time()
+        self.now = max(self.now, until)
 
     @precondition(lambda self: self.line)
     @rule()
@@ -264,7 +311,7 @@ class AnyHistory(RuleBasedStateMachine):
     def no_window_is_above_the_pace(self) -> None:
         recent = self.went[-40:]
         for first in range(len(recent)):
-            seconds = recent[-1] - recent[first]
+            seconds = recent[-1] - recent[first] + (0.0 if self.punctual else LATE)
             most = self.pace.burst + self.pace.rate * seconds
             assert len(recent) - first <= most + 1e-6
 

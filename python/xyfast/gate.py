@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from xyfast.pace import Buckets
 from xyfast.retry import Trouble, bound
 
-__all__ = ["LONGEST_REST", "PATIENCE", "Gate", "Pace"]
+__all__ = ["LATE", "LONGEST_REST", "PATIENCE", "Gate", "Pace"]
 
 T = TypeVar("T")
 
@@ -26,6 +26,12 @@ the endpoint would be up for a minute before one of them finds out.
 """
 PATIENCE = 120.0
 """Seconds after which a dial that told nothing is taken for gone."""
+LATE = 1.0
+"""Most seconds of the pace that are made up for when those in line are called late.
+
+An event loop that thousands of links keep busy is late all the time: at 200 a second, 0.1 s
+is more than a burst of 20 covers.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Gate(Generic[T]):
     def __init__(self, pace: Pace, dice: Callable[[], float]) -> None:
         self._pace = pace
         self._bucket = Buckets(pace.rate, pace.burst)
+        self._since = 0.0  # when nothing but the pace began to hold the line up
         self._dice = dice
         self._line: dict[T, None] = {}  # in the order of coming
         self._under_way: dict[T, float] = {}  # since when, in the order of going
@@ -83,16 +90,19 @@ class Gate(Generic[T]):
 
     def put(self, who: T) -> None:
         """Stand in line, behind the others."""
+        if not self._line:
+            self._since = float("inf")  # until the next look
         self._line[who] = None
 
     def take(self, now: float, there: Callable[[T], bool] = lambda who: True) -> T | None:
         """Let the one through that has waited longest of those that are ``there``, if any may."""
+        self._look(now)
         if self._ready(now) > now:
             return None
         who = next(filter(there, self._line), None)
         if who is not None:
             del self._line[who]
-            self._bucket.take(None, now)
+            self._bucket.take(None, max(self._since, now - LATE))
             self._under_way[who] = now
             if self.down:
                 self._prober = who
@@ -104,6 +114,7 @@ class Gate(Generic[T]):
 
     def reached(self, who: T, now: float) -> None:
         """The endpoint has answered, whatever it said: it is up."""
+        self._look(now)
         if self._under_way.pop(who, None) is not None:
             self._reached = now
             self._misses = 0
@@ -111,6 +122,7 @@ class Gate(Generic[T]):
 
     def missed(self, who: T, trouble: Trouble, now: float) -> None:
         """The endpoint was not reached. Whoever went before it last was says nothing new."""
+        self._look(now)
         began = self._under_way.pop(who, None)
         if began is None or began < self._reached or (self.down and who is not self._prober):
             return
@@ -120,9 +132,19 @@ class Gate(Generic[T]):
 
     def leave(self, who: T, now: float) -> None:
         """Wait no longer, or be gone without a word. Nothing happens to one that has told."""
+        self._look(now)
         self._line.pop(who, None)
         if self._under_way.pop(who, None) is not None and who is self._prober:
             self._rest(now)
+
+    @property
+    def _full(self) -> bool:
+        """Whether as many are under way as may be."""
+        return len(self._under_way) >= max(int(self._pace.rate), self._pace.burst)
+
+    def _look(self, now: float) -> None:
+        """Note whether something else than the pace has held the line up until ``now``."""
+        self._since = now if self.down or self._full else min(self._since, now)
 
     def _rest(self, now: float) -> None:
         self._prober = None
@@ -134,10 +156,9 @@ class Gate(Generic[T]):
         ready = self._bucket.ready(None)
         if self.down:
             ready = max(ready, self._probe_at)
-        most = max(int(self._pace.rate), self._pace.burst)
         if self._prober is not None:
             ready = max(ready, self._under_way[self._prober] + PATIENCE)
-        elif len(self._under_way) >= most:
+        elif self._full:
             ready = max(ready, next(iter(self._under_way.values())) + PATIENCE)
         return ready
 

@@ -7,8 +7,9 @@ import itertools
 import random
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
-from simulation.loop import simulate
+from simulation.loop import VirtualLoop, simulate
 from xyfast.config import Settings
 from xyfast.events import (
     CloseLink,
@@ -35,16 +36,20 @@ class Herd:
     """``count`` accounts and their server, which is away for ``outage`` seconds.
 
     Times are seconds from the server's return. With ``swallow`` a server that is away leaves
-    dials without an answer, instead of refusing them at once.
+    dials without an answer, instead of refusing them at once. When it is back the event loop is
+    ``busy`` for so long, again and again, and free for a quarter of that in between.
     """
 
-    def __init__(self, count: int, outage: float, seed: int, *, swallow: bool = False) -> None:
+    def __init__(
+        self, count: int, outage: float, seed: int, *, swallow: bool = False, busy: float = 0.0
+    ) -> None:
         self.settings = Settings()
         self.dice = random.Random(seed)
         self.links = itertools.count(1)
-        self.loop = asyncio.get_running_loop()
+        self.loop = cast("VirtualLoop", asyncio.get_running_loop())
         self.outage = outage
         self.swallow = swallow
+        self.busy = busy
         self.up = True
         self.back: list[float] = []
         """When each account was connected again, in order."""
@@ -74,6 +79,9 @@ class Herd:
             account.lose()
         await asyncio.sleep(self.outage)
         self.up = True
+        while self.busy and self._apart:
+            self.loop.block(self.busy)
+            await asyncio.sleep(self.busy / 4)
         await self._complete.wait()
         self.dialled = [time - returns for time in self.dialled]
         self.back = sorted(account.moved_at - returns for account in self.accounts)
@@ -151,11 +159,13 @@ class _Account:
         self._herd.loop.call_later(self._herd.dice.random() * most, call, *args)
 
 
-def run(count: int, outage: float, seed: int, *, swallow: bool = False) -> Herd:
+def run(
+    count: int, outage: float, seed: int, *, swallow: bool = False, busy: float = 0.0
+) -> Herd:
     """Play a herd to the end."""
 
     async def main() -> Herd:
-        herd = Herd(count, outage, seed, swallow=swallow)
+        herd = Herd(count, outage, seed, swallow=swallow, busy=busy)
         await herd.play()
         return herd
 

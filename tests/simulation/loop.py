@@ -48,6 +48,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Seconds since the loop was made, all of them virtual."""
         return self._now
 
+    def block(self, seconds: float) -> None:
+        """Let time pass in the midst of a step, as code does that does not await."""
+        self._now += seconds
+
     # --- what BaseEventLoop asks of a selector ----------------------------------------
 
     def select(self, timeout: float | None) -> list[object]:

@@ -37,6 +37,12 @@ def test_the_first_refusals_stop_the_others() -> None:
     assert len(herd.refused) < 0.01 * COUNT
 
 
+def test_an_event_loop_that_is_busy_most_of_the_time_makes_up_for_it() -> None:
+    herd = run(COUNT, 10.0, 0, busy=0.4)
+    assert p99(herd) <= MOST
+    assert len(herd.refused) < 0.01 * COUNT
+
+
 def test_a_server_that_swallows_dials_and_returns() -> None:
     """A dial takes ten seconds to fail: one that went out just before its return costs them."""
     herd = run(COUNT, 60.0, 0, swallow=True)
