@@ -337,8 +337,8 @@ def page(found: dict[str, dict[str, Measured]]) -> str:
     for case in CASES:
         cells = [_cell(found[case.name][name]) for name in names]
         lines.append(f"| {case.name} | {case.seen} | {case.does} | {' | '.join(cells)} |")
-    build = f"{_core.build_profile} build, Python {sys.version.split()[0]}, {os.cpu_count()} cores"
-    return _HEAD + "\n".join(lines) + f"\n\nMeasured with a {build}.\n"
+    on = f"Python {sys.version.split()[0]}, {os.cpu_count()} cores"
+    return _HEAD + "\n".join(lines) + f"\n\nMeasured on {on}. Build: {_core.build_profile}.\n"
 
 
 def _cell(measured: Measured) -> str:
