@@ -18,6 +18,7 @@ from world import ME, OTHER, World, fast_settings
 from xyfast import Account, ConfigError, State
 from xyfast._core import Closed, check_proxy, post
 from xyfast.errors import TokenError
+from xyfast.secret import reveal
 from xyfast.testing import FakeServer
 from xyfast.tokens import PlatformTokens
 
@@ -175,7 +176,7 @@ def test_a_proxy_is_never_shown(proxy: Proxy, server: FakeServer) -> None:
 def test_a_file_may_name_the_proxy(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text('cookies = "unb=1"\nproxy = "socks5://me:synthetic@127.0.0.1:1080"\n')
-    assert Account.from_file(path).proxy == "socks5://me:synthetic@127.0.0.1:1080"
+    assert reveal(Account.from_file(path).proxy) == "socks5://me:synthetic@127.0.0.1:1080"
     path.write_text('cookies = "unb=1"\nproxy = "http://me:synthetic@127.0.0.1"\n')
     with pytest.raises(ConfigError, match="proxy needs a port") as caught:
         Account.from_file(path)

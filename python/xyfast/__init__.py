@@ -60,6 +60,8 @@ from xyfast.messages import (
     Undecodable,
     Unknown,
 )
+from xyfast.redaction import Redaction, redact
+from xyfast.secret import Secret
 from xyfast.store import MemoryStore, Retention, SqliteStore, Store
 from xyfast.tokens import PlatformTokens, Token, TokenProvider
 
@@ -89,8 +91,10 @@ __all__ = [
     "OrderNotice",
     "PlatformTokens",
     "ReadReceipt",
+    "Redaction",
     "Retention",
     "Router",
+    "Secret",
     "SendRefused",
     "SendUnknown",
     "Sent",
@@ -117,6 +121,7 @@ __all__ = [
     "decrypt",
     "packb",
     "pick",
+    "redact",
     "unpackb",
 ]
 

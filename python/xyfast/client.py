@@ -33,7 +33,7 @@ from xyfast.instrumentation import Hook, Hooks, LoopBlocked, MachineSlept
 from xyfast.intake import Intake
 from xyfast.life import Life
 from xyfast.login import CredentialSource
-from xyfast.logs import complain, say, seconds
+from xyfast.logs import complain, logger, say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.outbox import Outbox
 from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store, guarded
@@ -43,7 +43,7 @@ from xyfast.transport import RustTransport, Transport
 
 __all__ = ["Client"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 H = TypeVar("H", bound=Handled)
 

@@ -48,7 +48,7 @@ from xyfast.gaps import Gaps
 from xyfast.gates import SharedGate
 from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.login import CredentialSource, Login
-from xyfast.logs import say, seconds
+from xyfast.logs import logger, say, seconds
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
 from xyfast.saving import Saving
@@ -62,7 +62,7 @@ from xyfast.troubles import ANSWERS, KICKS, LINKS, Remedy, Row, raised
 
 __all__ = ["Driver", "Environment"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _LEVELS = {
     State.CONNECTING: logging.INFO,
@@ -310,8 +310,8 @@ class Driver:
         if account.send_cookies:
             headers.append(("Cookie", format_cookies(account.cookies)))
         register = requests.registration(
-            token=token.value,
-            device_id=account.device_id,
+            token=token.value.reveal(),
+            device_id=account.device_id.reveal(),
             user_agent=account.user_agent,
             mid=self.calls.new_mid(),
         )

@@ -15,7 +15,7 @@ from xyfast.driver import Driver
 from xyfast.errors import StateError, StoreError
 from xyfast.events import Drained, Stop
 from xyfast.intake import Intake
-from xyfast.logs import say, seconds
+from xyfast.logs import logger, say, seconds
 from xyfast.store import Store
 from xyfast.switchboard import Switchboard
 from xyfast.transport import Transport
@@ -23,7 +23,7 @@ from xyfast.watchdog import watch_loop, watch_sleep
 
 __all__ = ["Life"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _LAST_WORD = 1.0  # seconds past the grace time that a store gets to answer
 

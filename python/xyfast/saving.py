@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from xyfast.logs import complain
+from xyfast.logs import complain, logger
 from xyfast.tasks import Spawn
 
 __all__ = ["Saving"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 class Saving:

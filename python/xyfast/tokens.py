@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -23,7 +23,9 @@ from xyfast._core import post
 from xyfast.account import Account, format_cookies
 from xyfast.config import Settings
 from xyfast.errors import LoginRequired, TokenError
+from xyfast.redaction import redact
 from xyfast.requests import APP_KEY
+from xyfast.secret import Secret, reveal
 from xyfast.transport import read_roots
 from xyfast.troubles import TOKENS, Remedy, judged
 
@@ -43,12 +45,20 @@ _HUMAN_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Token:
-    """What /reg is sent with, and how long it lives (seconds; None if not said)."""
+    """What /reg is sent with, and how long it lives (seconds; None if not said).
 
-    value: str = field(repr=False)
-    lifetime: float | None = None
+    ``value`` may be given as text, and is a `Secret` from then on.
+    """
+
+    value: Secret
+    lifetime: float | None
+
+    def __init__(self, value: str | Secret, lifetime: float | None = None) -> None:
+        value = value if isinstance(value, Secret) else Secret(value)
+        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "lifetime", lifetime)
 
 
 class TokenProvider(Protocol):
@@ -95,7 +105,8 @@ class PlatformTokens:
 
     async def token(self, account: Account, keep: Callable[[Account], None], /) -> Token:
         """See `TokenProvider.token`."""
-        data = json.dumps({"appKey": APP_KEY, "deviceId": account.device_id}, separators=(",", ":"))
+        device_id = reveal(account.device_id)
+        data = json.dumps({"appKey": APP_KEY, "deviceId": device_id}, separators=(",", ":"))
         answer: dict[str, Any] = {}
         resigned = False
         for _ in range(_TRIES):
@@ -125,7 +136,7 @@ class PlatformTokens:
 
     def _request(self, account: Account, data: str) -> Callable[[], _Answer]:
         t = int(self._clock() * 1000)
-        signing_token = account.cookies.get("_m_h5_tk", "").partition("_")[0]
+        signing_token = reveal(account.cookies.get("_m_h5_tk", "")).partition("_")[0]
         query = {
             "jsv": "2.7.2",
             "appKey": _MTOP_APP_KEY,
@@ -223,7 +234,7 @@ def _refusal(answer: Mapping[str, Any]) -> TokenError:
     data = answer.get("data")
     url = data.get("url") if isinstance(data, dict) else None
     url = url if isinstance(url, str) and url else None
-    code = ret.partition("::")[0].strip()[:80] or "EMPTY"
+    code = redact(ret[:1000]).partition("::")[0].strip()[:80] or "EMPTY"
     if answer.get("html"):
         code = "HTML"
     row = judged(ret)
