@@ -62,7 +62,15 @@ from xyfast.messages import (
 )
 from xyfast.redaction import Redaction, redact
 from xyfast.secret import Secret
-from xyfast.store import MemoryStore, Retention, SqliteStore, Store
+from xyfast.store import (
+    EncryptedSecretStore,
+    FileSecretStore,
+    MemoryStore,
+    Retention,
+    SecretStore,
+    SqliteStore,
+    Store,
+)
 from xyfast.tokens import PlatformTokens, Token, TokenProvider
 
 if TYPE_CHECKING:
@@ -80,7 +88,9 @@ __all__ = [
     "DecryptError",
     "DedupCache",
     "EncodeError",
+    "EncryptedSecretStore",
     "Expired",
+    "FileSecretStore",
     "Gap",
     "GroupMessage",
     "LoginRequired",
@@ -95,6 +105,7 @@ __all__ = [
     "Retention",
     "Router",
     "Secret",
+    "SecretStore",
     "SendRefused",
     "SendUnknown",
     "Sent",
