@@ -1,11 +1,24 @@
-"""Canaries: values that nothing may show, in no encoding. Nothing of the package is used here."""
+"""Canaries: values that nothing may show, in no encoding.
+
+What is searched for is made here, with nothing of the package.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, quote_plus, unquote
+
+import pytest
+
+from xyfast import Redaction, Secret
+from xyfast.instrumentation import Fact, Hooks
+
+WORDS = ("synthetic",)
+"""Secrets of tests that are words of other things, too."""
 
 SHORTEST = 8
 """Characters; what is shorter may stand anywhere by chance."""
@@ -66,6 +79,33 @@ class Cage:
         """Something was shown."""
         self.texts.append((where, str(text)))
 
+    def record(self, record: logging.LogRecord) -> None:
+        """A log record, in all its parts and as it is written."""
+        where = f"log of {record.name}"
+        self.note(where, f"{record.__dict__} {record.args!r}")
+        self.note(where, logging.Formatter().format(record))
+
+    def fact(self, fact: object) -> None:
+        """A fact for observers."""
+        self.note(f"fact {type(fact).__name__}", repr(fact))
+
+    def watch(self, patch: pytest.MonkeyPatch, *, bare: bool) -> None:
+        """Keep every secret that is made, and note every fact; ``bare``: nothing is redacted."""
+        make, tell = Secret.__init__, Hooks.__call__
+
+        def made(secret: Secret, text: str, /, **options: object) -> None:
+            make(secret, text, **options)  # type: ignore[arg-type]
+            self.keep(*(part for part in secret._parts if part not in WORDS))
+
+        def told(hooks: Hooks, fact: Fact) -> None:
+            self.fact(fact)
+            tell(hooks, fact)
+
+        patch.setattr(Secret, "__init__", made)
+        patch.setattr(Hooks, "__call__", told)
+        if bare:
+            patch.setattr(Redaction, "filter", lambda self, record: True)
+
     def escaped(self) -> list[str]:
         """Where canaries were shown: the place, and the beginning of the canary."""
         needles = {each: value for value in self.values for each in encodings(value)}
@@ -75,6 +115,24 @@ class Cage:
             for needle, value in needles.items()
             if needle in text
         ]
+
+
+@contextmanager
+def listening(hear: Callable[[logging.LogRecord], None]) -> Iterator[None]:
+    """Have ``hear`` told all that our loggers and that of asyncio say, at DEBUG."""
+    handler = logging.Handler()
+    handler.emit = hear  # type: ignore[method-assign]
+    loggers = [logging.getLogger(name) for name in ("xyfast", "asyncio")]
+    levels = [log.level for log in loggers]
+    for log in loggers:
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        for log, level in zip(loggers, levels, strict=True):
+            log.removeHandler(handler)
+            log.setLevel(level)
 
 
 Encode = Callable[[str], str]

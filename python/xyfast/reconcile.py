@@ -58,6 +58,9 @@ class _Entry(NamedTuple):
     sender: str | None
     payload: str
 
+    def __repr__(self) -> str:
+        return f"_Entry({self.key!r})"
+
 
 class Reconciler:
     """Compares one account with the server's lists, one request at a time.

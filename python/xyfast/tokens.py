@@ -32,8 +32,6 @@ from xyfast.troubles import TOKENS, Remedy, judged
 __all__ = ["PlatformTokens", "Token", "TokenProvider", "sign"]
 
 T = TypeVar("T")
-_Answer = tuple[int, list[tuple[str, str]], bytes]  # status, headers and body
-
 _API = "mtop.taobao.idlemessage.pc.login.token"
 _MTOP_APP_KEY = "34839810"
 _TRIES = 5  # in all, while the answers only rotate the signing cookie
@@ -59,6 +57,14 @@ class Token:
         value = value if isinstance(value, Secret) else Secret(value)
         object.__setattr__(self, "value", value)
         object.__setattr__(self, "lifetime", lifetime)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Answer:
+    """What the call was answered with. It has no repr: asyncio shows results when it debugs."""
+
+    headers: list[tuple[str, str]]
+    body: bytes
 
 
 class TokenProvider(Protocol):
@@ -111,15 +117,15 @@ class PlatformTokens:
         resigned = False
         for _ in range(_TRIES):
             try:
-                _, headers, body = await _off_loop(self._request(account, data))
+                got = await _off_loop(self._request(account, data))
             except TokenError as error:
                 raise TokenError(f"token call failed: {error}", error.code) from None
-            set_cookie = [value for name, value in headers if name.lower() == "set-cookie"]
+            set_cookie = [value for name, value in got.headers if name.lower() == "set-cookie"]
             rotated = account.merged(set_cookie, now=self._clock())
             if rotated != account:
                 account = rotated
                 keep(account)
-            answer = _parse(body)
+            answer = _parse(got.body)
             ret = _ret(answer)
             if "SUCCESS" in ret:
                 return _granted(answer)
@@ -159,13 +165,17 @@ class PlatformTokens:
             "Referer": "https://www.goofish.com/",
             "User-Agent": account.user_agent,
         }
-        return partial(
-            self._post,
-            f"{self._base}/{_API}/1.0/?{urllib.parse.urlencode(query)}",
-            headers=list(headers.items()),
-            body=urllib.parse.urlencode({"data": data}).encode(),
-            proxy=account.proxy_or(self._proxy),
-        )
+
+        def call() -> _Answer:
+            _, told, body = self._post(
+                f"{self._base}/{_API}/1.0/?{urllib.parse.urlencode(query)}",
+                headers=list(headers.items()),
+                body=urllib.parse.urlencode({"data": data}).encode(),
+                proxy=account.proxy_or(self._proxy),
+            )
+            return _Answer(told, body)
+
+        return call
 
 
 async def _off_loop(work: Callable[[], T]) -> T:
