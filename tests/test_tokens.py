@@ -149,6 +149,21 @@ async def endpoint(handle: Handle, **changes: float) -> AsyncIterator[PlatformTo
         await asyncio.gather(*tasks)
 
 
+async def test_a_code_that_quotes_a_cookie_does_not_show_it(server: FakeServer) -> None:
+    mine = account(server)
+    ret = f"FAIL_{mine.cookies['cookie2'].reveal()}::no"
+    body = f'{{"ret":["{ret}"]}}'.encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with endpoint(answer) as provider:
+        with pytest.raises(TokenError, match="refused: FAIL_<secret>$") as caught:
+            await provider.token(mine, lambda account: None)
+    assert caught.value.code == "FAIL_<secret>"
+
+
 async def test_redirects_are_not_followed_with_the_cookies(server: FakeServer) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
