@@ -159,7 +159,7 @@ async def test_a_code_that_quotes_a_cookie_does_not_show_it(server: FakeServer) 
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
     async with endpoint(answer) as provider:
-        with pytest.raises(TokenError, match="refused: FAIL_<secret>$") as caught:
+        with pytest.raises(TokenError, match=r"refused: FAIL_<secret>$") as caught:
             await provider.token(mine, lambda account: None)
     assert caught.value.code == "FAIL_<secret>"
 
