@@ -35,7 +35,11 @@ from xyfast import (
     State,
     StateError,
     Token,
+    calls,
+    reconcile,
+    tokens,
 )
+from xyfast.facts import Facts
 from xyfast.instrumentation import Fact, Hooks, StateChanged
 from xyfast.logs import logger
 from xyfast.redaction import Redaction
@@ -295,6 +299,21 @@ async def test_a_leak_that_is_built_in_is_found(
         monkeypatch.setattr(StateError, "__str__", lambda self: f"refused: {ODD}", raising=False)
     await everything(server, proxy, canaries)
     assert canaries.escaped() != []
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        calls.Answer(None, {"a": ODD}, {"b": ODD}),  # type: ignore[arg-type]
+        tokens._Answer([("Set-Cookie", ODD)], ODD.encode()),
+        reconcile._Entry("1.PNM", 1, ME, ODD),
+        Facts(text=ODD, sender_name=ODD, images=(ODD,), red_reminder=ODD),
+    ],
+    ids=lambda held: type(held).__qualname__,
+)
+def test_what_tasks_and_futures_hold_shows_nothing(held: object) -> None:
+    """asyncio shows results when it debugs, cut short."""
+    assert "canary" not in repr(held)
 
 
 # A bot at DEBUG, its event loop too, that dies in a handler with all that Python says then.

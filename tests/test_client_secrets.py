@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,8 +84,16 @@ async def test_session_material_outlives_a_restart_and_is_not_in_the_inbox(
 
 
 async def test_what_the_inbox_held_moves_over_and_leaves_nothing_behind(
-    server: FakeServer, tmp_path: Path
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    connect = sqlite3.connect
+
+    def connected(*args: Any, **options: Any) -> sqlite3.Connection:
+        db = connect(*args, **options)
+        db.execute("PRAGMA secure_delete = OFF")  # some builds of SQLite have it on
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
     path = tmp_path / "x.db"
     long = "canary" * 2_000  # more than a page of the file
     async with running(server, store=path) as world:

@@ -67,6 +67,12 @@ def test_ids_and_what_is_short_are_shown() -> None:
     assert redact("canary-cookie-2 or canary pass") == "<secret> or <secret>"
 
 
+def test_what_was_encoded_twice_is_found_decoded() -> None:
+    secret = Secret("canary%252Fvalue%2525")
+    for shown in ("canary/value%", "canary%2Fvalue%25", secret.reveal()):
+        assert redact(f"({shown})") == "(<secret>)"
+
+
 def test_the_rest_of_a_long_text_is_left_out() -> None:
     text = "x " * 16_383 + "ab canary-cookie-2"
     assert redact(text) == "x " * 16_383 + "ab... (16 more characters)"
