@@ -67,6 +67,11 @@ def test_ids_and_what_is_short_are_shown() -> None:
     assert redact("canary-cookie-2 or canary pass") == "<secret> or <secret>"
 
 
+def test_an_id_that_is_given_as_a_secret_is_shown() -> None:
+    account = Account({"unb": Secret("9000000000003"), "munb": Secret("9000000000003")})
+    assert redact(f"account {account.id}") == "account 9000000000003"
+
+
 def test_what_was_encoded_twice_is_found_decoded() -> None:
     secret = Secret("canary%252Fvalue%2525")
     for shown in ("canary/value%", "canary%2Fvalue%25", secret.reveal()):

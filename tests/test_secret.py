@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from xyfast import Account, Secret, Settings, Token, redact
-from xyfast.secret import KNOWN, reveal
+from xyfast.secret import KNOWN, Known, reveal
 
 TEXT = "synthetic-canary-5501"
 
@@ -147,6 +147,19 @@ def test_secrets_come_and_go_on_threads_while_others_look() -> None:
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+def test_a_forked_child_looks_even_if_its_parent_was_looking() -> None:
+    known = Known()
+    known.add((TEXT,))
+    with known._lock:
+        known._reading = True
+        known._unlock()  # what a child does first
+    seen: list[object] = []
+    looking = threading.Thread(target=lambda: seen.extend(known.find(TEXT.encode())), daemon=True)
+    looking.start()
+    looking.join(20.0)
+    assert seen == [(0, len(TEXT))]
 
 
 def test_what_a_finalizer_says_while_somebody_looks_is_said() -> None:

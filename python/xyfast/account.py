@@ -239,15 +239,13 @@ def _make_cookies(given: Mapping[str, str | Secret]) -> dict[str, Secret]:
     unb = reveal(given["unb"])
     if not (unb.isascii() and unb.isdigit()):
         raise ConfigError(f"the cookie `unb` is not a number: {_HINT}")
-    return {
-        # Ids are shown, under whatever name the account's own comes again.
-        name: value if isinstance(value, Secret) else Secret(value, parts=_parts(value, unb))
-        for name, value in given.items()
-    }
+    return {name: _cookie(value, unb) for name, value in given.items()}
 
 
-def _parts(value: str, unb: str) -> tuple[str, ...]:
-    return () if value == unb else (value,)
+def _cookie(value: str | Secret, unb: str) -> Secret:
+    if reveal(value) == unb:
+        return Secret(unb, parts=())  # ids are shown, under whatever name this one comes again
+    return value if isinstance(value, Secret) else Secret(value)
 
 
 def _device_id(given: str | Secret) -> Secret:

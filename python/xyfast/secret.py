@@ -50,7 +50,6 @@ class Known:
 
     def __init__(self) -> None:
         self._changes: deque[tuple[bool, tuple[str, ...]]] = deque()
-        self._reading = False
         self._counts: Counter[bytes] = Counter()
         self._heads: dict[bytes, bytes | set[bytes]] = {}
         self._unlock()
@@ -59,6 +58,7 @@ class Known:
 
     def _unlock(self) -> None:
         self._lock = threading.RLock()
+        self._reading = False
 
     def add(self, texts: tuple[str, ...]) -> None:
         """Another secret stands for these."""
