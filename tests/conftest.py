@@ -44,9 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(autouse=True)
 def caged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """With ``--canaries``: no secret of a test is in what was said while it ran."""
-    if (
-        how := request.config.getoption("--canaries")
-    ) is None or "canaries" in request.fixturenames:
+    if (how := request.config.getoption("--canaries")) is None or request.node.get_closest_marker(
+        "leaks"
+    ):
         yield
         return
     request.getfixturevalue("caplog").handler.setLevel(logging.WARNING)  # what it has by default

@@ -46,6 +46,8 @@ from xyfast.redaction import Redaction
 from xyfast.store import Outcome, Row
 from xyfast.testing import FakeServer, Fault, samples
 
+pytestmark = pytest.mark.leaks
+
 ODD = "canary=odd+%2F\"cookie'/\\名=="
 PASSWORD = "canary-pass%40word"
 TEXTS = ("canary-text-received", "canary-text-sent")

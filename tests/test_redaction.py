@@ -23,6 +23,8 @@ ACCOUNT = Account.from_cookies(
     proxy="socks5://me:canary%20pass@127.0.0.1:1080",
 )
 
+pytestmark = pytest.mark.leaks
+
 
 # --- by value -------------------------------------------------------------------------------
 

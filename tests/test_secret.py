@@ -121,7 +121,7 @@ def test_the_index_is_as_small_as_what_lives() -> None:
     before = len(KNOWN._counts), len(KNOWN._heads)
     for number in range(20_000):
         Secret(f"{number:08d}-passing")
-    assert len(KNOWN._changes) <= 1001
+    assert len(KNOWN._changes) <= 101
     gc.collect()
     KNOWN.find(b"")
     assert (len(KNOWN._counts), len(KNOWN._heads)) == before

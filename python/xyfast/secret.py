@@ -25,7 +25,7 @@ PERCENT: Final = re.compile(rb"%[0-9a-fA-F]{2}")
 # Bytes by which a secret is looked up, and so the shortest that is: what is shorter (`1`,
 # `zh_CN`) stands everywhere.
 _HEAD: Final = 6
-_UNREAD = 1000  # changes that wait until somebody looks into the index
+_UNREAD = 100  # changes that wait until somebody looks into the index
 
 
 def undone(match: re.Match[bytes]) -> bytes:

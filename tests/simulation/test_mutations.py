@@ -248,6 +248,7 @@ MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
 ]
 
 
+@pytest.mark.leaks
 @pytest.mark.parametrize(
     ("mistake", "invariant"), MISTAKES, ids=[mistake.__name__ for mistake, _ in MISTAKES]
 )
