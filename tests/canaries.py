@@ -95,7 +95,8 @@ class Cage:
 
         def made(secret: Secret, text: str, /, **options: object) -> None:
             make(secret, text, **options)  # type: ignore[arg-type]
-            self.keep(*(part for part in secret._parts if part not in WORDS))
+            parts = (text,) if secret._parts is None else secret._parts
+            self.keep(*(part for part in parts if part not in WORDS))
 
         def told(hooks: Hooks, fact: Fact) -> None:
             self.fact(fact)

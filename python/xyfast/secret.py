@@ -11,7 +11,7 @@ import os
 import re
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NoReturn, final, overload
 
 __all__ = ["HIDDEN", "KNOWN", "PERCENT", "Known", "Secret", "reveal", "undone"]
@@ -50,8 +50,8 @@ class Known:
 
     def __init__(self) -> None:
         self._changes: deque[tuple[bool, tuple[str, ...]]] = deque()
-        self._counts: Counter[bytes] = Counter()
         self._heads: dict[bytes, bytes | set[bytes]] = {}
+        self._again: Counter[bytes] = Counter()  # those that more than one secret stands for
         self._unlock()
         # A child may be forked while another thread of its parent reads.
         os.register_at_fork(after_in_child=self._unlock)
@@ -102,12 +102,11 @@ class Known:
             self._reading = False
 
     def _come(self, value: bytes) -> None:
-        self._counts[value] += 1
-        if self._counts[value] > 1:
-            return
         head = value[:_HEAD]
         held = self._heads.get(head)
-        if held is None:
+        if held == value or (isinstance(held, set) and value in held):
+            self._again[value] += 1
+        elif held is None:
             self._heads[head] = value
         elif isinstance(held, set):
             held.add(value)
@@ -115,10 +114,11 @@ class Known:
             self._heads[head] = {held, value}
 
     def _go(self, value: bytes) -> None:
-        self._counts[value] -= 1
-        if self._counts[value]:
+        if value in self._again:
+            self._again[value] -= 1
+            if not self._again[value]:
+                del self._again[value]
             return
-        del self._counts[value]
         head = value[:_HEAD]
         held = self._heads[head]
         if isinstance(held, set):
@@ -150,17 +150,16 @@ class Secret:
     __slots__ = ("_parts", "_text")
 
     def __init__(self, text: str, /, *, parts: Iterable[str] | None = None) -> None:
-        self._parts: tuple[str, ...] = ()
+        self._parts: tuple[str, ...] | None = ()
         if not isinstance(text, str):
             raise TypeError(f"a secret is a str, not {type(text).__name__}")
         self._text = text
-        self._parts = (text,) if parts is None else tuple(parts)
-        KNOWN.add(self._parts)
+        self._parts = None if parts is None else tuple(parts)
+        KNOWN.add((text,) if self._parts is None else self._parts)
 
-    def __del__(self, drop: object = KNOWN.drop) -> None:
+    def __del__(self, drop: Callable[[tuple[str, ...]], None] = KNOWN.drop) -> None:
         # Bound when the class was made: at the end of the program the module is empty.
-        if self._parts:
-            drop(self._parts)  # type: ignore[operator]
+        drop((self._text,) if self._parts is None else self._parts)
 
     def reveal(self) -> str:
         """The text. Whoever calls this keeps it out of logs, errors and files."""
