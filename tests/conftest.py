@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from canaries import Cage, listening
 from inboxes import Run, Shown
 from scripted import User
 from stores import Maker
@@ -26,6 +28,33 @@ def collected() -> None:
     """Keep what other modules left out of the collections that the tests of this one ask for."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--canaries",
+        nargs="?",
+        const="redacted",
+        choices=["redacted", "bare"],
+        help="after each test search what was logged and told to observers for every secret that it"
+        " made, in all encodings; bare: with redaction switched off",
+    )
+
+
+@pytest.fixture(autouse=True)
+def caged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With ``--canaries``: no secret of a test is in what was said while it ran."""
+    if (how := request.config.getoption("--canaries")) is None or request.node.get_closest_marker(
+        "leaks"
+    ):
+        yield
+        return
+    request.getfixturevalue("caplog").handler.setLevel(logging.WARNING)  # what it has by default
+    cage = Cage()
+    cage.watch(monkeypatch, bare=how == "bare")
+    with listening(cage.record):
+        yield
+    assert cage.escaped() == []
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from world import ME, OTHER, running
 from xyfast import Account, ChatMessage, Expired, OrderNotice, SendRefused, State, StateError
 from xyfast.instrumentation import Fact, StateChanged
 from xyfast.messages import Message
+from xyfast.secret import reveal
 from xyfast.testing import FakeServer, Fault, samples
 
 
@@ -205,8 +206,8 @@ async def test_no_secret_and_no_text_is_logged(
         with pytest.raises(SendRefused):
             await world.client.send_text(ME, "70000000011", "canary-sent", peer_id="1")
         [account] = world.client.accounts
-        secrets = [value for name, value in account.cookies.items() if name != "unb"]
-        secrets += [account.device_id or "", "canary-text", "canary-sent"]
+        secrets = [value.reveal() for name, value in account.cookies.items() if name != "unb"]
+        secrets += [reveal(account.device_id) or "", "canary-text", "canary-sent"]
         shown = repr((account, world.chats, world.client.__dict__))
     records = [record for record in caplog.records if record.name.startswith("xyfast")]
     assert records

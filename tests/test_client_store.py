@@ -150,7 +150,7 @@ async def test_the_device_id_and_rotated_cookies_outlive_a_restart(
             await world.client.add(Account.from_cookies(cookies))
             await world.until(lambda: world.client.state(ME) is State.CONNECTED)
             [account] = world.client.accounts
-            signing = account.cookies["_m_h5_tk"]
+            signing = account.cookies["_m_h5_tk"].reveal()
     devices = {registration.device_id for registration in server.ledger(ME).registrations}
     assert len(devices) == 1
     store = SqliteStore(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -13,63 +12,23 @@ from pathlib import Path
 
 import pytest
 
+from proxies import Proxy, proxying
 from scripted import REGISTER, User, idle, registered
 from world import ME, OTHER, World, fast_settings
 from xyfast import Account, ConfigError, State
 from xyfast._core import Closed, check_proxy, post
 from xyfast.errors import TokenError
+from xyfast.secret import reveal
 from xyfast.testing import FakeServer
 from xyfast.tokens import PlatformTokens
 
 LOGIN = "me:synthetic@"
 
 
-class Proxy:
-    """HTTP CONNECT with a login; ``status`` is what it answers."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.asked: list[str] = []
-        self.status = "200 x"
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            assert "Proxy-Authorization: Basic bWU6c3ludGhldGlj\r\n" in head
-            self.asked.append(place := head.split()[1])
-            writer.write(f"HTTP/1.1 {self.status}\r\n\r\n".encode())
-            if self.status.startswith("2"):
-                host, port = place.split(":")
-                back, to = await asyncio.open_connection(host, int(port))
-                await asyncio.gather(carry(reader, to), carry(back, writer))
-        writer.close()
-
-
-async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(4096):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
 @pytest.fixture
 async def proxy() -> AsyncIterator[Proxy]:
-    proxy = Proxy()
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.ensure_future(proxy.serve(reader, writer)))
-
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    proxy.url = f"http://{LOGIN}127.0.0.1:{port}"
-    yield proxy
-    listener.close()
-    for task in tasks:
-        task.cancel()
-    done = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [error for error in done if isinstance(error, AssertionError)] == []
+    async with proxying("me:synthetic") as proxy:
+        yield proxy
 
 
 def places(server: FakeServer) -> list[str]:
@@ -175,7 +134,7 @@ def test_a_proxy_is_never_shown(proxy: Proxy, server: FakeServer) -> None:
 def test_a_file_may_name_the_proxy(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text('cookies = "unb=1"\nproxy = "socks5://me:synthetic@127.0.0.1:1080"\n')
-    assert Account.from_file(path).proxy == "socks5://me:synthetic@127.0.0.1:1080"
+    assert reveal(Account.from_file(path).proxy) == "socks5://me:synthetic@127.0.0.1:1080"
     path.write_text('cookies = "unb=1"\nproxy = "http://me:synthetic@127.0.0.1"\n')
     with pytest.raises(ConfigError, match="proxy needs a port") as caught:
         Account.from_file(path)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xyfast import ConfigError, requests
+from xyfast import ConfigError, Secret, requests
 from xyfast.requests import Mids, Uuids, Verdict, judge
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "pushes.json").read_text("utf-8"))
@@ -362,3 +362,14 @@ def test_any_answer_gets_a_verdict(code: object, headers: object, body: object) 
         reader(body)
     requests.reg_uid(headers)
     requests.server_time(headers)
+
+
+def test_the_servers_words_hold_no_secrets() -> None:
+    token = Secret("synthetic-canary-token")
+    long = f"{'x' * 190} {token.reveal()} is not found"  # which is cut within the token
+    for words, shown in (
+        (f"token {token.reveal()} is not found", "token <secret> is not found"),
+        (long, f"{'x' * 190} <secret> "),
+        ("cookie2=synthetic; is old", "cookie2=<secret>; is old"),
+    ):
+        assert judge(401, {}, {"reason": words}).reason == shown[:200]

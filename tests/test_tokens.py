@@ -14,6 +14,7 @@ import pytest
 from xyfast.account import Account, make_device_id
 from xyfast.config import Settings
 from xyfast.errors import ConfigError, LoginRequired, TokenError
+from xyfast.secret import reveal
 from xyfast.testing import FakeServer, Fault
 from xyfast.tokens import PlatformTokens, Token, sign
 
@@ -47,8 +48,8 @@ def test_the_signature_is_the_platforms() -> None:
 async def test_gives_a_decoded_token_with_its_lifetime(server: FakeServer) -> None:
     kept: list[Account] = []
     token = await tokens(server).token(account(server), kept.append)
-    assert token.value
-    assert "%" not in token.value
+    assert token.value.reveal()
+    assert "%" not in token.value.reveal()
     assert token.lifetime == 86_400.0
 
 
@@ -101,7 +102,7 @@ async def test_nothing_secret_is_in_errors_and_reprs(server: FakeServer) -> None
     with pytest.raises(TokenError) as down:
         await tokens(server).token(mine, lambda account: None)
     shown = f"{token!r} {caught.value!r} {down.value!r} {mine!r}"
-    secrets = [token.value, mine.device_id or "", *mine.cookies.values()]
+    secrets = [reveal(each) for each in (token.value, mine.device_id, *mine.cookies.values())]
     assert [secret for secret in secrets if secret in shown and secret != ME] == []
     await server.up()
 
@@ -120,7 +121,7 @@ def test_addresses_that_would_leak_cookies_are_refused(url: str, reason: str) ->
 
 
 def test_a_token_shows_nothing() -> None:
-    assert repr(Token("secret", 5.0)) == "Token(lifetime=5.0)"
+    assert repr(Token("secret", 5.0)) == "Token(value=<secret>, lifetime=5.0)"
 
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -146,6 +147,21 @@ async def endpoint(handle: Handle, **changes: float) -> AsyncIterator[PlatformTo
         url = f"http://127.0.0.1:{port}/h5"
         yield PlatformTokens(Settings(token_url=url, **changes))  # type: ignore[arg-type]
         await asyncio.gather(*tasks)
+
+
+async def test_a_code_that_quotes_a_cookie_does_not_show_it(server: FakeServer) -> None:
+    mine = account(server)
+    ret = f"FAIL_{mine.cookies['cookie2'].reveal()}::no"
+    body = f'{{"ret":["{ret}"]}}'.encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with endpoint(answer) as provider:
+        with pytest.raises(TokenError, match=r"refused: FAIL_<secret>$") as caught:
+            await provider.token(mine, lambda account: None)
+    assert caught.value.code == "FAIL_<secret>"
 
 
 async def test_redirects_are_not_followed_with_the_cookies(server: FakeServer) -> None:

@@ -60,7 +60,17 @@ from xyfast.messages import (
     Undecodable,
     Unknown,
 )
-from xyfast.store import MemoryStore, Retention, SqliteStore, Store
+from xyfast.redaction import Redaction, redact
+from xyfast.secret import Secret
+from xyfast.store import (
+    EncryptedSecretStore,
+    FileSecretStore,
+    MemoryStore,
+    Retention,
+    SecretStore,
+    SqliteStore,
+    Store,
+)
 from xyfast.tokens import PlatformTokens, Token, TokenProvider
 
 if TYPE_CHECKING:
@@ -78,7 +88,9 @@ __all__ = [
     "DecryptError",
     "DedupCache",
     "EncodeError",
+    "EncryptedSecretStore",
     "Expired",
+    "FileSecretStore",
     "Gap",
     "GroupMessage",
     "LoginRequired",
@@ -89,8 +101,11 @@ __all__ = [
     "OrderNotice",
     "PlatformTokens",
     "ReadReceipt",
+    "Redaction",
     "Retention",
     "Router",
+    "Secret",
+    "SecretStore",
     "SendRefused",
     "SendUnknown",
     "Sent",
@@ -117,6 +132,7 @@ __all__ = [
     "decrypt",
     "packb",
     "pick",
+    "redact",
     "unpackb",
 ]
 

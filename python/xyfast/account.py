@@ -9,21 +9,24 @@ import random
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from xyfast._core import check_proxy
 from xyfast.arguments import must_be
 from xyfast.errors import ConfigError
+from xyfast.secret import Secret, reveal
 
 __all__ = [
     "DEFAULT_USER_AGENT",
     "Account",
     "format_cookies",
     "make_device_id",
+    "make_proxy",
     "merge_cookies",
     "parse_cookies",
 ]
@@ -34,6 +37,8 @@ DEFAULT_USER_AGENT = (
 )
 """The browser that an account claims to be when it names no other."""
 
+T = TypeVar("T")
+
 _HINT = (
     "copy the cookies of the message page (https://www.goofish.com/im) from a request in the "
     "browser's network tools; document.cookie lacks the HttpOnly ones"
@@ -42,60 +47,60 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DIRECT = "direct"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, init=False)
 class Account:
     """One account, ready to be given to a client.
 
     ``cookies`` are the logged-in browser's, by name; they are kept read-only. ``device_id``
-    names this installation to the server; None until the store makes one, then it stays the
+    names this installation to the server; None until the client makes one, then it stays the
     same for ever. ``user_agent`` should be that of the browser the cookies come from: the
     platform binds passed checks to it. ``name`` is for people. ``send_cookies`` also puts the
     cookies into the WebSocket handshake, which the server does not ask for. ``proxy`` is what
     links and token calls of this account go through, as in `Settings.proxy`, which counts where
-    this is None; ``"direct"`` is no proxy, whatever the settings say.
+    this is None; ``"direct"`` is no proxy, whatever the settings say. What is secret may be given
+    as text, and is a `Secret` from then on.
 
     Raises `ConfigError` for a value that cannot be used. The ``repr`` shows id and name only.
     """
 
-    cookies: Mapping[str, str] = field(hash=False)
-    device_id: str | None = None
-    user_agent: str = DEFAULT_USER_AGENT
-    name: str = ""
-    send_cookies: bool = False
-    proxy: str | None = None
+    cookies: Mapping[str, Secret] = field(hash=False)
+    device_id: Secret | None
+    user_agent: str
+    name: str
+    send_cookies: bool
+    proxy: Secret | None
 
-    def __post_init__(self) -> None:
-        must_be(Mapping, "a mapping (Account.from_cookies takes text)", cookies=self.cookies)
-        cookies = dict(self.cookies)
-        if not all(isinstance(each, str) for pair in cookies.items() for each in pair):
-            raise ConfigError("cookies must have names and values that are str")
-        object.__setattr__(self, "cookies", MappingProxyType(cookies))
-        if any(_CONTROL.search(name + value) for name, value in cookies.items()):
-            raise ConfigError(f"the cookies hold a control character: {_HINT}")
-        unb = cookies.get("unb")
-        if unb is None:
-            raise ConfigError(f"the cookies have no `unb`, the id of the account: {_HINT}")
-        if not (unb.isascii() and unb.isdigit()):
-            raise ConfigError(f"the cookie `unb` is not a number: {_HINT}")
-        for key in ("device_id", "user_agent"):
-            value = getattr(self, key)
-            if value is not None:
-                must_be(str, "a str", **{key: value})
-            if value is not None and (not value or not value.isascii() or _CONTROL.search(value)):
-                raise ConfigError(f"`{key}` must be printable ASCII and not empty")
-        if self.proxy is not None:
-            must_be(str, "a str", proxy=self.proxy)
-            if self.proxy != _DIRECT:
-                check_proxy(self.proxy)
+    def __init__(
+        self,
+        cookies: Mapping[str, str | Secret],
+        device_id: str | Secret | None = None,
+        user_agent: str = DEFAULT_USER_AGENT,
+        name: str = "",
+        send_cookies: bool = False,
+        proxy: str | Secret | None = None,
+    ) -> None:
+        must_be(Mapping, "a mapping (Account.from_cookies takes text)", cookies=cookies)
+        _check_printable("user_agent", user_agent)
+        values: dict[str, object] = {
+            "cookies": MappingProxyType(_make_cookies(cookies)),
+            "device_id": None if device_id is None else _device_id(device_id),
+            "user_agent": user_agent,
+            "name": name,
+            "send_cookies": send_cookies,
+            "proxy": None if proxy is None else _proxy(proxy),
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
 
     @property
     def id(self) -> str:
         """The own user id: the value of the cookie ``unb``, digits."""
-        return self.cookies["unb"]
+        return self.cookies["unb"].reveal()
 
-    def proxy_or(self, general: str | None, /) -> str | None:
+    def proxy_or(self, general: str | Secret | None, /) -> str | None:
         """What this account goes through, ``general`` unless it has its own; None: no proxy."""
-        return None if self.proxy == _DIRECT else self.proxy or general
+        own = reveal(self.proxy)
+        return None if own == _DIRECT else own or reveal(general)
 
     def __repr__(self) -> str:
         return f"Account(id={self.id!r}, name={self.name!r})"
@@ -103,21 +108,22 @@ class Account:
     @classmethod
     def from_cookies(
         cls,
-        text: str,
+        text: str | Secret,
         /,
         *,
-        device_id: str | None = None,
+        device_id: str | Secret | None = None,
         user_agent: str = DEFAULT_USER_AGENT,
         name: str = "",
         send_cookies: bool = False,
-        proxy: str | None = None,
+        proxy: str | Secret | None = None,
     ) -> Account:
         """Make an account from a browser's cookie string (``a=1; b=2``).
 
         Raises `ConfigError` if the string has no usable ``unb``, or another value is wrong.
         """
-        must_be(str, "a cookie string (Account takes a mapping)", cookies=text)
-        return cls(parse_cookies(text), device_id, user_agent, name, send_cookies, proxy)
+        must_be((str, Secret), "a cookie string (Account takes a mapping)", cookies=text)
+        cookies = parse_cookies(reveal(text))
+        return cls(cookies, device_id, user_agent, name, send_cookies, proxy)
 
     @classmethod
     def from_file(cls, path: str | PathLike[str], /) -> Account:
@@ -152,7 +158,14 @@ class Account:
         ``unb`` stays: a server that ends a login may remove it, the account is still the same.
         """
         cookies = merge_cookies(self.cookies, set_cookie, now)
-        return replace(self, cookies={**cookies, "unb": self.id})
+        return Account(
+            {**cookies, "unb": self.cookies["unb"]},
+            self.device_id,
+            self.user_agent,
+            self.name,
+            self.send_cookies,
+            self.proxy,
+        )
 
 
 def parse_cookies(text: str, /) -> dict[str, str]:
@@ -166,21 +179,33 @@ def parse_cookies(text: str, /) -> dict[str, str]:
     return {name.strip(): value.strip() for name, equals, value in pairs if equals and name.strip()}
 
 
-def format_cookies(cookies: Mapping[str, str], /) -> str:
-    """Give the value of a ``Cookie`` header."""
-    return "; ".join(f"{name}={value}" for name, value in cookies.items())
+def format_cookies(cookies: Mapping[str, str | Secret], /) -> str:
+    """Give the value of a ``Cookie`` header, in clear."""
+    return "; ".join(f"{name}={reveal(value)}" for name, value in cookies.items())
+
+
+def make_proxy(url: str | Secret, /) -> Secret:
+    """Give the URL of a proxy as a secret, of which its password may not be logged.
+
+    Raises `ConfigError` for one that cannot be used.
+    """
+    must_be((str, Secret), "a str", proxy=url)
+    text = reveal(url)
+    check_proxy(text)
+    password = urlsplit(text).password
+    return Secret(text, parts=() if password is None else (password, unquote(password)))
 
 
 def merge_cookies(
-    cookies: Mapping[str, str], set_cookie: Iterable[str], now: float, /
-) -> dict[str, str]:
+    cookies: Mapping[str, T], set_cookie: Iterable[str], now: float, /
+) -> dict[str, T | str]:
     """Give ``cookies`` after the ``Set-Cookie`` header values of one answer.
 
     ``now`` is seconds since 1970. A cookie is removed by ``Max-Age`` of 0 or less, else by an
     ``Expires`` in the past, and by the value ``deleted``. What is no cookie is ignored.
     Domain and path do not matter: all hosts that we talk to are one site.
     """
-    merged = dict(cookies)
+    merged: dict[str, T | str] = dict(cookies)
     for header in set_cookie:
         # RFC 6265, section 5.2. http.cookies would unquote values and gives up a whole
         # header for one attribute that it does not like.
@@ -202,6 +227,41 @@ def make_device_id(account_id: str, /, dice: random.Random) -> str:
     it is made once per account and kept.
     """
     return f"{str(uuid.UUID(int=dice.getrandbits(128), version=4)).upper()}-{account_id}"
+
+
+def _make_cookies(given: Mapping[str, str | Secret]) -> dict[str, Secret]:
+    if not all(isinstance(n, str) and isinstance(v, (str, Secret)) for n, v in given.items()):
+        raise ConfigError("cookies must have names and values that are str")
+    if any(_CONTROL.search(name + reveal(value)) for name, value in given.items()):
+        raise ConfigError(f"the cookies hold a control character: {_HINT}")
+    if "unb" not in given:
+        raise ConfigError(f"the cookies have no `unb`, the id of the account: {_HINT}")
+    unb = reveal(given["unb"])
+    if not (unb.isascii() and unb.isdigit()):
+        raise ConfigError(f"the cookie `unb` is not a number: {_HINT}")
+    return {name: _cookie(value, unb) for name, value in given.items()}
+
+
+def _cookie(value: str | Secret, unb: str) -> Secret:
+    if reveal(value) == unb:
+        return Secret(unb, parts=())  # ids are shown, under whatever name this one comes again
+    return value if isinstance(value, Secret) else Secret(value)
+
+
+def _device_id(given: str | Secret) -> Secret:
+    must_be((str, Secret), "a str", device_id=given)
+    _check_printable("device_id", reveal(given))
+    return given if isinstance(given, Secret) else Secret(given)
+
+
+def _proxy(given: str | Secret) -> Secret:
+    return Secret(_DIRECT, parts=()) if reveal(given) == _DIRECT else make_proxy(given)
+
+
+def _check_printable(key: str, value: str) -> None:
+    must_be(str, "a str", **{key: value})
+    if not value or not value.isascii() or _CONTROL.search(value):
+        raise ConfigError(f"`{key}` must be printable ASCII and not empty")
 
 
 def _is_over(attributes: list[str], now: float) -> bool:

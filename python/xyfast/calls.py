@@ -24,6 +24,9 @@ class Answer(NamedTuple):
     headers: Any
     body: Any
 
+    def __repr__(self) -> str:
+        return f"Answer({self.frame!r})"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

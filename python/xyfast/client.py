@@ -33,17 +33,25 @@ from xyfast.instrumentation import Hook, Hooks, LoopBlocked, MachineSlept
 from xyfast.intake import Intake
 from xyfast.life import Life
 from xyfast.login import CredentialSource
-from xyfast.logs import complain, say, seconds
+from xyfast.logs import complain, logger, say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.outbox import Outbox
-from xyfast.store import DeadLetter, MemoryStore, SqliteStore, Store, guarded
+from xyfast.store import (
+    DeadLetter,
+    FileSecretStore,
+    MemoryStore,
+    SecretStore,
+    SqliteStore,
+    Store,
+    guarded,
+)
 from xyfast.switchboard import Switchboard
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import RustTransport, Transport
 
 __all__ = ["Client"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 H = TypeVar("H", bound=Handled)
 
@@ -52,11 +60,12 @@ class Client:
     """Receives for many accounts, hands messages to handlers, sends what they answer.
 
     ``store`` is a path (an SQLite inbox that survives crashes), a `Store`, or None for
-    memory only; then ``durable=True`` is refused. The other arguments replace a part of the
-    client: ``tokens`` where tokens come from, ``credentials`` the hook that is asked for new
-    cookies, ``hooks`` observers, ``transport`` the links, ``gates`` where new links wait for
-    their turn (by default with those of all clients of the process), ``clock`` (seconds since
-    the epoch) and ``dice``.
+    memory only; then ``durable=True`` is refused. ``secrets`` is where session material is kept
+    apart from it: the path of a folder (a `FileSecretStore`) or a `SecretStore`; None for in the
+    store. The other arguments replace a part of the client: ``tokens`` where tokens come from,
+    ``credentials`` the hook that is asked for new cookies, ``hooks`` observers, ``transport`` the
+    links, ``gates`` where new links wait for their turn (by default with those of all clients of
+    the process), ``clock`` (seconds since the epoch) and ``dice``.
 
     >>> from xyfast import ChatMessage, Client
     >>> client = Client()
@@ -69,6 +78,7 @@ class Client:
         self,
         *,
         store: Store | str | os.PathLike[str] | None = None,
+        secrets: SecretStore | str | os.PathLike[str] | None = None,
         settings: Settings | None = None,
         tokens: TokenProvider | None = None,
         credentials: CredentialSource | None = None,
@@ -96,9 +106,17 @@ class Client:
         else:
             must_have("commit", "a path, a Store or None", store=store)
             store = guarded(store)
+        if secrets == "":
+            raise ConfigError("secrets is an empty path; leave it out to keep them in the store")
+        if isinstance(secrets, (str, os.PathLike)):
+            secrets = FileSecretStore(secrets)
+        elif secrets is not None:
+            must_have("save", "a path, a SecretStore or None", secrets=secrets)
+            secrets = guarded(secrets)
         dice = dice or random.SystemRandom()
         self._settings = settings
         self._store: Store = store
+        self._secrets = secrets
         self._hooks = Hooks(hooks)
         self._transport = transport or RustTransport(settings)
         self._router = Router()
@@ -129,6 +147,7 @@ class Client:
         self._environment = Environment(
             settings=settings,
             store=self._store,
+            secrets=self._secrets,
             transport=self._transport,
             tokens=tokens or PlatformTokens(settings, clock=clock),
             credentials=credentials,
@@ -152,6 +171,7 @@ class Client:
         )
         self._life = Life(
             self._store,
+            self._secrets,
             self._transport,
             self._switchboard,
             self._intake,

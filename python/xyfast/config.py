@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import math
 import urllib.parse
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
-from xyfast._core import check_proxy
-from xyfast.arguments import must_be
+from xyfast.account import make_proxy
 from xyfast.errors import ConfigError
+from xyfast.secret import Secret
 
 __all__ = ["LOOK_BACK", "SLACK", "Settings", "is_loopback"]
 
@@ -47,7 +47,7 @@ class Settings:
     roots: str | None = None
     """Path of a PEM file with certificate authorities to trust beside the system's. It is read
     when a client is made; one that cannot be used is a `ConfigError` then."""
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | Secret | None = None
     """What links and token calls go through: ``http://``, ``socks5://`` or ``socks5h://``, then
     ``user:password@`` if needed, host and port. Accounts may have their own, or none. Variables
     such as ``HTTPS_PROXY`` are not read."""
@@ -185,8 +185,7 @@ class Settings:
         self._check_address("url", "ws", "wss")
         self._check_address("token_url", "http", "https")
         if self.proxy is not None:
-            must_be(str, "a str", proxy=self.proxy)
-            check_proxy(self.proxy)
+            object.__setattr__(self, "proxy", make_proxy(self.proxy))
         for each in fields(self):
             value = getattr(self, each.name)
             if each.type not in ("int", "float"):

@@ -14,14 +14,14 @@ from xyfast.deadlines import Deadlines
 from xyfast.errors import ConfigError
 from xyfast.instrumentation import Hooks, Retried
 from xyfast.lanes import Lane, Lanes
-from xyfast.logs import say, seconds
+from xyfast.logs import logger, say, seconds
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, for_handler
 from xyfast.store import DeadLetter
 from xyfast.unheard import Unheard
 
 __all__ = ["Delivery", "Dispatcher", "Handled", "Router"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 Handled = Message | Expired | Gap
 """What a handler can be given."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import random
 from collections import deque
@@ -48,12 +47,12 @@ from xyfast.gaps import Gaps
 from xyfast.gates import SharedGate
 from xyfast.instrumentation import Hooks, StateChanged
 from xyfast.login import CredentialSource, Login
-from xyfast.logs import say, seconds
+from xyfast.logs import logger, say, seconds
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
-from xyfast.saving import Saving
+from xyfast.saving import Saving, SessionMaterial
 from xyfast.session import Session
-from xyfast.store import Store
+from xyfast.store import SecretStore, Store
 from xyfast.sync import Sync
 from xyfast.tasks import Tasks
 from xyfast.tokens import TokenProvider
@@ -62,7 +61,7 @@ from xyfast.troubles import ANSWERS, KICKS, LINKS, Remedy, Row, raised
 
 __all__ = ["Driver", "Environment"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _LEVELS = {
     State.CONNECTING: logging.INFO,
@@ -82,6 +81,8 @@ class Environment:
 
     settings: Settings
     store: Store
+    secrets: SecretStore | None
+    """Where session material is kept apart from the store."""
     transport: Transport
     tokens: TokenProvider
     credentials: CredentialSource | None
@@ -118,6 +119,7 @@ class Driver:
         self.calls = Calls(
             account.id, env.transport, settings.request_timeout, clock=env.clock, dice=env.dice
         )
+        self._material = SessionMaterial(account.id, env.store, env.secrets)
         self._saving = Saving(
             account.id, self._save, retry=settings.store_retry, spawn=self._tasks.spawn
         )
@@ -180,8 +182,7 @@ class Driver:
 
     async def load(self) -> None:
         """Take up what the store kept: device id, rotated cookies, positions."""
-        kept = await self._env.store.load(self.account.id)
-        stored: dict[str, Any] = {} if kept.session is None else json.loads(kept.session)
+        kept, stored = await self._material.load()
         self.sync.load(kept, stored.get("began"))
         self.login.load(stored, self._env.dice)
         self.gaps.load(stored.get("gaps", ()))
@@ -252,12 +253,8 @@ class Driver:
             await self._saving.end()
 
     async def _save(self) -> None:
-        saved = {
-            **self.login.saved(),
-            "began": self.sync.began,
-            "gaps": self.gaps.saved(),
-        }
-        await self._env.store.save_session(self.account.id, json.dumps(saved))
+        rest = {"began": self.sync.began, "gaps": self.gaps.saved()}
+        await self._material.save(self.login.saved(), rest)
 
     def unread(self) -> None:
         """A frame cannot be read; what it brought will not be here when positions pass it."""
@@ -310,8 +307,8 @@ class Driver:
         if account.send_cookies:
             headers.append(("Cookie", format_cookies(account.cookies)))
         register = requests.registration(
-            token=token.value,
-            device_id=account.device_id,
+            token=token.value.reveal(),
+            device_id=account.device_id.reveal(),
             user_agent=account.user_agent,
             mid=self.calls.new_mid(),
         )

@@ -9,13 +9,13 @@ from xyfast import envelope
 from xyfast._core import Payload, read_payload
 from xyfast.dispatch import Delivery
 from xyfast.facts import Facts
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.messages import Expired, Message, Sender, Undecodable
 from xyfast.store import DeadLetter, Row
 
 __all__ = ["Entry", "Reader"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 class Entry:

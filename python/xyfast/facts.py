@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from xyfast._core import mentions
@@ -68,20 +68,20 @@ class Facts:
     """
 
     kind: Kind = "unknown"
-    content: Content | None = None
+    content: Content | None = field(default=None, repr=False)
     message_id: str | None = None
     note_id: str | None = None
     conversation_id: str | None = None
     sender_id: str | None = None
     peer_id: str | None = None
     is_self: bool | None = None
-    sender_name: str | None = None
-    text: str | None = None
+    sender_name: str | None = field(default=None, repr=False)
+    text: str | None = field(default=None, repr=False)
     time_ms: int | None = None
     item_id: str | None = None
     order_id: str | None = None
-    images: tuple[str, ...] = ()
-    red_reminder: str | None = None
+    images: tuple[str, ...] = field(default=(), repr=False)
+    red_reminder: str | None = field(default=None, repr=False)
     message_ids: tuple[str, ...] = ()
 
 

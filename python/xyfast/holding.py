@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable
 
 from xyfast.config import SLACK
-from xyfast.logs import say, seconds
+from xyfast.logs import logger, say, seconds
 
 __all__ = ["Holding"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 class Holding:

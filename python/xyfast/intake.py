@@ -21,7 +21,7 @@ from xyfast.entries import Entry, Reader
 from xyfast.errors import StoreError, StoreFull
 from xyfast.facts import Facts
 from xyfast.instrumentation import Committed, Finished, Hooks
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.messages import Sender, Undecodable
 from xyfast.store import DeadLetter, Outcome, Row, Store
 from xyfast.transport import Transport
@@ -29,7 +29,7 @@ from xyfast.window import Window
 
 __all__ = ["Intake"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _PAGES = 8  # between two commits, at most
 _LAPS = 16  # of the event loop between two batches, at most

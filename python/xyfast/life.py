@@ -15,15 +15,15 @@ from xyfast.driver import Driver
 from xyfast.errors import StateError, StoreError
 from xyfast.events import Drained, Stop
 from xyfast.intake import Intake
-from xyfast.logs import say, seconds
-from xyfast.store import Store
+from xyfast.logs import logger, say, seconds
+from xyfast.store import SecretStore, Store
 from xyfast.switchboard import Switchboard
 from xyfast.transport import Transport
 from xyfast.watchdog import watch_loop, watch_sleep
 
 __all__ = ["Life"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _LAST_WORD = 1.0  # seconds past the grace time that a store gets to answer
 
@@ -39,6 +39,7 @@ class Life:
     def __init__(
         self,
         store: Store,
+        secrets: SecretStore | None,
         transport: Transport,
         switchboard: Switchboard,
         intake: Intake,
@@ -52,6 +53,7 @@ class Life:
         blocked: Callable[[float], None],
     ) -> None:
         self._store = store
+        self._secrets = secrets
         self._transport = transport
         self._switchboard = switchboard
         self._intake = intake
@@ -100,6 +102,12 @@ class Life:
 
     async def _open(self) -> None:
         await self._store.open()
+        if self._secrets is not None:
+            try:
+                await self._secrets.open()
+            except BaseException:
+                await self._store.close()
+                raise
         self._transport.start(self._switchboard.on_events)
         loop, settings = asyncio.get_running_loop(), self._settings
         self._intaking = loop.create_task(self._intake.run())
@@ -160,12 +168,19 @@ class Life:
         finally:
             self._unwatch()
             self._transport.stop()
-            closing = asyncio.ensure_future(self._store.close())
+            closing = asyncio.ensure_future(self._close_stores())
             try:
                 if await self._answered(closing, "its closing"):
                     closing.result()
             finally:
                 self._stopped.set()
+
+    async def _close_stores(self) -> None:
+        try:
+            await self._store.close()
+        finally:
+            if self._secrets is not None:
+                await self._secrets.close()
 
     async def _answered(self, work: asyncio.Future[Any], what: str) -> bool:
         """Wait for what the store is asked to do; whether it is over, or was left behind."""

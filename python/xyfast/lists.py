@@ -15,7 +15,7 @@ from xyfast.calls import Answer, Calls
 from xyfast.config import SLACK, Settings
 from xyfast.errors import RequestError, SendRefused, SendUnknown
 from xyfast.instrumentation import Hooks, Recovered
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.markers import Markers
 from xyfast.messages import Gap
 from xyfast.reconcile import Reconciler, Recovery
@@ -25,7 +25,7 @@ from xyfast.tasks import Spawn
 
 __all__ = ["Lists", "insist"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 T = TypeVar("T")
 

@@ -15,14 +15,15 @@ from xyfast.config import Settings
 from xyfast.errors import ConfigError, LoginRequired, StateError, TokenError
 from xyfast.events import AskCredentials, Event, NewCredentials, TokenFailed, TokenReady
 from xyfast.gates import SharedGate, Turn
-from xyfast.logs import say
+from xyfast.logs import logger, say
+from xyfast.secret import Secret, reveal
 from xyfast.tasks import Spawn
 from xyfast.tokens import Token, TokenProvider
 from xyfast.troubles import LINKS, TOKENS, Remedy, Row, raised
 
 __all__ = ["CredentialSource", "Login"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _TRIES = 5  # HTTP calls that a token may take
 
@@ -82,10 +83,8 @@ class Login:
         """Take up what an earlier run left: device id, and cookies unless the user gave others."""
         if saved.get("given") == self._given:
             self.account = replace(self.account, cookies=saved["cookies"])
-        device_id = (
-            self.account.device_id
-            or saved.get("device_id")
-            or make_device_id(self.account.id, dice)
+        device_id = self.account.device_id or Secret(
+            saved.get("device_id") or make_device_id(self.account.id, dice)
         )
         self.account = replace(self.account, device_id=device_id)
 
@@ -93,8 +92,8 @@ class Login:
         """What the next run takes up, as JSON can hold it: a secret."""
         account = self.account
         return {
-            "device_id": account.device_id,
-            "cookies": dict(account.cookies),
+            "device_id": reveal(account.device_id),
+            "cookies": {name: value.reveal() for name, value in account.cookies.items()},
             "given": self._given,
         }
 

@@ -6,8 +6,18 @@ import logging
 import traceback
 
 from xyfast.errors import XyfastError
+from xyfast.redaction import Redaction
 
-__all__ = ["complain", "say", "seconds"]
+__all__ = ["complain", "logger", "say", "seconds"]
+
+_REDACTION = Redaction()
+
+
+def logger(name: str, /) -> logging.Logger:
+    """The logger of a module, whose records hold no secrets."""
+    log = logging.getLogger(name)
+    log.addFilter(_REDACTION)
+    return log
 
 
 def say(

@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from xyfast.config import SLACK
 from xyfast.facts import Facts
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.messages import Gap
 from xyfast.reconcile import Reconciler, Recovery
 from xyfast.tasks import Spawn
 
 __all__ = ["Markers"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _QUIET = 60.0  # seconds between two lines about markers that are too many
 _MOST = 1000  # awaited at once; a flood of markers takes no more memory

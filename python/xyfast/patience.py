@@ -7,12 +7,12 @@ import logging
 import math
 from collections.abc import Callable
 
-from xyfast.logs import complain
+from xyfast.logs import complain, logger
 from xyfast.retry import growing
 
 __all__ = ["Patience"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _QUIET = 600.0  # seconds between two lines
 

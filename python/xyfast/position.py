@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable
 
 from xyfast.calls import Calls
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.store import Kept, Store
 
 __all__ = ["Position", "believable"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _AHEAD = 3_600_000  # milliseconds that a position may be ahead of the time in its frame
 _FAR_AHEAD = 86_400_000  # the same for what we take for the server's clock, which may be ours

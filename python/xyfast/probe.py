@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 from xyfast import envelope, requests
 from xyfast.errors import RequestError, SendRefused
 from xyfast.instrumentation import FoundDeaf, Hooks
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.messages import Conversation
 from xyfast.reconcile import Recovery, behind
 from xyfast.tasks import Spawn
 
 __all__ = ["Probe"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _SPREAD = 0.25  # of each time: a crowd of accounts does not ask at once
 _ON_ITS_WAY = 1 / 12  # of `after`: what the list shows may take so long to be pushed

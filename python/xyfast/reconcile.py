@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 from xyfast import envelope, history, requests
 from xyfast.errors import NotSent, RequestError, SendRefused
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.messages import Conversation, Gap
 
 __all__ = ["Reconciler", "Recovery", "behind"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _LISTED = 50  # conversations in a page
 _PAGE = 20  # messages in a page
@@ -57,6 +57,9 @@ class _Entry(NamedTuple):
     time: int | None
     sender: str | None
     payload: str
+
+    def __repr__(self) -> str:
+        return f"_Entry({self.key!r})"
 
 
 class Reconciler:

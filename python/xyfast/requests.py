@@ -15,6 +15,7 @@ from typing import Literal
 from xyfast.arguments import must_be, must_be_text
 from xyfast.errors import ConfigError
 from xyfast.reading import LARGEST, SUFFIX, at, identifier, number, text
+from xyfast.redaction import redact
 
 __all__ = [
     "APP_KEY",
@@ -263,7 +264,7 @@ def judge(code: object, headers: object, body: object, /) -> Verdict:
     """Judge an answer by its code, headers and body, as JSON gives them.
 
     Code 200 is a success unless the body has a ``reason``; some data answers have no code,
-    then a body is a success. Words of the server are cut at 200 characters.
+    then a body is a success. Words of the server are cut at 200 characters, and hold no secrets.
     """
     number_of = number(code)
     refused = bool(text(at(body, "reason")))
@@ -273,9 +274,11 @@ def judge(code: object, headers: object, body: object, /) -> Verdict:
     places += [at(headers, name) for name in ("error", "reason", "message")]
     words = [found for place in places if (found := text(place))]
     error = _refusal(number_of, number(at(body, "code")), " ".join(words).lower())
-    return Verdict(ok=False, error=error, reason=words[0][:200] if words else "", code=number_of)
+    reason = redact(words[0][:_WORDS])[:200] if words else ""
+    return Verdict(ok=False, error=error, reason=reason, code=number_of)
 
 
+_WORDS = 2000  # of the server's that are looked through
 _LIMIT = ("connect limit", "session remove", "too many")
 _TOKEN = (
     "invalid token",

@@ -1,17 +1,69 @@
-"""What an account needs to go on, saved whenever it changes, however long the store fails."""
+"""What an account needs to go on: where it is, and how it is saved however long that fails."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from xyfast.logs import complain
+from xyfast.errors import StoreError
+from xyfast.logs import complain, logger
+from xyfast.secret import Secret
+from xyfast.store import Kept, SecretStore, Store
 from xyfast.tasks import Spawn
 
-__all__ = ["Saving"]
+__all__ = ["Saving", "SessionMaterial"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
+
+
+class SessionMaterial:
+    """What is secret of an account and what is not, in ``secrets`` and ``store``.
+
+    Without ``secrets`` all of it is in the store; what is there when they are given moves over
+    with the first `save`.
+    """
+
+    def __init__(self, account_id: str, store: Store, secrets: SecretStore | None) -> None:
+        self._account_id = account_id
+        self._store = store
+        self._secrets = secrets
+        self._kept: Secret | None = None
+
+    async def load(self) -> tuple[Kept, dict[str, Any]]:
+        """What the store keeps of the account, and what was saved last.
+
+        Raises `StoreError`.
+        """
+        kept = await self._store.load(self._account_id)
+        saved = {} if kept.session is None else self._read(kept.session)
+        if self._secrets is not None:
+            self._kept = await self._secrets.load(self._account_id)
+            if self._kept is not None:
+                saved |= self._read(self._kept.reveal())
+        return kept, saved
+
+    async def save(self, secret: dict[str, Any], rest: dict[str, Any]) -> None:
+        """Save both; what is secret first, since it leaves the store with the rest."""
+        if self._secrets is None:
+            await self._store.save_session(self._account_id, json.dumps(secret | rest))
+            return
+        material = Secret(json.dumps(secret), parts=())
+        if material != self._kept:
+            await self._secrets.save(self._account_id, material)
+            self._kept = material
+        await self._store.save_session(self._account_id, json.dumps(rest))
+
+    def _read(self, text: str) -> dict[str, Any]:
+        try:
+            saved: dict[str, Any] = json.loads(text)
+        except ValueError:  # which holds the text
+            raise StoreError(
+                f"the session material of account {self._account_id} is damaged"
+            ) from None
+        return saved
 
 
 class Saving:

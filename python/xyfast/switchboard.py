@@ -11,13 +11,13 @@ from xyfast._core import Closed, Frame, Invalid, Opened
 from xyfast.driver import Driver
 from xyfast.events import LinkLost
 from xyfast.intake import Intake
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.retry import Trouble
 from xyfast.transport import LinkEvent, Transport
 
 __all__ = ["Switchboard"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 class Switchboard:

@@ -29,7 +29,7 @@ from xyfast.facts import Facts
 from xyfast.holding import Holding
 from xyfast.instrumentation import Hooks
 from xyfast.lists import Lists, insist
-from xyfast.logs import complain
+from xyfast.logs import complain, logger
 from xyfast.messages import Gap
 from xyfast.patience import Patience
 from xyfast.position import Position
@@ -42,7 +42,7 @@ from xyfast.tasks import Spawn
 
 __all__ = ["Sync"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 T = TypeVar("T")
 

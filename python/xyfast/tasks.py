@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from xyfast.logs import say
+from xyfast.logs import logger, say
 
 __all__ = ["Spawn", "Tasks"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
 """Starts a task that its owner awaits or cancels."""

@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -23,15 +23,15 @@ from xyfast._core import post
 from xyfast.account import Account, format_cookies
 from xyfast.config import Settings
 from xyfast.errors import LoginRequired, TokenError
+from xyfast.redaction import redact
 from xyfast.requests import APP_KEY
+from xyfast.secret import Secret, reveal
 from xyfast.transport import read_roots
 from xyfast.troubles import TOKENS, Remedy, judged
 
 __all__ = ["PlatformTokens", "Token", "TokenProvider", "sign"]
 
 T = TypeVar("T")
-_Answer = tuple[int, list[tuple[str, str]], bytes]  # status, headers and body
-
 _API = "mtop.taobao.idlemessage.pc.login.token"
 _MTOP_APP_KEY = "34839810"
 _TRIES = 5  # in all, while the answers only rotate the signing cookie
@@ -43,12 +43,28 @@ _HUMAN_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Token:
-    """What /reg is sent with, and how long it lives (seconds; None if not said)."""
+    """What /reg is sent with, and how long it lives (seconds; None if not said).
 
-    value: str = field(repr=False)
-    lifetime: float | None = None
+    ``value`` may be given as text, and is a `Secret` from then on.
+    """
+
+    value: Secret
+    lifetime: float | None
+
+    def __init__(self, value: str | Secret, lifetime: float | None = None) -> None:
+        value = value if isinstance(value, Secret) else Secret(value)
+        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "lifetime", lifetime)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Answer:
+    """What the call was answered with. It has no repr: asyncio shows results when it debugs."""
+
+    headers: list[tuple[str, str]]
+    body: bytes
 
 
 class TokenProvider(Protocol):
@@ -95,20 +111,21 @@ class PlatformTokens:
 
     async def token(self, account: Account, keep: Callable[[Account], None], /) -> Token:
         """See `TokenProvider.token`."""
-        data = json.dumps({"appKey": APP_KEY, "deviceId": account.device_id}, separators=(",", ":"))
+        device_id = reveal(account.device_id)
+        data = json.dumps({"appKey": APP_KEY, "deviceId": device_id}, separators=(",", ":"))
         answer: dict[str, Any] = {}
         resigned = False
         for _ in range(_TRIES):
             try:
-                _, headers, body = await _off_loop(self._request(account, data))
+                got = await _off_loop(self._request(account, data))
             except TokenError as error:
                 raise TokenError(f"token call failed: {error}", error.code) from None
-            set_cookie = [value for name, value in headers if name.lower() == "set-cookie"]
+            set_cookie = [value for name, value in got.headers if name.lower() == "set-cookie"]
             rotated = account.merged(set_cookie, now=self._clock())
             if rotated != account:
                 account = rotated
                 keep(account)
-            answer = _parse(body)
+            answer = _parse(got.body)
             ret = _ret(answer)
             if "SUCCESS" in ret:
                 return _granted(answer)
@@ -125,7 +142,7 @@ class PlatformTokens:
 
     def _request(self, account: Account, data: str) -> Callable[[], _Answer]:
         t = int(self._clock() * 1000)
-        signing_token = account.cookies.get("_m_h5_tk", "").partition("_")[0]
+        signing_token = reveal(account.cookies.get("_m_h5_tk", "")).partition("_")[0]
         query = {
             "jsv": "2.7.2",
             "appKey": _MTOP_APP_KEY,
@@ -148,13 +165,17 @@ class PlatformTokens:
             "Referer": "https://www.goofish.com/",
             "User-Agent": account.user_agent,
         }
-        return partial(
-            self._post,
-            f"{self._base}/{_API}/1.0/?{urllib.parse.urlencode(query)}",
-            headers=list(headers.items()),
-            body=urllib.parse.urlencode({"data": data}).encode(),
-            proxy=account.proxy_or(self._proxy),
-        )
+
+        def call() -> _Answer:
+            _, told, body = self._post(
+                f"{self._base}/{_API}/1.0/?{urllib.parse.urlencode(query)}",
+                headers=list(headers.items()),
+                body=urllib.parse.urlencode({"data": data}).encode(),
+                proxy=account.proxy_or(self._proxy),
+            )
+            return _Answer(told, body)
+
+        return call
 
 
 async def _off_loop(work: Callable[[], T]) -> T:
@@ -223,7 +244,7 @@ def _refusal(answer: Mapping[str, Any]) -> TokenError:
     data = answer.get("data")
     url = data.get("url") if isinstance(data, dict) else None
     url = url if isinstance(url, str) and url else None
-    code = ret.partition("::")[0].strip()[:80] or "EMPTY"
+    code = redact(ret[:1000]).partition("::")[0].strip()[:80] or "EMPTY"
     if answer.get("html"):
         code = "HTML"
     row = judged(ret)

@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections import Counter
 
-from xyfast.logs import say
+from xyfast.logs import logger, say
 
 __all__ = ["Unheard"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _GATHER = 1.0  # seconds in which those are counted that come with the first
 _QUIET = 60.0  # seconds between two lines about an account

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.store import Store
 
 __all__ = ["sweep", "watch"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 async def sweep(store: Store, every: float) -> None:

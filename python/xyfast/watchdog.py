@@ -11,11 +11,11 @@ import traceback
 import weakref
 from collections.abc import Callable
 
-from xyfast.logs import say, seconds
+from xyfast.logs import logger, say, seconds
 
 __all__ = ["watch_loop", "watch_sleep"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _LOOK = 1.0  # seconds between two looks at the clocks
 _SLEPT = 5.0  # seconds by which they must have parted: less harms no link

@@ -20,6 +20,7 @@ from xyfast import Account, ChatMessage, Client, PlatformTokens, Settings
 from xyfast.account import make_device_id
 from xyfast.events import State
 from xyfast.instrumentation import Fact, FoundDeaf, StateChanged
+from xyfast.secret import reveal
 
 __all__ = ["SUBJECTS", "Target"]
 
@@ -128,8 +129,8 @@ class Script:
         token = await self._tokens.token(self._account, self._keep)
         headers = {
             "app-key": "444e9908a51d1cb236a27862abc769c9",
-            "token": token.value,
-            "did": self._account.device_id,
+            "token": token.value.reveal(),
+            "did": reveal(self._account.device_id),
             "ua": "synthetic",
         }
         await send(self._request("/reg", headers))

@@ -159,9 +159,7 @@ class _Account:
         self._herd.loop.call_later(self._herd.dice.random() * most, call, *args)
 
 
-def run(
-    count: int, outage: float, seed: int, *, swallow: bool = False, busy: float = 0.0
-) -> Herd:
+def run(count: int, outage: float, seed: int, *, swallow: bool = False, busy: float = 0.0) -> Herd:
     """Play a herd to the end."""
 
     async def main() -> Herd:

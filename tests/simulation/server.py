@@ -10,6 +10,7 @@ from typing import Any
 
 from xyfast.account import Account
 from xyfast.errors import LoginRequired, TokenError
+from xyfast.secret import reveal
 from xyfast.testing import ServerSettings, samples
 from xyfast.testing.faults import Fault
 from xyfast.testing.platform import Platform
@@ -141,10 +142,10 @@ class SimTokens:
         if trouble == "busy":
             raise TokenError("token call refused: FAIL_SYS_TRAFFIC_LIMIT", "FAIL_SYS_TRAFFIC_LIMIT")
         state = self._server.platform.accounts[account.id]
-        if trouble == "human" or account.cookies.get("cookie2") != state.login:
+        if trouble == "human" or reveal(account.cookies.get("cookie2")) != state.login:
             raise LoginRequired("the platform asks for a human", "FAIL_SYS_USER_VALIDATE")
         assert account.device_id is not None
-        value = self._server.platform.issue_token(state, account.device_id)
+        value = self._server.platform.issue_token(state, account.device_id.reveal())
         if self._dice.random() < 0.3:
             cookies = {**account.cookies, "_m_h5_tk": state.new_signing_cookie()}
             keep(Account(cookies, account.device_id, account.user_agent, account.name))

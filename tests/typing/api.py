@@ -15,10 +15,15 @@ from xyfast import (
     Client,
     CredentialSource,
     DedupCache,
+    EncryptedSecretStore,
     Expired,
+    FileSecretStore,
     Gap,
     Message,
+    Secret,
+    SecretStore,
     Sent,
+    Settings,
     SqliteStore,
     State,
     Store,
@@ -103,3 +108,16 @@ async def main() -> None:
     assert_type(await client.history("9000000000001", "70000000011"), list[Message])
     async with FakeServer(["9000000000001"]) as server:
         assert_type(server.url, str)
+
+
+account = Account({"unb": "9000000000001", "a": Secret("b")}, "device", proxy=Secret("http://c:1"))
+assert_type(account.cookies["a"], Secret)
+assert_type(account.device_id, Secret | None)
+assert_type(Token("value").value, Secret)
+assert_type(Token(Secret("value"), 5.0).value.reveal(), str)
+assert_type(Settings(proxy="http://127.0.0.1:1").proxy, str | Secret | None)
+assert_type(xyfast.redact("text"), str)
+secrets: SecretStore = FileSecretStore("secrets")
+secrets = EncryptedSecretStore("secrets", key=Secret("key"))
+Client(secrets=secrets)
+Client(secrets="secrets")

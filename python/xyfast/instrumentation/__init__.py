@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xyfast.events import State
-from xyfast.logs import say
+from xyfast.logs import logger, say
 
 __all__ = [
     "Committed",
@@ -30,7 +30,7 @@ __all__ = [
     "StateChanged",
 ]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 class Fact:

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from xyfast.errors import SendRefused, SendUnknown, StoreError, XyfastError
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.messages import Sent
 from xyfast.outbox.letters import Letter
 from xyfast.store import Posted, Store
 
 __all__ = ["Durable"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _PAUSE = 1.0  # seconds until a store that failed is tried again
 

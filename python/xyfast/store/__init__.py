@@ -1,10 +1,12 @@
 """The durable inbox: what was acknowledged is in here.
 
 `Store` is a protocol of few verbs, so that others can be put in its place.
-`MemoryStore` keeps nothing across a restart, `SqliteStore` everything.
+`MemoryStore` keeps nothing across a restart, `SqliteStore` everything. A `SecretStore` keeps what
+is secret apart from it.
 """
 
 from xyfast.store.guard import guarded
+from xyfast.store.material import FileSecretStore, SecretStore
 from xyfast.store.memory import MemoryStore
 from xyfast.store.retention import Retention
 from xyfast.store.rows import (
@@ -17,10 +19,13 @@ from xyfast.store.rows import (
     Row,
     Store,
 )
+from xyfast.store.sealed import EncryptedSecretStore
 from xyfast.store.sqlite import SqliteStore
 
 __all__ = [
     "DeadLetter",
+    "EncryptedSecretStore",
+    "FileSecretStore",
     "Kept",
     "MemoryStore",
     "Outcome",
@@ -29,6 +34,7 @@ __all__ = [
     "Posted",
     "Retention",
     "Row",
+    "SecretStore",
     "SqliteStore",
     "Store",
     "guarded",

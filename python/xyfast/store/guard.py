@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from xyfast.errors import StoreError
+from xyfast.store.material import FileSecretStore, SecretStore
 from xyfast.store.memory import MemoryStore
 from xyfast.store.rows import Store
+from xyfast.store.sealed import EncryptedSecretStore
 from xyfast.store.sqlite import SqliteStore
 
 __all__ = ["guarded"]
 
+S = TypeVar("S", bound=Store | SecretStore)
 
-def guarded(store: Store) -> Store:
+
+def guarded(store: S) -> S:
     """Give a store that raises `StoreError` where ``store`` raises what is no `Exception`.
 
     Where something within it was cancelled, a store raises `asyncio.CancelledError` as though
     its caller were; that, or an exception group, would end the task that has called. What
     ends the program is passed on. Our own stores are given back as they are.
     """
-    if type(store) in (MemoryStore, SqliteStore):
+    if type(store) in (MemoryStore, SqliteStore, FileSecretStore, EncryptedSecretStore):
         return store
-    return cast("Store", _Guarded(store))
+    return cast("S", _Guarded(store))
 
 
 class _Guarded:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store | SecretStore) -> None:
         self._store = store
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from xyfast.config import LOOK_BACK, SLACK
 from xyfast.errors import StoreFull
-from xyfast.logs import say
+from xyfast.logs import logger, say
 
 __all__ = ["LONGER", "NEAR", "Lost", "Patient", "Retention"]
 
@@ -23,7 +23,7 @@ LONGER = 30 * 86_400.0
 
 _HOUR = 3600.0
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,230 @@
+"""A client whose session material is kept apart from its inbox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from world import ME, running
+from xyfast import (
+    Account,
+    Client,
+    ConfigError,
+    EncryptedSecretStore,
+    FileSecretStore,
+    MemoryStore,
+    Secret,
+    SecretStore,
+    SqliteStore,
+    State,
+    StoreError,
+)
+from xyfast.saving import SessionMaterial
+from xyfast.testing import FakeServer
+
+KEY = "c3ludGhldGljLXN5bnRoZXRpYy1zeW50aGV0aWMtMSE="
+
+
+class Slipping(FileSecretStore):
+    """A secret store of which saves fail while it slips."""
+
+    slips = False
+    saves = 0
+
+    async def save(self, account_id: str, material: Secret) -> None:
+        self.saves += 1
+        if self.slips:
+            raise StoreError("the disk is full")
+        await super().save(account_id, material)
+
+
+def files(folder: Path, *names: str) -> bytes:
+    """All that is in files of ``folder`` that begin so."""
+    found = [path for path in folder.iterdir() if path.is_file() and path.name.startswith(names)]
+    assert found
+    return b"".join(path.read_bytes() for path in found)
+
+
+async def rotated(server: FakeServer, **options: object) -> tuple[str, str]:
+    """Connect, have the platform rotate a cookie, stop; the device id and the new cookie."""
+    server.expire_signatures(ME)
+    async with running(server, **options) as world:
+        await world.client.add(Account.from_cookies(server.cookies(ME)))
+        await world.until(lambda: world.client.state(ME) is State.CONNECTED)
+        [account] = world.client.accounts
+        assert account.device_id is not None
+        return account.device_id.reveal(), account.cookies["_m_h5_tk"].reveal()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [str, lambda folder: EncryptedSecretStore(folder, key=KEY)],
+    ids=["a path", "encrypted"],
+)
+async def test_session_material_outlives_a_restart_and_is_not_in_the_inbox(
+    make: Callable[[Path], SecretStore | str], server: FakeServer, tmp_path: Path
+) -> None:
+    where = {"store": tmp_path / "x.db", "secrets": tmp_path / "secrets"}
+    devices = set()
+    for _ in range(2):
+        options = {"store": where["store"], "secrets": make(where["secrets"])}
+        device, signing = await rotated(server, **options)
+        devices.add(device)
+        inbox = files(tmp_path, "x.db")
+        assert [word for word in (device, signing, "cookie2") if word.encode() in inbox] == []
+    assert len(devices) == 1
+    assert (make is str) == (signing.encode() in files(where["secrets"], ME))
+
+
+async def test_what_the_inbox_held_moves_over_and_leaves_nothing_behind(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+
+    def connected(*args: Any, **options: Any) -> sqlite3.Connection:
+        db = connect(*args, **options)
+        db.execute("PRAGMA secure_delete = OFF")  # some builds of SQLite have it on
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
+    path = tmp_path / "x.db"
+    long = "canary" * 2_000  # more than a page of the file
+    async with running(server, store=path) as world:
+        account = Account.from_cookies(f"{server.cookies(ME)}; long={long}")
+        await world.client.add(account)
+        await world.until(lambda: world.client.state(ME) is State.CONNECTED)
+        [account] = world.client.accounts
+        assert account.device_id is not None
+        device = account.device_id.reveal()
+    assert b"canary" in files(tmp_path, "x.db")
+    async with running(server, store=path, secrets=tmp_path / "secrets") as world:
+        await world.client.add(Account.from_cookies(f"{server.cookies(ME)}; long={long}"))
+        [account] = world.client.accounts
+        assert account.device_id == Secret(device)
+    inbox = files(tmp_path, "x.db")
+    assert b"canary" not in inbox
+    assert device.encode() not in inbox
+    assert device.encode() in files(tmp_path / "secrets", ME)
+
+
+@pytest.mark.parametrize("at", [1, 2])
+async def test_a_move_that_is_cut_off_is_carried_out_by_the_next_run(
+    at: int, tmp_path: Path
+) -> None:
+    """Between the two saves both have it; before the first one nothing has changed."""
+    store = MemoryStore()
+    secrets = FileSecretStore(tmp_path / "secrets")
+    await secrets.open()
+    old = {"device_id": "D-1", "cookies": {"a": "1"}, "given": "g"}
+    await SessionMaterial(ME, store, None).save(old, {"began": 5, "gaps": []})
+    inbox = (await store.load(ME)).session
+
+    moving = SessionMaterial(ME, store, secrets)
+    _, saved = await moving.load()
+    assert saved == {**old, "began": 5, "gaps": []}
+    if at == 2:
+        await secrets.save(ME, Secret(json.dumps({**old, "device_id": "D-2"})))
+    assert (await store.load(ME)).session == inbox
+
+    again = SessionMaterial(ME, store, secrets)
+    _, saved = await again.load()
+    assert saved["device_id"] == f"D-{at}"
+    await again.save({**old, "device_id": f"D-{at}"}, {"began": 5, "gaps": []})
+    assert json.loads((await store.load(ME)).session or "") == {"began": 5, "gaps": []}
+    _, saved = await SessionMaterial(ME, store, secrets).load()
+    assert (saved["device_id"], saved["began"]) == (f"D-{at}", 5)
+    await secrets.close()
+
+
+async def test_secrets_are_written_only_when_they_change(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    secrets = Slipping(tmp_path)
+    material = SessionMaterial(ME, MemoryStore(), secrets)
+    await secrets.open()
+    for gaps in range(3):
+        await material.save({"device_id": "D-1"}, {"gaps": [gaps]})
+    assert secrets.saves == 1
+    await material.save({"device_id": "D-2"}, {"gaps": []})
+    assert secrets.saves == 2
+    await secrets.close()
+
+
+async def test_new_cookies_are_saved_once_the_secret_store_works_again(
+    server: FakeServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secrets = Slipping(tmp_path)
+    settings = {"store_retry": 0.02}
+    async with running(server, secrets=secrets, settings=settings) as world:
+        await world.connect()
+        secrets.slips, before = True, secrets.saves
+        fresh = Account.from_cookies(server.log_in(ME))
+        world.client.replace_credentials(fresh)
+        await world.until(lambda: secrets.saves > before + 2)
+        secrets.slips = False
+        done = secrets.saves
+        await world.until(lambda: secrets.saves > done)
+    assert fresh.cookies["cookie2"].reveal().encode() in files(tmp_path, ME)
+    assert "session material not saved yet (account=" in caplog.text
+    assert caplog.text.count("the disk is full") == 1
+
+
+async def test_a_client_without_a_store_may_keep_secrets(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    devices = {(await rotated(server, secrets=tmp_path))[0] for _ in range(2)}
+    assert len(devices) == 1
+
+
+async def test_a_secret_store_that_cannot_be_opened_leaves_the_store_closed(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    other = FileSecretStore(tmp_path / "secrets")
+    await other.open()
+    store = SqliteStore(tmp_path / "x.db")
+    client = Client(store=store, secrets=tmp_path / "secrets")
+    account = Account.from_cookies(server.cookies(ME))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="secrets is in use"):
+            await client.add(account)
+    await other.close()
+    await client.close()
+    await store.open()
+    await store.close()
+
+
+async def test_material_that_cannot_be_read_is_not_shown(tmp_path: Path) -> None:
+    store = MemoryStore()
+    await store.save_session(ME, '{"device_id": "canary')
+    with pytest.raises(StoreError, match=f"material of account {ME} is damaged") as caught:
+        await SessionMaterial(ME, store, None).load()
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(("secrets", "reason"), [("", "empty path"), (5, "a SecretStore")])
+def test_what_keeps_no_secrets_is_refused(secrets: object, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        Client(secrets=secrets)  # type: ignore[arg-type]
+
+
+class Stuck(FileSecretStore):
+    async def close(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_secret_store_that_never_answers_is_left_behind(
+    server: FakeServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    secrets = Stuck(tmp_path)
+    async with running(server, secrets=secrets, settings={"grace": 0.05}) as world:
+        await world.connect()
+    assert "store does not answer, going on without" in caplog.text
+    await FileSecretStore.close(secrets)
