@@ -22,7 +22,7 @@ PYTHON2 := python2.7
 # How often `make crash` kills the bot.
 ROUNDS := 200
 
-.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-links bench-links-run bench-rust crash load faults faults-run wheel check format clean
+.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint docs bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-links bench-links-run bench-rust crash load faults faults-run wheel check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -30,7 +30,7 @@ help: ## show the targets
 demo: $(VENV)/.release ## build the release module and run the demo
 	$(BIN)/xyfast demo
 
-test: rust-test dev ## run cargo test and pytest
+test: rust-test dev docs ## run cargo test and pytest, and build the site
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 dev: $(VENV)/.debug ## build the module into .venv, with the test tools
@@ -79,6 +79,9 @@ lint: $(VENV)/.tools ## ruff, rustfmt, clippy
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --quiet --all-targets -- -D warnings
 	PYO3_PYTHON="$(CURDIR)/$(BIN)/python" cargo clippy --quiet --features python -- -D warnings
+
+docs: $(VENV)/.docs ## build the site into target/site; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: ## benchmark the build of a wheel and write a record; BENCH="unpack and gf8k" runs a part
 	@$(MAKE) --no-print-directory bench-run VENV="$(BENCH_VENV)"
@@ -135,6 +138,10 @@ $(VENV)/.maturin: | $(BIN)/python
 
 $(VENV)/.tools: pyproject.toml | $(VENV)/.maturin
 	$(BIN)/pip install --quiet --group tools
+	touch $@
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --group docs
 	touch $@
 
 $(VENV)/.rivals: pyproject.toml | $(VENV)/.maturin
