@@ -1,20 +1,23 @@
-"""Makes docs/reference/settings.md of the fields of `Settings` and `Retention`.
+"""Makes docs/reference/settings.md of the fields of `Settings` and `Retention`, and its Chinese.
 
-``python tests/settings_page.py`` writes it.
+``python tests/settings_page.py`` writes both; settings_words.py has the Chinese.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import settings_words as chinese
 from xyfast.config import Settings
 from xyfast.store import Retention
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "settings.md"
+CHINESE = PAGE.with_name("settings.zh.md")
 
 _HEAD = """\
 # Settings
@@ -44,19 +47,38 @@ _UNITS = {
 
 def page() -> str:
     """Return the text of the page."""
-    parts = [_HEAD]
+    return _page(_HEAD, _TABLE, lambda words: words)
+
+
+def chinese_page() -> str:
+    """Return the text of the Chinese page; KeyError for words that have no Chinese yet."""
+    return _page(chinese.HEAD, chinese.TABLE, _translated)
+
+
+def _translated(words: str) -> str:
+    """Numbers, addresses and sizes are the same in both."""
+    if re.fullmatch(r"[\d .]+( [MG]iB)?|`[^`]+`", words):
+        return words
+    if found := re.fullmatch(r"(\d+ \([\d.]+ )(h|days)\)", words):
+        return found[1] + {"h": "小时", "days": "天"}[found[2]] + ")"
+    return chinese.WORDS[words]
+
+
+def _page(head: str, table: str, say: Callable[[str], str]) -> str:
+    parts = [head]
     for kind in (Settings, Retention):
         parts.append(f"## {kind.__name__}\n")
         for title, rows in _groups(kind):
-            heading = f"### {title}\n\n" if title else ""
-            parts.append(f"{heading}{_TABLE}\n" + "\n".join(rows) + "\n")
+            heading = f"### {say(title)}\n\n" if title else ""
+            lines = [f"| `{name}` | {' | '.join(map(say, rest))} |" for name, *rest in rows]
+            parts.append(f"{heading}{table}\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def _groups(kind: type[Any]) -> list[tuple[str, list[str]]]:
+def _groups(kind: type[Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
     """Titles (comments of a line of their own) and rows, as they stand in the class."""
     defaults = {field.name: field.default for field in fields(kind)}
-    found: list[tuple[str, list[str]]] = []
+    found: list[tuple[str, list[tuple[str, ...]]]] = []
     pattern = r"^    (?:# (.+)|(\w+): (\w+).*\n    \"\"\"([^\"]+)\"\"\")$"
     for title, name, kind_of, text in re.findall(pattern, inspect.getsource(kind), re.MULTILINE):
         if title or not found:
@@ -64,9 +86,7 @@ def _groups(kind: type[Any]) -> list[tuple[str, list[str]]]:
         if name in defaults:
             unit = _unit(name, kind_of)
             meaning = re.sub(r"\s+", " ", text).replace("``", "`")
-            found[-1][1].append(
-                f"| `{name}` | {_shown(defaults[name], unit)} | {unit} | {meaning} |"
-            )
+            found[-1][1].append((name, _shown(defaults[name], unit), unit, meaning))
     return found
 
 
@@ -92,3 +112,4 @@ def _shown(value: Any, unit: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), "utf-8")
+    CHINESE.write_text(chinese_page(), "utf-8")

@@ -19,10 +19,13 @@ from world import ME, fast_settings
 from xyfast import Settings, codec
 from xyfast.store import Retention
 from xyfast.testing import FakeServer
+from xyfast.troubles import ANSWERS, KICKS, LINKS, TOKENS
 
 ROOT = Path(__file__).parent.parent
 READMES = ["README.md", "README.zh-CN.md"]
 PAGES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))]
+ENGLISH = [name for name in PAGES if not name.endswith(".zh.md")]
+"""test_docs_pairs.py compares the others with these."""
 SETTINGS = {field.name for each in (Settings, Retention) for field in dataclasses.fields(each)}
 
 
@@ -73,7 +76,7 @@ def test_the_codec_and_fake_server_examples_run(name: str, tmp_path: Path) -> No
         runpy.run_path(write(tmp_path, code), run_name="__main__")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ENGLISH)
 def test_the_examples_of_the_pages_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +88,7 @@ def test_the_examples_of_the_pages_run(
 def test_no_two_examples_share_a_file() -> None:
     files = [
         file
-        for name in PAGES
+        for name in ENGLISH
         for code in blocks(name, "python")
         for file in re.findall(r'Client\(store="(.+?)"', code)
     ]
@@ -179,6 +182,7 @@ def test_the_page_of_settings_is_what_the_code_says() -> None:
     """Else run ``python tests/settings_page.py``."""
     text = settings_page.PAGE.read_text("utf-8")
     assert text == settings_page.page()
+    assert settings_page.CHINESE.read_text("utf-8") == settings_page.chinese_page()
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == SETTINGS
 
 
@@ -195,3 +199,32 @@ def test_every_setting_says_what_it_is(kind: type) -> None:
         and isinstance(text.value, ast.Constant)
     }
     assert explained == {field.name for field in dataclasses.fields(kind)}
+
+
+def test_the_pages_of_faults_show_lines_that_the_log_has() -> None:
+    """Their sentences are in the code, as constants; those of states are made there."""
+    constants = {
+        node.value
+        for path in (ROOT / "python" / "xyfast").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant)
+    }
+    states = {state.value for state in xyfast.State}
+    shown = 0
+    for name in ENGLISH:
+        if name.startswith("docs/faults/"):
+            for line in "".join(blocks(name, "text")).splitlines():
+                found = re.fullmatch(r"(?:INFO|WARNING|ERROR) (.+?) \(.*\)", line)
+                assert found is not None, (name, line)
+                state = re.sub(r"^account (is )?", "", found[1])
+                assert found[1] in constants or state in states, (name, line)
+                shown += 1
+    assert shown >= 15
+
+
+def test_the_pages_of_faults_name_places_that_exist() -> None:
+    rows = {row.page for table in (LINKS, TOKENS, ANSWERS, KICKS) for row in table.values()}
+    for name in ENGLISH:
+        if name.startswith("docs/faults/"):
+            named = re.findall(r"see=(\S+?)\)", (ROOT / name).read_text("utf-8"))
+            assert set(named) <= rows, name

@@ -29,6 +29,16 @@ ROOT = Path(__file__).parent.parent
 TABLES = (LINKS, TOKENS, ANSWERS, KICKS, EXCEPTIONS)
 ROWS = [row for table in TABLES for row in table.values()]
 PAGE = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
+CHINESE = (ROOT / "docs" / "reference" / "errors.zh.md").read_text("utf-8")
+REMEDIES = {
+    Remedy.NONE: "不做什么：本来就要如此",
+    Remedy.RETRY: "再试",
+    Remedy.RENEW: "换新 token 再试",
+    Remedy.CONFIGURE: "配置有致命错误：会再试，但改正之前都没用",
+    Remedy.HUMAN: "需要人工：有新 cookie 之前什么都不试",
+    Remedy.KICKED: "被踢下线：用户要求之前什么都不试",
+    Remedy.CALLER: "抛出：由调用者决定",
+}
 
 
 def test_every_exception_has_a_row() -> None:
@@ -59,9 +69,9 @@ def test_every_refusal_has_a_row() -> None:
     assert set(get_args(requests.Refusal)) == set(ANSWERS)
 
 
-def cells(row: Row) -> str:
+def cells(row: Row, remedy: str) -> str:
     waits = row.name in LINKS or row.name in TOKENS or row.name in ANSWERS
-    shown = [f"`{row.name}`", row.remedy.value]
+    shown = [f"`{row.name}`", remedy]
     shown += [f"`{row.backoff.name}`"] if waits else []
     shown += [f"`{row.error.__name__}`" if row.error else "", row.sentence]
     return "| " + " | ".join(shown) + " |"
@@ -69,8 +79,9 @@ def cells(row: Row) -> str:
 
 def test_the_page_has_the_rows_of_the_table_and_no_others() -> None:
     backoffs = [f"| `{each.name}` | {each.value[0]:g} | {each.value[1]:g} |" for each in Trouble]
-    lines = [line for line in PAGE.splitlines() if line.startswith("| `")]
-    assert lines == backoffs + [cells(row) for row in ROWS]
+    for page, words in ((PAGE, {each: each.value for each in Remedy}), (CHINESE, REMEDIES)):
+        lines = [line for line in page.splitlines() if line.startswith("| `")]
+        assert lines == backoffs + [cells(row, words[row.remedy]) for row in ROWS]
 
 
 def test_every_row_has_its_place_on_the_page() -> None:

@@ -2,7 +2,8 @@
 
 A bot is pushed a numbered message four times a second, and something goes wrong. Measured is the
 time until it handles a message that was pushed after that, and counted what it never handles.
-Each bot has a process and a fake server of its own. ``--page`` writes docs/faults.md.
+Each bot has a process and a fake server of its own. ``--page`` writes docs/faults.md
+and its Chinese.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.subjects import SUBJECTS, Target
+from faults.words import chinese
 from world import ME, ThreadedServer
 from xyfast import Account, Settings, _core
 from xyfast.testing import FakeServer, Fault, OldToken, ServerSettings
@@ -28,6 +30,7 @@ from xyfast.testing import FakeServer, Fault, OldToken, ServerSettings
 __all__ = ["CASES", "Case", "Measured", "measure"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+CHINESE = PAGE.with_name("faults.zh.md")
 PAUSE = 0.25
 PATIENCE = 150.0
 """Seconds within which a bot must hear again."""
@@ -326,6 +329,21 @@ a new link. Another server may cost the loops more.
 
 """
 
+_TAIL = """\
+
+## A page for each
+
+What you see, what xyfast does, what you do:
+
+- links: [ended](faults/reset.md), [half-open](faults/half-open.md), [deaf](faults/deaf-link.md),
+  [a blocked event loop](faults/blocked-loop.md), [clocks and sleep](faults/clock.md)
+- on the way: [proxy](faults/proxy.md), [DNS](faults/dns.md), [TLS](faults/tls.md)
+- accounts: [kicked](faults/kicked.md), [login needed](faults/needs-login.md),
+  [risk control](faults/risk-control.md), [no tokens](faults/token-endpoint.md)
+- messages: [gaps](faults/gaps.md), [dead letters](faults/dead-letters.md),
+  [a store that is full or fails](faults/store.md)
+"""
+
 
 def page(found: dict[str, dict[str, Measured]]) -> str:
     """The text of docs/faults.md."""
@@ -338,7 +356,8 @@ def page(found: dict[str, dict[str, Measured]]) -> str:
         cells = [_cell(found[case.name][name]) for name in names]
         lines.append(f"| {case.name} | {case.seen} | {case.does} | {' | '.join(cells)} |")
     on = f"Python {sys.version.split()[0]}, {os.cpu_count()} cores"
-    return _HEAD + "\n".join(lines) + f"\n\nMeasured on {on}. Build: {_core.build_profile}.\n"
+    end = f"Measured on {on}. Build: {_core.build_profile}."
+    return _HEAD + "\n".join(lines) + f"\n\n{end}\n" + _TAIL
 
 
 def _cell(measured: Measured) -> str:
@@ -399,7 +418,8 @@ def main() -> int:
     cases = [by_name[name] for name in options.cases] or CASES
     found = asyncio.run(_all(cases, options.jobs))
     if options.page and cases == CASES:
-        PAGE.write_text(page(found), "utf-8")
+        PAGE.write_text(text := page(found), "utf-8")
+        CHINESE.write_text(chinese(text), "utf-8")
     failed = False
     for case in cases:
         for trouble in broken(case, found[case.name]["xyfast"]):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from faults.table import CASES, Case, broken, measure
+from faults.table import CASES, CHINESE, PAGE, Case, Measured, broken, measure, page
+from faults.words import chinese
 
 SHORT: dict[str, Any] = {
     "heartbeat": 0.2,
@@ -47,3 +48,17 @@ async def test_the_other_loops_work_and_hear_again_after_a_reset(subject: str) -
         pytest.importorskip("aiohttp")
     found = await measure(CASES[0], subject, warm=0.2, tail=0.2, pause=0.05, repeats=0.1)
     assert found.heard is not None
+
+
+def test_the_pages_have_the_cases_and_words_of_today() -> None:
+    measured = dict.fromkeys(("xyfast", "websockets", "aiohttp"), Measured(1.0, 1.0, 1.0, 2, 1, 1))
+    fresh = page({case.name: measured for case in CASES})
+    written = PAGE.read_text("utf-8")
+
+    def words(text: str) -> list[list[str]]:
+        """The page without its figures, and without the line on where they are from."""
+        return [line.split(" | ")[:3] for line in text.splitlines() if "Measured on" not in line]
+
+    assert words(written) == words(fresh)
+    assert CHINESE.read_text("utf-8") == chinese(written)
+    assert "重复 1 条" in chinese(fresh)
