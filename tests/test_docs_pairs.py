@@ -64,14 +64,20 @@ def test_both_say_the_same(name: str) -> None:
             assert facts(translated)[kind] == found, (english.partition("\n")[0], kind)
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [*sorted(DOCS.rglob("*.md")), *DOCS.parent.glob("README*.md")],
+    ids=lambda path: path.name,
+)
 def test_links_to_headings_lead_somewhere(path: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", path.read_text("utf-8")):
         page = (path.parent / target).resolve() if target else path
         assert anchor in slugs(page.read_text("utf-8")), f"{target}#{anchor}"
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.zh.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [*sorted(DOCS.rglob("*.zh.md")), DOCS.parent / "README.zh-CN.md"], ids=lambda p: p.name
+)
 def test_chinese_pages_lead_to_chinese_pages(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+\.md)", path.read_text("utf-8")):
         if (path.parent / target).resolve().is_relative_to(DOCS) and not target.endswith(".zh.md"):

@@ -11,6 +11,10 @@ from typing import Any
 DOCS = Path(__file__).parent.parent
 
 _log = logging.getLogger("mkdocs.hooks.site")
+_FENCE = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
+_WORD = "\u4e00-\u9fff"
+_MARK = "\u3001\u3002\u300a-\u3011\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f\u201c\u201d"
+"""Chinese characters, and the marks between them."""
 
 # Pages that are not named come after those that are, by name.
 SECTIONS: dict[str, tuple[str, list[str]]] = {
@@ -56,14 +60,32 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Show a link to a file outside docs/ as the path of that file: the site has no such page."""
-    folder = posixpath.dirname(page.file.src_uri)
+    """Mend the text of a page: links to files that the site lacks, and lines of Chinese."""
+    parts = _FENCE.split(markdown)
+    for number in range(0, len(parts), 2):
+        parts[number] = without_outer_links(parts[number], posixpath.dirname(page.file.src_uri))
+        if page.file.src_uri.endswith(".zh.md"):
+            parts[number] = joined(parts[number])
+    return "".join(parts)
+
+
+def without_outer_links(text: str, folder: str) -> str:
+    """Show a link to a file outside docs/ as the path of that file."""
 
     def shown(link: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join("docs", folder, link[2]))
-        return link[0] if path.startswith("docs/") else f"`{path}`"
+        if path.startswith("docs/"):
+            return link[0]
+        return f"`{path}`" if link[1] in path else f"{link[1]} (`{path}`)"
 
-    return re.sub(r"(?<!!)\[([^\]]+)\]\((\.\./[^)#]+)(?:#[^)]*)?\)", shown, markdown)
+    return re.sub(r"(?<!!)\[([^\]]+)\]\((\.\./[^)#]+)(?:#[^)]*)?\)", shown, text)
+
+
+def joined(text: str) -> str:
+    """Join the lines of a Chinese paragraph where the break would be shown as a space."""
+    text = re.sub(rf"(?<=[{_WORD}])\n *(?=[{_WORD}])", "", text)
+    text = re.sub(rf"(?<=[{_MARK}])\n *(?=[\w`\[*{_MARK}])(?!\d\d?\. )", "", text)
+    return re.sub(rf"(?<=\S)\n *(?=[{_MARK}])", "", text)
 
 
 def on_post_page(output: str, *, page: Any, **_: Any) -> str:
