@@ -48,14 +48,15 @@ WORDS = {
     "Take `ws://` and `http://` to other hosts too: cookies and tokens go out in clear.": (
         "对其他主机也允许 `ws://` 和 `http://`：cookie 和 token 以明文发出。"
     ),
-    "Path of a PEM file with certificate authorities to trust beside the system's.": (
-        "PEM 文件的路径，其中的证书机构与系统的一并信任。"
+    "Path of a PEM file with certificate authorities to trust beside the system's. It is read "
+    "when a client is made; one that cannot be used is a `ConfigError` then.": (
+        "PEM 文件的路径，其中的证书机构与系统的一并信任。创建客户端时读取；不能用的当时就是 `ConfigError`。"
     ),
     "What links and token calls go through: `http://`, `socks5://` or `socks5h://`, then "
-    "`user:password@` if needed, host and port. Accounts may have their own. Variables such as "
-    "`HTTPS_PROXY` are not read.": (
+    "`user:password@` if needed, host and port. Accounts may have their own, or none. "
+    "Variables such as `HTTPS_PROXY` are not read.": (
         "链路和 token 调用经过的代理：`http://`、`socks5://` 或 `socks5h://`，需要时接 `user:password@`，"
-        "然后是主机和端口。账号可以有自己的。不读取 `HTTPS_PROXY` 之类的环境变量。"
+        "然后是主机和端口。账号可以有自己的，也可以不用。不读取 `HTTPS_PROXY` 之类的环境变量。"
     ),
     "Time between two heartbeats of a link.": "链路两次心跳的间隔。",
     "Most time without a good answer to a heartbeat; then the link is given up.": (
