@@ -143,9 +143,8 @@ WORDS = {
     "Most pages of 20 messages that are read of one conversation for what was missed.": (
         "为取回漏掉的消息，一个会话最多读多少页，每页 20 条。"
     ),
-    "Most conversations that are looked at for what was missed.": (
-        "为取回漏掉的消息，最多查看多少个会话。"
-    ),
+    "Most conversations that are looked at for what was missed, not counting those whose last "
+    "message is here.": "为取回漏掉的消息，最多查看多少个会话，最后一条消息已在这里的不算。",
     "Most time for which an account's messages wait while what was missed is fetched.": (
         "取回漏掉的消息期间，账号的新消息最长等多久。"
     ),

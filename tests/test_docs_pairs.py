@@ -36,7 +36,7 @@ def facts(text: str) -> dict[str, object]:
         "numbers": sorted(set(re.findall(r"\d+", prose))),
         "links": sorted(re.findall(r"\]\(([^)#]*)", text.replace(".zh.md", ".md"))),
         "rows": len(re.findall(r"^\|", text, re.MULTILINE)),
-        "items": len(re.findall(r"^ *(?:-|\d\d?\.) ", text, re.MULTILINE)),
+        "items": len(re.findall(r"^ *(?:-|1\.) ", text, re.MULTILINE)),
     }
 
 

@@ -25,6 +25,7 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
             "run",
             "doctor",
             "send",
+            "requests",
             "handle-once",
             "gaps",
             "dead-letters",
