@@ -30,12 +30,13 @@ LAYERS = [
         "facts",
         "config",
     ],
-    ["history", "envelope", "requests", "events", "session", "store"],
+    ["disguise", "history", "envelope", "requests", "events", "session", "store"],
     [
         "instrumentation",
         "tasks",
         "gates",
         "transport",
+        "recording",
         "tokens",
         "deadlines",
         "unheard",
@@ -66,7 +67,7 @@ PURE = [
     "history",
     "envelope",
 ]
-PURE += ["requests", "events", "session", "config", "errors"]
+PURE += ["disguise", "requests", "events", "session", "config", "errors"]
 IMPURE_MODULES = {"asyncio", "socket", "ssl", "threading", "time", "sqlite3", "subprocess"}
 
 

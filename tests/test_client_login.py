@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from testing_client import jar
-from world import ME, fast_settings, running
+from world import ME, running
 from xyfast import (
     Account,
     LoginRequired,
@@ -22,7 +22,7 @@ from xyfast import (
 )
 from xyfast.account import format_cookies
 from xyfast.instrumentation import Fact, StateChanged
-from xyfast.testing import FakeServer, Fault
+from xyfast.testing import FakeServer, Fault, fast_settings
 
 
 class Human:

@@ -204,6 +204,18 @@ async def test_the_fake_server_serves_other_bots_and_tells_its_ledger(tmp_path: 
     assert sent == ["re: 在吗", "re: second"]
 
 
+async def test_the_fake_server_writes_what_a_bot_needs(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    process = await start("fake-server", "--write", str(folder), "--account", "123")
+    told = await line(process)
+    process.terminate()
+    await process.communicate()
+    account = xyfast.Account.from_file(folder / "123.toml")
+    assert account == xyfast.Account.from_cookies(told["cookies"]["123"])
+    environment = (folder / "environment").read_text("utf-8")
+    assert environment == f"XYFAST_URL={told['url']}\nXYFAST_TOKEN_URL={told['token_url']}\n"
+
+
 async def test_the_fake_server_takes_ports_and_stops_by_itself() -> None:
     first = await start("fake-server")
     taken = (await line(first))["url"].rstrip("/").rpartition(":")[2]

@@ -6,19 +6,23 @@ import ast
 import asyncio
 import dataclasses
 import inspect
+import os
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import kit_page
 import settings_page
 import xyfast
-from world import ME, fast_settings
+from world import ME
 from xyfast import Settings, codec
 from xyfast.store import Retention
-from xyfast.testing import FakeServer
+from xyfast.testing import FakeServer, Fault, ServerSettings, fast_settings
 from xyfast.troubles import ANSWERS, KICKS, LINKS, TOKENS
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +36,12 @@ SETTINGS = {field.name for each in (Settings, Retention) for field in dataclasse
 def blocks(name: str, language: str) -> list[str]:
     text = (ROOT / name).read_text("utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def file_name(code: str) -> str | None:
+    """The file that a block is, if its first line says so."""
+    found = re.match(r"# (\w+\.py)\n", code)
+    return None if found is None else found[1]
 
 
 def write(folder: Path, code: str) -> str:
@@ -82,7 +92,32 @@ def test_the_examples_of_the_pages_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for code in 2 * blocks(name, "python"):  # a reader tries it again
-        runpy.run_path(write(tmp_path, code), run_name="__main__")
+        if file_name(code) is None:
+            runpy.run_path(write(tmp_path, code), run_name="__main__")
+
+
+def test_the_suite_of_the_page_passes(tmp_path: Path) -> None:
+    for code in blocks("docs/howto/test-your-bot.md", "python"):
+        if name := file_name(code):
+            (tmp_path / name).write_text(code, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(xyfast.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_tables_of_the_kit_are_what_the_code_says() -> None:
+    """Else run ``python tests/kit_page.py``."""
+    text = kit_page.PAGE.read_text("utf-8")
+    assert text == kit_page.page()
+    named = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    assert named >= set(Fault.__members__) | {f.name for f in dataclasses.fields(ServerSettings)}
 
 
 def test_no_two_examples_share_a_file() -> None:

@@ -14,12 +14,12 @@ import pytest
 
 from proxies import Proxy, proxying
 from scripted import REGISTER, User, idle, registered
-from world import ME, OTHER, World, fast_settings
+from world import ME, OTHER, World
 from xyfast import Account, ConfigError, State
 from xyfast._core import Closed, check_proxy, post
 from xyfast.errors import TokenError
 from xyfast.secret import reveal
-from xyfast.testing import FakeServer
+from xyfast.testing import FakeServer, fast_settings
 from xyfast.tokens import PlatformTokens
 
 LOGIN = "me:synthetic@"

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import lives
-from world import ME, OTHER, ThreadedServer, fast_settings
+from world import ME, OTHER, ThreadedServer
 from xyfast import Account, ChatMessage, Client
-from xyfast.testing import FakeServer
+from xyfast.testing import FakeServer, fast_settings
 
 GLIBC = hasattr(lives.libc, "mallinfo2")
 

@@ -9,33 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from xyfast import Account, ChatMessage, Client, MemoryStore, Settings, State
-from xyfast.testing import FakeServer, ServerSettings
+from xyfast import Account, ChatMessage, Client, MemoryStore, State
+from xyfast.testing import FakeServer, ServerSettings, fast_settings
 
 ME, OTHER = "9000000000001", "9000000000002"
 T = TypeVar("T")
-
-
-def fast_settings(server: FakeServer, **changes: Any) -> Settings:
-    """The client's waits, shortened; everything else as users have it."""
-    values: dict[str, Any] = {
-        "url": server.url,
-        "token_url": server.token_url,
-        "heartbeat": 0.2,
-        "heartbeat_timeout": 1.0,
-        "backoff_scale": 0.02,
-        "token_retry": 0.1,
-        "replay_wait": 0.1,
-        "open_timeout": 5.0,
-        "close_timeout": 1.0,
-        "request_timeout": 5.0,
-        "send_rate": 1000.0,
-        "conversation_rate": 1000.0,
-        "history_delay": 0.1,
-        "grace": 5.0,
-        "retry_wait": 0.01,
-    }
-    return Settings(**{**values, **changes})
 
 
 def rising() -> Callable[[], int]:

@@ -10,14 +10,14 @@ from xyfast._core import mentions
 from xyfast.messages import Content
 from xyfast.reading import at, identifier, json_object, number, text, url_parameters
 
-__all__ = ["Facts", "Kind", "content_object", "notice"]
+__all__ = ["ORDER_TEXTS", "SYSTEM_TEXTS", "Facts", "Kind", "content_object", "notice"]
 
 Kind = Literal["chat", "group", "order", "system", "read", "typing", "session", "marker", "unknown"]
 """What a payload is about; each has a class in `xyfast.messages`."""
 
 _CONTENT: dict[int | None, Content] = {1: "text", 2: "image", 3: "audio", 14: "tip", 26: "card"}
 
-_ORDER_TEXTS = frozenset(
+ORDER_TEXTS = frozenset(
     {
         "[我已拍下，待付款]",
         "[我已付款，等待你发货]",
@@ -34,7 +34,7 @@ _ORDER_TEXTS = frozenset(
         "[退款成功，钱款已原路退返]",
     }
 )
-_SYSTEM_TEXTS = frozenset(
+SYSTEM_TEXTS = frozenset(
     {
         "发来一条消息",
         "发来一条新消息",
@@ -121,13 +121,13 @@ def notice(
         peer_id = None if sender_id == own_id else sender_id
 
     kind: Kind = "chat"
-    if shape == 26 or red or update or shown in _ORDER_TEXTS or title in _ORDER_TEXTS:
+    if shape == 26 or red or update or shown in ORDER_TEXTS or title in ORDER_TEXTS:
         kind = "order"
     elif (
         shape == 14
         or ext.get("msgArg1") == "MsgTips"
         or sender_id == _SYSTEM_SENDER
-        or (words or shown) in _SYSTEM_TEXTS
+        or (words or shown) in SYSTEM_TEXTS
     ):
         kind = "system"
     elif identifier(fields.get("sessionType")) not in (None, "1"):

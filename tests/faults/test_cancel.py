@@ -15,9 +15,10 @@ import pytest
 from faults.bot import acquaint
 from simulation.loop import simulate
 from wire import Desk, Ward, push, sample
-from world import ME, ThreadedServer, fast_settings
+from world import ME, ThreadedServer
 from xyfast import Account, ChatMessage, Client, StateError, StoreError
 from xyfast.store import MemoryStore
+from xyfast.testing import fast_settings
 
 pytestmark = pytest.mark.timeout(600)
 

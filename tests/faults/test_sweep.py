@@ -16,10 +16,10 @@ import pytest
 
 from faults.bot import acquaint
 from faults.proxy import Cut, Direction, Proxy
-from world import ME, fast_settings
+from world import ME
 from xyfast import Account, ChatMessage, Client, StoreError
 from xyfast.store import SqliteStore
-from xyfast.testing import FakeServer, Redelivery, ServerSettings
+from xyfast.testing import FakeServer, Redelivery, ServerSettings, fast_settings
 
 pytestmark = pytest.mark.timeout(600)
 

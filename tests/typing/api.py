@@ -31,7 +31,9 @@ from xyfast import (
     TokenProvider,
     codec,
 )
-from xyfast.testing import FakeServer
+from xyfast.recording import Recorder
+from xyfast.testing import FakeServer, Kit, play
+from xyfast.transport import RustTransport
 
 assert_type(xyfast.decrypt("ggGhYQ=="), str)
 assert_type(xyfast.decode(b"ggGhYQ=="), dict[str, Any])
@@ -85,6 +87,9 @@ async def missed(gap: Gap) -> None:
 async def wrong(message: ChatMessage) -> None: ...
 
 
+def add_handlers(client: Client) -> None: ...
+
+
 class Tokens:
     async def token(self, account: Account, keep: object, /) -> Token:
         return Token("value")
@@ -108,6 +113,14 @@ async def main() -> None:
     assert_type(await client.history("9000000000001", "70000000011"), list[Message])
     async with FakeServer(["9000000000001"]) as server:
         assert_type(server.url, str)
+    async with Kit(FakeServer(["9000000000001"])) as kit:
+        assert_type(await kit.start(add_handlers, settings={"grace": 1.0}), Client)
+        assert_type(kit.buyer().say("x"), str)
+        assert_type(await kit.buyer().ask("x"), str)
+        assert_type(await kit.handled("key"), str | None)
+        assert_type(await play(kit.server, "traffic.jsonl"), list[str])
+    recorder = Recorder("traffic.jsonl", RustTransport(Settings()))
+    assert_type(Client(transport=recorder), Client)
 
 
 account = Account({"unb": "9000000000001", "a": Secret("b")}, "device", proxy=Secret("http://c:1"))

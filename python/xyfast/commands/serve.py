@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xyfast.commands import FAULTS
@@ -58,6 +59,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         help="JSON lines to push: {account?, text, conversation?, sender?, after?}, where "
         "`after` is seconds to wait before; - reads standard input to its end first",
+    )
+    parser.add_argument(
+        "--write",
+        metavar="FOLDER",
+        help="also write there what a bot needs: ID.toml for each account, as "
+        "`Account.from_file` reads it, and `environment` with XYFAST_URL and XYFAST_TOKEN_URL",
     )
     parser.add_argument("--seconds", type=_seconds, help="stop after so long")
     parser.set_defaults(run=run)
@@ -163,11 +170,10 @@ async def _serve(options: argparse.Namespace, script: list[Step]) -> int:
     async with FakeServer(
         accounts, plan=options.fault, port=options.port, http_port=options.http_port
     ) as server:
-        addresses = {
-            "url": server.url,
-            "token_url": server.token_url,
-            "cookies": {account: server.cookies(account) for account in accounts},
-        }
+        cookies = {account: server.cookies(account) for account in accounts}
+        addresses = {"url": server.url, "token_url": server.token_url, "cookies": cookies}
+        if options.write is not None:
+            _write(Path(options.write), server, cookies)
         print(json.dumps(addresses), flush=True)
         pushing = asyncio.ensure_future(_push(server, script))
         with contextlib.suppress(asyncio.TimeoutError):
@@ -176,6 +182,16 @@ async def _serve(options: argparse.Namespace, script: list[Step]) -> int:
         await asyncio.gather(pushing, return_exceptions=True)
     print(json.dumps({**server.summary(), "accounts": _ledgers(server)}, ensure_ascii=False))
     return 0
+
+
+def _write(folder: Path, server: FakeServer, cookies: dict[str, str]) -> None:
+    folder.mkdir(exist_ok=True)
+    for account, text in cookies.items():
+        file = folder / f"{account}.toml"
+        file.touch(0o600)
+        file.write_text(f'cookies = "{text}"\n', "utf-8")
+    environment = f"XYFAST_URL={server.url}\nXYFAST_TOKEN_URL={server.token_url}\n"
+    (folder / "environment").write_text(environment, "utf-8")
 
 
 async def _push(server: FakeServer, script: list[Step]) -> None:

@@ -11,8 +11,11 @@ except ImportError as error:
     ) from error
 
 from xyfast.testing import samples
+from xyfast.testing.buyer import Buyer
 from xyfast.testing.faults import PLANS, Fault, Plan
+from xyfast.testing.kit import Kit, fast_settings
 from xyfast.testing.ledger import Call, Ledger, Registration, Sent
+from xyfast.testing.recorded import play
 from xyfast.testing.samples import Message, Sample
 from xyfast.testing.server import FakeServer
 from xyfast.testing.settings import (
@@ -26,9 +29,11 @@ from xyfast.testing.settings import (
 
 __all__ = [
     "PLANS",
+    "Buyer",
     "Call",
     "FakeServer",
     "Fault",
+    "Kit",
     "Ledger",
     "Message",
     "OldToken",
@@ -41,6 +46,8 @@ __all__ = [
     "SecondLink",
     "Sent",
     "ServerSettings",
+    "fast_settings",
+    "play",
     "samples",
 ]
 del _h11, _websockets

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = ["Call", "Changes", "Ledger", "Registration", "Sent"]
 
@@ -32,6 +32,8 @@ class Sent(NamedTuple):
     text: str
     receivers: tuple[str, ...]
     message_id: str
+    content: dict[str, Any]
+    """The content JSON, as `samples` makes it."""
 
 
 @dataclass(kw_only=True, slots=True)

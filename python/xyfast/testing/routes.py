@@ -125,7 +125,7 @@ def send(context: Context, body: Any) -> Answer:
     )
     account.uuids[uuid] = message.id
     account.remember(message)
-    record = Sent(uuid, message.conversation, message.summary, tuple(ids), message.id)
+    record = Sent(uuid, message.conversation, message.summary, tuple(ids), message.id, content)
     account.ledger.sent.append(record)
 
     def push() -> None:

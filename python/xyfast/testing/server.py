@@ -183,6 +183,14 @@ class FakeServer:
 
     # Pushes
 
+    def new_conversation_id(self) -> str:
+        """Return the id of a conversation that nobody has had yet."""
+        return self._platform.new_conversation_id()
+
+    def new_message_id(self) -> str:
+        """Return a message id that nobody has had yet."""
+        return self._platform.new_message_id()
+
     def message(
         self,
         account: str,
