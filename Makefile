@@ -70,6 +70,7 @@ memcheck: dev ## run the codec on many inputs under valgrind
 types: dev ## mypy (strict), and the stub of the Rust module against the module
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing
+	$(BIN)/mypy examples
 	$(BIN)/python -m mypy.stubtest xyfast._core
 
 lint: $(VENV)/.tools ## ruff, rustfmt, clippy

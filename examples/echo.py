@@ -1,0 +1,51 @@
+"""Answers every message with its own words.
+
+Shows the smallest whole bot. What comes while it is away is answered when it is back, and
+nothing is answered twice: the store and the answers are durable.
+
+Try it without an account::
+
+    xyfast fake-server --write fake --push 在吗 &
+    env $(cat fake/environment) python examples/echo.py fake/9000000000001.toml
+
+With your own: ``python examples/echo.py seller.toml``. Ctrl-C stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+
+from xyfast import Account, ChatMessage, Client, Settings
+
+
+def add_handlers(client: Client) -> None:
+    """Register what the bot does; tests give a client of their own."""
+
+    @client.on(ChatMessage)
+    async def echo(message: ChatMessage) -> None:
+        await message.reply(message.text, durable=True)
+
+
+def settings() -> Settings:
+    """The platform, or the server that XYFAST_URL and XYFAST_TOKEN_URL name."""
+    platform = Settings()
+    return Settings(
+        url=os.environ.get("XYFAST_URL", platform.url),
+        token_url=os.environ.get("XYFAST_TOKEN_URL", platform.token_url),
+    )
+
+
+async def main(account_file: str) -> None:
+    """Run until SIGTERM or Ctrl-C."""
+    client = Client(store="echo.db", settings=settings())
+    add_handlers(client)
+    await client.add(Account.from_file(account_file))
+    await client.run()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    asyncio.run(main(sys.argv[1]))
