@@ -7,9 +7,9 @@ for the whole answer at once (streaming off), since a message goes out as a whol
 The turns of a conversation are kept in memory, for the newest thousand conversations; after a
 restart the model knows only what comes from then on.
 
-Try it without an account::
+Try it without an account, in two terminals::
 
-    xyfast fake-server --write fake --push 这个能便宜点吗 &
+    xyfast fake-server --write fake --push 这个能便宜点吗
     env $(cat fake/environment) python examples/assistant.py fake/9000000000001.toml
 
 With your own: ``python examples/assistant.py seller.toml``. Ctrl-C stops it.

@@ -3,9 +3,9 @@
 Shows the smallest whole bot. What comes while it is away is answered when it is back, and
 nothing is answered twice: the store and the answers are durable.
 
-Try it without an account::
+Try it without an account, in two terminals::
 
-    xyfast fake-server --write fake --push 在吗 &
+    xyfast fake-server --write fake --push 在吗
     env $(cat fake/environment) python examples/echo.py fake/9000000000001.toml
 
 With your own: ``python examples/echo.py seller.toml``. Ctrl-C stops it.

@@ -4,9 +4,9 @@ Shows own messages (``own=True``), and state that survives a restart. A buyer is
 asks for it or for something that no keyword is for; so is one whom the owner answers from a
 phone. The bot is silent there until nobody has handed it over again for half an hour.
 
-Try it without an account::
+Try it without an account, in two terminals::
 
-    xyfast fake-server --write fake --push 包邮吗 --push 找人工 --push 在吗 &
+    xyfast fake-server --write fake --push 包邮吗 --push 找人工 --push 在吗
     env $(cat fake/environment) python examples/keywords.py fake/9000000000001.toml
 
 With your own: ``python examples/keywords.py seller.toml``. Ctrl-C stops it.

@@ -4,9 +4,9 @@ Shows many accounts on one store, what is logged when one needs you, and how it 
 account whose login is over waits until its file holds new cookies. A file that cannot be used
 costs the others nothing.
 
-Try it without an account::
+Try it without an account, in two terminals::
 
-    xyfast fake-server --write fake --push 在吗 --account 9000000000001 --account 9000000000002 &
+    xyfast fake-server --write fake --push 在吗 --account 9000000000001 --account 9000000000002
     env $(cat fake/environment) python examples/many_accounts.py fake
 
 With your own: ``python examples/many_accounts.py FOLDER``, which holds one TOML file for each.

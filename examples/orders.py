@@ -6,9 +6,9 @@ webhook is down it tries again after 1, 2, 4 ... 60 seconds, also after a restar
 goes on. Each call has an ``Idempotency-Key``, since a call whose answer was lost is made again.
 A notice that the webhook refuses for good (a code from 400 to 499) is kept and logged.
 
-Try it without an account::
+Try it without an account, in two terminals::
 
-    xyfast fake-server --write fake --push '[我已付款，等待你发货]' &
+    xyfast fake-server --write fake --push '[我已付款，等待你发货]'
     env $(cat fake/environment) python examples/orders.py fake/9000000000001.toml http://127.0.0.1:9000/
 
 With your own: ``python examples/orders.py seller.toml URL``. Ctrl-C stops it.

@@ -50,7 +50,7 @@ class Heard:
 
     def __call__(self, client: Client) -> None:
         for kind in KINDS:
-            client.on(kind)(self.note)  # type: ignore[type-var]
+            client.on(kind, own=True)(self.note)  # type: ignore[type-var]
 
     async def note(self, message: Any) -> None:
         self.messages.append(message)
@@ -182,6 +182,41 @@ async def test_ends_gaps_and_kicks_are_played_too(file: Path) -> None:
         await client.close()
         with pytest.raises(TimeoutError):
             await play(kit.server, file, timeout=0.01)
+
+
+OLD = """\
+{"recording": 1, "texts": true}
+{"at": 0.1, "account": "9000000000001", "time": 1767225601000, "lwp": "/s/para", "entries": [\
+{"type": 40000, "tree": {"1": {"1": {"1": "8000000000002@goofish"}, "2": "8000000000003@goofish", \
+"3": "8000000000004.PNM", "5": 1767225600500, "6": {"1": 101, "3": {"4": 1, \
+"5": "{\\"contentType\\":1,\\"text\\":{\\"text\\":\\"在吗\\"}}"}}, \
+"10": {"reminderContent": "在吗", "senderUserId": "8000000000002", "sessionType": "1"}}}}, \
+{"type": 40103, "tree": {"1": ["8000000000004.PNM"], "2": 2, "3": "8000000000003@goofish", \
+"5": 1767225600900}}, {"type": 40000, "bad": "base64"}, \
+{"type": 40000, "tree": {"1": {"2": "8000000000003@goofish", "5": 1767225600800, \
+"10": {"reminderContent": "在的", "senderUserId": "9000000000001", "sessionType": "1"}}}}]}
+"""
+
+
+async def test_a_recording_of_version_1_plays_whenever_it_was_made(file: Path) -> None:
+    await asyncio.to_thread(file.write_text, OLD, "utf-8")
+    heard = Heard()
+    async with Kit(FakeServer([OTHER])) as kit:
+        await kit.start(heard)
+        key, *_ = await play(kit.server, file)
+        await kit.until(lambda: len(heard.messages) == 4)
+        now = kit.server.clock()
+    assert heard.kinds == ["ChatMessage", "ChatMessage", "ReadReceipt", "Undecodable"]
+    chat, own = [message for message in heard.messages if isinstance(message, ChatMessage)]
+    assert (chat.origin, own.origin) == ("peer", "seller")
+    [read] = [message for message in heard.messages if isinstance(message, ReadReceipt)]
+    assert (chat.key, chat.text, chat.account_id) == (key, "在吗", OTHER)
+    assert key != "8000000000004.PNM"
+    assert read.message_ids == (key,)
+    assert chat.time is not None
+    assert read.time is not None
+    assert 0 < now - chat.time < 60_000
+    assert read.time - chat.time == 400
 
 
 async def test_two_accounts_stay_two(file: Path) -> None:
