@@ -22,7 +22,7 @@ PYTHON2 := python2.7
 # How often `make crash` kills the bot.
 ROUNDS := 200
 
-.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint docs bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-links bench-links-run bench-rust crash load faults faults-run wheel check format clean
+.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint docs bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-links bench-links-run bench-rust crash load faults faults-run wheel dist check-dist reproduce check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -70,7 +70,7 @@ memcheck: dev ## run the codec on many inputs under valgrind
 types: dev ## mypy (strict), and the stub of the Rust module against the module
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing
-	$(BIN)/mypy examples
+	$(BIN)/mypy examples release/dist.py release/reproduce.py
 	$(BIN)/python -m mypy.stubtest xyfast._core
 
 lint: $(VENV)/.tools ## ruff, rustfmt, clippy
@@ -117,6 +117,16 @@ bench-rust: ## benchmark the Rust half against other crates
 wheel: $(VENV)/.maturin ## build a wheel for PYTHON (default python3) into dist/
 	rm -rf dist
 	$(GUIDED) $(MATURIN) build --release --out dist --interpreter "$(PYTHON)"
+
+dist: $(VENV)/.tools ## build sdist and wheel for PYTHON into dist/ and check them
+	rm -rf dist
+	$(GUIDED) $(BIN)/python release/dist.py --python "$(PYTHON)"
+
+check-dist: $(VENV)/.tools ## check what is in dist/
+	$(BIN)/python release/dist.py --check dist
+
+reproduce: $(VENV)/.tools ## build the last commit twice and compare
+	$(BIN)/python release/reproduce.py
 
 check: test types lint ## everything that CI runs
 
