@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -78,7 +79,9 @@ def check(folder: Path) -> None:
         size = wheel.stat().st_size
         must(size <= MOST, f"{wheel.name} has {size} bytes, more than {MOST}")
         crates = check_content(wheel)
-        tag = check_tag(wheel) if "linux" in wheel.name else "not Linux"
+        # auditwheel knows the C library of the machine it runs on.
+        ours = f"manylinux_2_\\d+_{platform.machine()}"
+        tag = check_tag(wheel) if re.search(ours, wheel.name) else "tag not looked at here"
         say(f"{wheel.name}: {size / 1024 / 1024:.2f} MiB, {crates} crates in its SBOM, {tag}")
 
 

@@ -24,7 +24,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from xyfast._core import Closed, Frame, Opened
@@ -105,6 +105,10 @@ class Recorder:
     def send(self, link: int, text: str) -> bool:
         """See `Transport.send`."""
         return self._transport.send(link, text)
+
+    def stats(self, link: int) -> Mapping[str, float] | None:
+        """See `Transport.stats`."""
+        return self._transport.stats(link)
 
     def close(self, link: int) -> None:
         """See `Transport.close`."""
