@@ -136,6 +136,7 @@ def check_tag(wheel: Path) -> str:
 
 def check_build(sdist: Path, python: str) -> None:
     """Build the sdist in a fresh environment, install the wheel there, and try it."""
+    os.environ.pop("MATURIN_PGO", None)  # what a profile is learned from is not in it
     with tempfile.TemporaryDirectory(prefix="xyfast-sdist-") as folder:
         output(python, "-m", "venv", folder)
         own = str(Path(folder) / "bin" / "python")

@@ -21,7 +21,8 @@ import dist
 def main() -> None:
     """Build twice, compare."""
     os.environ["SOURCE_DATE_EPOCH"] = dist.epoch(dist.ROOT)
-    os.environ.pop("CARGO_TARGET_DIR", None)
+    for name in ("CARGO_TARGET_DIR", "MATURIN_PGO"):
+        os.environ.pop(name, None)
     with tempfile.TemporaryDirectory(prefix="xyfast-") as folder:
         built = [clone_and_build(Path(folder) / name) for name in ("one", "another/and deeper")]
         names = [sorted(path.name for path in each.iterdir()) for each in built]
