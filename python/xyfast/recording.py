@@ -31,13 +31,13 @@ from xyfast._core import Closed, Frame, Opened
 from xyfast.disguise import Disguise, compact
 from xyfast.errors import ConfigError
 from xyfast.events import Dial
-from xyfast.logs import say
+from xyfast.logs import logger, say
 from xyfast.reading import at, identifier, mapping, number
 from xyfast.transport import LinkEvent, Transport
 
 __all__ = ["VERSION", "Recorder"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 VERSION = 1
 _HALVES = "backslashreplace"
