@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import settings_words as chinese
 from xyfast.config import Settings
 from xyfast.store import Retention
+from xyfast.tables import documented
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "settings.md"
 CHINESE = PAGE.with_name("settings.zh.md")
@@ -30,6 +29,9 @@ code by `python tests/settings_page.py`, and a test fails when it is out of date
 its field. What a store keeps, and for how long, is a `Retention`:
 `Client(store=SqliteStore("xyfast.db", Retention(keep=86_400.0)))`. All three are imported from
 `xyfast`.
+
+A file has them in `[settings]` and `[retention]`; variables are the names in capitals after
+`XYFAST_` and `XYFAST_RETENTION_` ([configure](../howto/configure.md)).
 """
 _TABLE = "| name | default | unit | meaning |\n| --- | --- | --- | --- |"
 
@@ -75,19 +77,14 @@ def _page(head: str, table: str, say: Callable[[str], str]) -> str:
     return "\n".join(parts)
 
 
-def _groups(kind: type[Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
-    """Titles (comments of a line of their own) and rows, as they stand in the class."""
-    defaults = {field.name: field.default for field in fields(kind)}
-    found: list[tuple[str, list[tuple[str, ...]]]] = []
-    pattern = r"^    (?:# (.+)|(\w+): (\w+).*\n    \"\"\"([^\"]+)\"\"\")$"
-    for title, name, kind_of, text in re.findall(pattern, inspect.getsource(kind), re.MULTILINE):
-        if title or not found:
-            found.append((title, []))
-        if name in defaults:
-            unit = _unit(name, kind_of)
-            meaning = re.sub(r"\s+", " ", text).replace("``", "`")
-            found[-1][1].append((name, _shown(defaults[name], unit), unit, meaning))
-    return found
+def _groups(kind: type) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """Titles and rows, as they stand in the class."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for each in documented(kind):
+        unit = _unit(each.name, each.type)
+        row = each.name, _shown(each.default, unit), unit, each.meaning
+        found.setdefault(each.group, []).append(row)
+    return list(found.items())
 
 
 def _unit(name: str, kind: str) -> str:

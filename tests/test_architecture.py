@@ -15,7 +15,7 @@ PACKAGE = ROOT / "python" / "xyfast"
 # Layers from the bottom up. A module may import from lower layers and, within its own
 # layer, from what stands further left.
 LAYERS = [
-    ["errors", "_core", "secret", "redaction", "logs", "arguments"],
+    ["errors", "_core", "secret", "redaction", "logs", "arguments", "tables"],
     [
         "codec",
         "retry",
@@ -49,7 +49,7 @@ LAYERS = [
     ],
     ["reconcile", "markers", "probe", "holding", "patience", "position", "lists", "sync"],
     ["saving", "gaps", "login", "dialler", "driver", "arrivals", "intake", "switchboard"],
-    ["life", "client"],
+    ["life", "client", "configfile"],
     ["testing"],
     ["commands", "__main__"],
 ]

@@ -177,7 +177,6 @@ def test_nothing_is_replayed_unless_it_is_said_what(history: Path, run: Run) -> 
     "arguments",
     [
         ["dead"],
-        ["dead", "list"],
         ["dead", "list", "--store", "x.db", "--limit", "0"],
         ["dead", "show", "--store", "x.db"],
         ["replay", "--store", "x.db", "1.PNM"],

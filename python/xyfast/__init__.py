@@ -26,6 +26,7 @@ from xyfast._core import (
 from xyfast.account import Account
 from xyfast.client import Client
 from xyfast.config import Settings
+from xyfast.configfile import Config
 from xyfast.dispatch import Router
 from xyfast.errors import (
     ConfigError,
@@ -82,6 +83,7 @@ __all__ = [
     "Account",
     "ChatMessage",
     "Client",
+    "Config",
     "ConfigError",
     "CredentialSource",
     "DecodeError",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import email.utils
-import importlib
+import os
 import random
 import re
 import uuid
@@ -20,10 +19,13 @@ from xyfast._core import check_proxy
 from xyfast.arguments import must_be
 from xyfast.errors import ConfigError
 from xyfast.secret import Secret, reveal
+from xyfast.tables import PREFIX, hint, quoted, read_toml
 
 __all__ = [
     "DEFAULT_USER_AGENT",
     "Account",
+    "account_of",
+    "check_table",
     "format_cookies",
     "make_device_id",
     "make_proxy",
@@ -43,6 +45,11 @@ _HINT = (
     "copy the cookies of the message page (https://www.goofish.com/im) from a request in the "
     "browser's network tools; document.cookie lacks the HttpOnly ones"
 )
+_COOKIES = ("cookies", "cookies_file", "cookies_env")
+_KEYS = {
+    **dict.fromkeys((*_COOKIES, "device_id", "user_agent", "name", "proxy"), str),
+    "send_cookies": bool,
+}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DIRECT = "direct"
 
@@ -127,30 +134,15 @@ class Account:
 
     @classmethod
     def from_file(cls, path: str | PathLike[str], /) -> Account:
-        """Read an account from a TOML file whose keys are the fields of this class.
+        """Read an account from a TOML file.
 
-        Only ``cookies`` (the cookie string) is required. Raises `ConfigError` if the file
-        cannot be read, or holds an unknown key or a value of a wrong type; the message names
-        file and key, never a value.
+        Its keys are the fields of this class. In place of ``cookies`` (the cookie string) it may
+        have ``cookies_file``, a text file with them beside it, or ``cookies_env``, a variable that
+        holds them; one of the three is required. Raises `ConfigError` if a file cannot be read,
+        or the TOML holds an unknown key or a value of a wrong type; the message names file and
+        key, never a value.
         """
-        table = _read_toml(path)
-        known = {"cookies": str, "send_cookies": bool} | dict.fromkeys(
-            ("device_id", "user_agent", "name", "proxy"), str
-        )
-        for key, value in table.items():
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
-                raise ConfigError(f"{path}: unknown key `{key}`; {hint}")
-            if not isinstance(value, known[key]):
-                want = "true or false" if known[key] is bool else "a string"
-                raise ConfigError(f"{path}: `{key}` must be {want}")
-        if "cookies" not in table:
-            raise ConfigError(f"{path}: `cookies` is missing: {_HINT}")
-        try:
-            return cls.from_cookies(table.pop("cookies"), **table)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from None
+        return account_of(read_toml(path), path, "", os.environ)
 
     def merged(self, set_cookie: Iterable[str], /, *, now: float) -> Account:
         """Give the account with the cookies of an answer merged in, as `merge_cookies` does.
@@ -166,6 +158,62 @@ class Account:
             self.send_cookies,
             self.proxy,
         )
+
+
+def check_table(table: Mapping[str, Any], path: str | PathLike[str], before: str) -> None:
+    """Raise `ConfigError` if an account's table has other keys or types, or no cookies.
+
+    ``before`` is what stands before a key in the file ``path``.
+    """
+    for key, value in table.items():
+        if key not in _KEYS:
+            meant = hint(key, _KEYS, before)
+            raise ConfigError(f"{path}: unknown key {quoted(before + key)}; {meant}")
+        if not isinstance(value, _KEYS[key]):
+            want = "true or false" if _KEYS[key] is bool else "a string"
+            raise ConfigError(f"{path}: `{before}{key}` must be {want}")
+    given = [f"`{before}{key}`" for key in _COOKIES if key in table]
+    if not given:
+        raise ConfigError(f"{path}: `{before}cookies` is missing: {_HINT}")
+    if len(given) > 1:
+        raise ConfigError(f"{path}: give one of {' and '.join(given)}, not more")
+    if table.get("cookies_env", "").startswith(PREFIX):
+        raise ConfigError(
+            f"{path}: `{before}cookies_env` must not begin with {PREFIX}: such variables are "
+            "settings"
+        )
+
+
+def account_of(
+    table: Mapping[str, Any],
+    path: str | PathLike[str],
+    before: str,
+    environ: Mapping[str, str],
+) -> Account:
+    """Make the account that a table in the file ``path`` describes; see `Account.from_file`."""
+    check_table(table, path, before)
+    values = dict(table)
+    where = f"{path}: "
+    if (name := values.pop("cookies_file", None)) is not None:
+        file = Path(path).parent / name
+        where = f"{where}{file}: "
+        try:
+            values["cookies"] = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{where}cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise ConfigError(f"{where}is not UTF-8 text") from None
+    elif (name := values.pop("cookies_env", None)) is not None:
+        where = f"{where}variable {quoted(name)}: "
+        if name not in environ:
+            raise ConfigError(f"{where}is not set")
+        values["cookies"] = environ[name]
+    elif before:
+        where = f"{where}`{before}cookies`: "
+    try:
+        return Account.from_cookies(values.pop("cookies"), **values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}{error}") from None
 
 
 def parse_cookies(text: str, /) -> dict[str, str]:
@@ -276,24 +324,3 @@ def _is_over(attributes: list[str], now: float) -> bool:
         return date is not None and email.utils.mktime_tz(date) <= now
     except (ValueError, OverflowError):
         return False
-
-
-def _read_toml(path: str | PathLike[str]) -> dict[str, Any]:
-    for name in ("tomllib", "tomli"):
-        try:
-            toml: Any = importlib.import_module(name)
-            break
-        except ModuleNotFoundError:
-            continue
-    else:
-        raise ConfigError(f"{path}: Python 3.10 reads TOML with tomli; run: pip install tomli")
-    # Errors are not chained: they may carry the file's text, which holds cookies.
-    try:
-        table: dict[str, Any] = toml.loads(Path(path).read_text(encoding="utf-8"))
-        return table
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8 text") from None
-    except toml.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from None

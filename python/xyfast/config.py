@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import ipaddress
-import math
+import os
 import urllib.parse
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
 
 from xyfast.account import make_proxy
+from xyfast.arguments import check_numbers, must_be
 from xyfast.errors import ConfigError
 from xyfast.secret import Secret
+from xyfast.tables import PREFIX, Layers, read_config
 
-__all__ = ["LOOK_BACK", "SLACK", "Settings", "is_loopback"]
+__all__ = ["LOOK_BACK", "OTHER_VARIABLES", "SLACK", "Settings", "is_loopback"]
 
 _WEB_IM = "wss://wss-goofish.dingtalk.com/"
 _MTOP = "https://h5api.m.goofish.com/h5"
+_ROOTS = {"path": True, "example": "company.pem"}
+_PROXY = {"example": "socks5://127.0.0.1:1080"}
 _MAY_BE_ZERO = ("handler_retries", "blocked_after")
+
+OTHER_VARIABLES = ("XYFAST_CONFIG", "XYFAST_RETENTION_", "XYFAST_SIMD", "XYFAST_STORE")
+"""Variables, and a beginning of some, that are no fields of `Settings`."""
 
 SLACK = 2_000
 """Milliseconds by which the times of one server may differ: its nodes have clocks of their own."""
@@ -44,10 +53,10 @@ class Settings:
     """Base of the HTTP calls; ``http://`` is taken for loopback hosts only."""
     allow_plain: bool = False
     """Take ``ws://`` and ``http://`` to other hosts too: cookies and tokens go out in clear."""
-    roots: str | None = None
+    roots: str | None = field(default=None, metadata=_ROOTS)
     """Path of a PEM file with certificate authorities to trust beside the system's. It is read
     when a client is made; one that cannot be used is a `ConfigError` then."""
-    proxy: str | Secret | None = None
+    proxy: str | Secret | None = field(default=None, metadata=_PROXY)
     """What links and token calls go through: ``http://``, ``socks5://`` or ``socks5h://``, then
     ``user:password@`` if needed, host and port. Accounts may have their own, or none. Variables
     such as ``HTTPS_PROXY`` are not read."""
@@ -181,23 +190,44 @@ class Settings:
     """Time for which the event loop may stand still before the log says where; 0 for ever. Of
     several clients on one loop the first one's counts."""
 
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str] | None = None,
+        /,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        **values: object,
+    ) -> Settings:
+        """Read settings: the defaults, then a file, then variables, then ``values``.
+
+        What comes later is stronger. The file is TOML with a table ``[settings]``, and may have
+        the other sections of a `Config`, which are passed over; its ``roots`` is relative to it.
+        The variable of ``heartbeat`` is ``XYFAST_HEARTBEAT``, that of a bool is ``true`` or
+        ``false``, an empty one means none where there may be none. Raises `ConfigError` for
+        unknown keys and variables, wrong types and values out of range: it names the file or
+        variable, the key and the nearest known one.
+
+        >>> Settings.load(environ={"XYFAST_HEARTBEAT": "10"}, grace=5.0).heartbeat
+        10.0
+        """
+        layers = Layers(cls, "settings", PREFIX)
+        if path is not None:
+            layers.take_table(path, read_config(path).get("settings", {}))
+        layers.take_variables(environ, OTHER_VARIABLES)
+        layers.take_code(values)
+        return layers.make()
+
     def __post_init__(self) -> None:
         self._check_address("url", "ws", "wss")
         self._check_address("token_url", "http", "https")
         if self.proxy is not None:
             object.__setattr__(self, "proxy", make_proxy(self.proxy))
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if each.type not in ("int", "float"):
-                continue
-            whole = each.type == "int"
-            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-                kind = "a whole number" if whole else "a number"
-                raise ConfigError(f"Settings.{each.name} must be {kind}, not {value!r}")
-            may_be_zero = each.name in _MAY_BE_ZERO
-            if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
-                least = "zero or more" if may_be_zero else "above zero"
-                raise ConfigError(f"Settings.{each.name} must be {least}, not {value!r}")
+        if not isinstance(self.allow_plain, bool):
+            raise ConfigError("Settings.allow_plain must be True or False")
+        if self.roots is not None:
+            must_be(str, "a str", roots=self.roots)
+        check_numbers(self, may_be_zero=_MAY_BE_ZERO)
         # A look is due at most 2.5 times `second_look` after what it looks for: another one may
         # come first, and each a quarter late. The rest is for the looking.
         if self.marker_wait + 3 * self.second_look > LOOK_BACK / 1000:
@@ -208,13 +238,14 @@ class Settings:
 
     def _check_address(self, name: str, plain: str, safe: str) -> None:
         address = getattr(self, name)
-        parts = urllib.parse.urlsplit(address)
-        if parts.scheme not in (plain, safe) or not parts.hostname:
+        must_be(str, "a str", **{name: address})
+        scheme, host = _split(address)
+        if scheme not in (plain, safe) or not host:
             raise ConfigError(
                 f"Settings.{name} must start with {safe}:// ({plain}:// for this machine), "
                 f"not {address!r}"
             )
-        if parts.scheme == plain and not (self.allow_plain or is_loopback(address)):
+        if scheme == plain and not (self.allow_plain or is_loopback(address)):
             raise ConfigError(
                 f"Settings.{name} {address!r} would send cookies and tokens in clear; use "
                 f"{safe}://, or say allow_plain=True"
@@ -223,8 +254,17 @@ class Settings:
 
 def is_loopback(url: str) -> bool:
     """Whether a URL names this machine: ``localhost`` or a loopback address."""
-    host = urllib.parse.urlsplit(url).hostname or ""
+    _, host = _split(url)
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Scheme and host of a URL, empty where it has none that can be read."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.hostname or ""

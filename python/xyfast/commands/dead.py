@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from xyfast._core import b64decode, read_payload
-from xyfast.commands import guest
-from xyfast.commands.guest import printable, time_of
+from xyfast.commands import guest, shared
+from xyfast.commands.shared import Table, complain, print_json, printable, time_of
 from xyfast.store import Row, SqliteStore
 
 __all__ = ["add_parser"]
@@ -20,31 +20,33 @@ _LINE = 16
 Letter = tuple[int, Row]  # a dead letter with its number
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: shared.Commands) -> None:
     """Add the command to the parser of ``xyfast``."""
     parser = commands.add_parser(
         "dead",
         help="list, show, replay and drop dead letters",
         description="Messages that could not be decoded, or whose handler failed, are kept as "
-        "dead letters. All commands may be used while the bot runs. " + guest.EXIT_CODES,
+        "dead letters. All commands may be used while the bot runs.",
     )
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    listing = verbs.add_parser(
+    listing = guest.add_command(
+        verbs,
         "list",
+        _list,
         help="one line each, oldest first",
         description="List dead letters, oldest first, without message texts; times are local, "
-        "in JSON milliseconds since 1970. " + guest.EXIT_CODES,
+        "in JSON milliseconds since 1970.",
     )
     guest.add_account(listing)
     listing.add_argument("--limit", type=_count, metavar="N", help="at most N of them")
-    guest.add_options(listing, _list)
 
-    show = verbs.add_parser(
+    show = guest.add_command(
+        verbs,
         "show",
+        _show,
         help="all that is known of one",
-        description="Show a dead letter, with --payload also what came: it holds message "
-        "texts. " + guest.EXIT_CODES,
+        description="Show a dead letter, with --payload also what came: it holds message texts.",
     )
     show.add_argument("which", metavar="NUMBER|KEY", help="as `list` shows it")
     show.add_argument(
@@ -52,27 +54,27 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="show the decoded tree, or the bytes around the one at which decoding stops",
     )
-    guest.add_options(show, _show)
 
-    replay = verbs.add_parser(
+    replay = guest.add_command(
+        verbs,
         "replay",
+        _replay,
         help="let them wait for their handlers again",
         description="Let dead letters wait for their handlers again: all of them, or those to "
-        "which everything applies that is given. They come with `redelivered` above 0. "
-        + guest.EXIT_CODES,
+        "which everything applies that is given. They come with `redelivered` above 0.",
     )
     _add_choice(replay)
-    guest.add_options(replay, _replay)
 
-    drop = verbs.add_parser(
+    drop = guest.add_command(
+        verbs,
         "drop",
+        _drop,
         help="count them as handled",
         description="Count dead letters as handled: all of them, or those to which everything "
         "applies that is given. Until they are forgotten (7 days, or when room is needed) "
-        "`xyfast replay` finds them. " + guest.EXIT_CODES,
+        "`xyfast replay` finds them.",
     )
     _add_choice(drop)
-    guest.add_options(drop, _drop)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -109,19 +111,18 @@ def _named(letter: Letter, which: str) -> bool:
 async def _list(options: argparse.Namespace, store: SqliteStore) -> int:
     left = options.limit
     found = False
+    table = Table(number=-7, account=13, arrived=19, size=-7, offset=-6, key=39, reason=0)
     async for letter in _letters(store, options.account):
         if left == 0:
             break
         if options.json:
-            guest.print_json(_facts(letter))
+            print_json(_facts(letter))
         else:
-            if not found:
-                print(_line("NUMBER", "ACCOUNT", "ARRIVED", "SIZE", "OFFSET", "KEY", "REASON"))
-            print(_line(*_cells(letter)))
+            table.row(*_cells(letter))
         found = True
         left = None if left is None else left - 1
     if not found:
-        guest.complain(options, "there are no dead letters")
+        complain(options, "there are no dead letters")
     return 0
 
 
@@ -144,25 +145,19 @@ def _facts(letter: Letter) -> dict[str, Any]:
     }
 
 
-def _cells(letter: Letter) -> list[str]:
+def _cells(letter: Letter) -> list[object]:
     number, row = letter
     assert row.dead is not None
     offset = row.dead.offset
     return [
-        str(number),
-        printable(row.account_id),
+        number,
+        row.account_id,
         time_of(row.arrived),
-        str(guest.size(row)),
-        "-" if offset is None else str(offset),
-        printable(row.key),
-        printable(row.dead.reason),
+        guest.size(row),
+        "-" if offset is None else offset,
+        row.key,
+        row.dead.reason,
     ]
-
-
-def _line(
-    number: str, account: str, arrived: str, size: str, offset: str, key: str, reason: str
-) -> str:
-    return f"{number:>7}  {account:13}  {arrived:19}  {size:>7}  {offset:>6}  {key:39}  {reason}"
 
 
 # --- show -------------------------------------------------------------------------------
@@ -171,13 +166,13 @@ def _line(
 async def _show(options: argparse.Namespace, store: SqliteStore) -> int:
     found = [letter async for letter in _letters(store) if _named(letter, options.which)]
     if not found:
-        guest.complain(options, f"there is no dead letter {options.which}")
+        complain(options, f"there is no dead letter {options.which}")
         return 1
     for letter in found:
         facts = _facts(letter)
         content = _content(letter[1]) if options.payload else {}
         if options.json:
-            guest.print_json(facts | content)
+            print_json(facts | content)
             continue
         for name, value in facts.items():
             print(f"{name:12}  {'-' if value is None else printable(_words(name, value))}")
@@ -240,13 +235,13 @@ async def _drop(options: argparse.Namespace, store: SqliteStore) -> int:
         return 2
     chosen, missing = await _choose(options, store)
     if not chosen:
-        guest.complain(options, "nothing was found to drop")
+        complain(options, "nothing was found to drop")
         return 1
     dropped = 0
     for account_id, keys in guest.pages(chosen):
         dropped += await store.drop(account_id, keys)
     if options.json:
-        guest.print_json({"dropped": dropped})
+        print_json({"dropped": dropped})
     else:
         print(f"dropped {dropped}: they count as handled")
     return int(missing)
@@ -255,7 +250,7 @@ async def _drop(options: argparse.Namespace, store: SqliteStore) -> int:
 def _is_said_which(options: argparse.Namespace) -> bool:
     narrowed = options.which or options.account is not None or options.reason is not None
     if bool(narrowed) == options.all:
-        guest.complain(options, "say which: NUMBER|KEY, --account, --reason, or --all alone")
+        complain(options, "say which: NUMBER|KEY, --account, --reason, or --all alone")
         return False
     return True
 
@@ -274,5 +269,5 @@ async def _choose(
             chosen.append((row.account_id, row.key))
             missing -= names
     for which in sorted(missing):
-        guest.complain(options, f"there is no such dead letter: {which}")
+        complain(options, f"there is no such dead letter: {which}")
     return chosen, bool(missing)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from xyfast._core import Frame, b64decode, parse_frame, read_payload
+from xyfast.commands.shared import Commands, add_command, complain
 from xyfast.errors import DecodeError
 
 __all__ = ["add_parser"]
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command to the parser of ``xyfast``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "decode",
+        run,
         help="decode a payload or a frame to JSON",
         description="Decode a payload (base64) or a whole frame (JSON text with lwp and "
         "headers), given as an argument, or one a line from a file or standard input. Exit "
@@ -28,26 +31,27 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "text", nargs="?", help="a payload or a frame; without it standard input is read"
     )
     source.add_argument("--file", metavar="PATH", help="read lines from PATH; - is standard input")
-    parser.add_argument("--compact", action="store_true", help="one line of JSON each")
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--compact", "--json", action="store_true", help="one line of JSON each, for programs"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Decode everything; errors go to standard error with the line and the offset."""
     if options.text is not None:
-        return _decode([("argument", options.text)], compact=options.compact)
+        return _decode(options, [("argument", options.text)])
     if options.file in (None, "-"):
         if sys.stdin.isatty():
-            print("xyfast decode: reading lines; Ctrl-D ends them", file=sys.stderr)
-        return _decode(_lines(sys.stdin, "line"), compact=options.compact)
+            complain(options, "reading lines; Ctrl-D ends them")
+        return _decode(options, _lines(sys.stdin, "line"))
     try:
         with open(options.file, encoding="utf-8") as file:
-            return _decode(_lines(file, f"{options.file}, line"), compact=options.compact)
+            return _decode(options, _lines(file, f"{options.file}, line"))
     except OSError as error:
         reason = error.strerror
     except UnicodeDecodeError:
         reason = "is not UTF-8 text"
-    print(f"xyfast decode: {options.file}: {reason}", file=sys.stderr)
+    complain(options, f"{options.file}: {reason}")
     return 2
 
 
@@ -57,7 +61,7 @@ def _lines(file: TextIO, where: str) -> Iterator[tuple[str, str]]:
             yield f"{where} {number}", line.strip()
 
 
-def _decode(texts: Iterator[tuple[str, str]] | list[tuple[str, str]], *, compact: bool) -> int:
+def _decode(options: argparse.Namespace, texts: Iterable[tuple[str, str]]) -> int:
     failed = False
     for where, text in texts:
         try:
@@ -65,10 +69,10 @@ def _decode(texts: Iterator[tuple[str, str]] | list[tuple[str, str]], *, compact
         except DecodeError as error:
             value, errors = None, [str(error)]
         else:
-            print(json.dumps(value, ensure_ascii=False, indent=None if compact else 2))
+            print(json.dumps(value, ensure_ascii=False, indent=None if options.compact else 2))
         for message in errors:
             failed = True
-            print(f"xyfast decode: {where}: {message}", file=sys.stderr)
+            complain(options, f"{where}: {message}")
     return int(failed)
 
 

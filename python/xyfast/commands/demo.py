@@ -6,9 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import itertools
-import json
 import logging
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING
 from xyfast.account import Account
 from xyfast.client import Client
 from xyfast.commands import FAULTS
+from xyfast.commands.shared import Commands, Progress, add_command, add_json, painted, print_json
 from xyfast.config import Settings
 from xyfast.events import State
 from xyfast.instrumentation import Committed, Fact, Finished, Recovered, StateChanged
@@ -48,10 +47,12 @@ _HASTE = {
 }
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command to the parser of ``xyfast``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "demo",
+        run,
         help="run a bot against the built-in fake server and watch it",
         description="Start the fake server, two accounts and a bot that answers every message; "
         "show what happens, then what was lost or doubled (nothing should be). Exit code 0: "
@@ -64,8 +65,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         choices=FAULTS,
         help="what goes wrong (default: none)",
     )
-    parser.add_argument("--json", action="store_true", help="print one final JSON object only")
-    parser.set_defaults(run=run)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -83,29 +83,26 @@ def _count(text: str) -> int:
 
 
 class Screen:
-    """Lines about events, and one line of progress that is written over and over."""
+    """Lines about events, and one of progress; of both only progress if it is quiet."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
-        self._live = not quiet and sys.stdout.isatty()
+        self._progress = Progress()
         self._began = self._shown = time.monotonic()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, colour: str | None = None) -> None:
         """Print a line with the seconds since the start."""
+        self._progress.clear()
         if not self.quiet:
-            clear = "\r\x1b[K" if self._live else ""
-            print(f"{clear}{time.monotonic() - self._began:7.2f} s  {text}", flush=True)
+            shown = text if colour is None else painted(text, colour)
+            print(f"{time.monotonic() - self._began:7.2f} s  {shown}", flush=True)
 
     def progress(self, text: str) -> None:
-        """Show how far things are, on a terminal ten times a second, else every second."""
+        """Show how far things are, ten times a second."""
         now = time.monotonic()
-        if self.quiet or now - self._shown < (0.1 if self._live else 1.0):
-            return
-        self._shown = now
-        if self._live:
-            print(f"\r\x1b[K{now - self._began:7.2f} s  {text}", end="", flush=True)
-        else:
-            self.say(text)
+        if now - self._shown >= 0.1:
+            self._shown = now
+            self._progress.show(f"{now - self._began:7.2f} s  {text}")
 
 
 class Bot:
@@ -230,9 +227,9 @@ def _report(server: FakeServer, bot: Bot, pushed: list[_Key], screen: Screen) ->
         ),
         "lost": sum(key not in bot.handled for key in keys),
     }
-    if screen.quiet:
-        print(json.dumps(result))
-    else:
-        screen.say(", ".join(f"{name} {number}" for name, number in result.items()))
     good = result["lost"] == result["duplicates"] == 0 and acked == result["replied"] == len(keys)
+    summary = ", ".join(f"{name} {number}" for name, number in result.items())
+    screen.say(summary, "green" if good else "red")
+    if screen.quiet:
+        print_json(result)
     return 0 if good else 1

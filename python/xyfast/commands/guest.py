@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import datetime
-from typing import Any
 
-from xyfast.errors import StoreError
+from xyfast.commands import shared
+from xyfast.commands.shared import Progress, complain, print_json
+from xyfast.errors import ConfigError
 from xyfast.store import Row, SqliteStore
 
 __all__ = [
     "EXIT_CODES",
     "add_account",
-    "add_options",
-    "complain",
+    "add_command",
     "pages",
-    "print_json",
-    "printable",
     "replay",
-    "run",
     "size",
-    "time_of",
 ]
 
 EXIT_CODES = (
@@ -36,28 +29,43 @@ _AT_ONCE = 1000  # some ms in which the bot cannot write
 Work = Callable[[argparse.Namespace, SqliteStore], Awaitable[int]]
 
 
-def add_account(parser: argparse.ArgumentParser) -> None:
+def add_account(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     """Add the choice of an account."""
-    parser.add_argument("--account", metavar="ID", help="only those of this account")
-
-
-def add_options(parser: argparse.ArgumentParser, work: Work) -> None:
-    """Add what all of them take; ``work`` is given the opened store and returns the exit code."""
     parser.add_argument(
-        "--store", required=True, metavar="PATH", help="the file of the bot, which may be running"
+        "--account", required=required, metavar="ID", help="only what is of this account"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
-    parser.set_defaults(run=run, work=work, name=parser.prog)
 
 
-def run(options: argparse.Namespace) -> int:
+def add_command(
+    commands: shared.Commands,
+    name: str,
+    work: Work,
+    *,
+    help: str,  # noqa: A002
+    description: str,
+) -> argparse.ArgumentParser:
+    """Add a command; ``work`` is given the opened store and returns the exit code."""
+    parser = shared.add_command(
+        commands, name, _open, help=help, description=f"{description} {EXIT_CODES}"
+    )
+    parser.set_defaults(work=work)
+    parser.add_argument(
+        "--store",
+        metavar="PATH",
+        help="the file of the bot, which may be running; default: the one of --config",
+    )
+    shared.add_config(parser)
+    shared.add_json(parser)
+    return parser
+
+
+def _open(options: argparse.Namespace) -> int:
     """Open the store beside its owner, do the work, close it."""
-    try:
-        code: int = asyncio.run(_run(options))
-    except StoreError as error:
-        complain(options, str(error))
-        return 1
-    return code
+    if options.store is None:
+        options.store = shared.config_of(options).store
+        if not options.store.exists():
+            raise ConfigError(f"there is no store {options.store}: give --store or --config")
+    return asyncio.run(_run(options))
 
 
 async def _run(options: argparse.Namespace) -> int:
@@ -77,9 +85,11 @@ async def replay(
     if not chosen:
         complain(options, "nothing was found to replay")
         return 1
-    revived = 0
+    revived, progress = 0, Progress()
     for account_id, keys in pages(chosen):
         revived += await store.revive(account_id, keys)
+        progress.show(f"replayed {revived} of {len(chosen)}")
+    progress.clear()
     if options.json:
         print_json({"replayed": revived})
     else:
@@ -97,34 +107,6 @@ def pages(chosen: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[str
             yield account_id, names[first : first + _AT_ONCE]
 
 
-def complain(options: argparse.Namespace, reason: str) -> None:
-    """Write to standard error why not all is well."""
-    print(f"{options.name}: {printable(reason)}", file=sys.stderr)
-
-
-def print_json(value: Any) -> None:
-    """Print a line of JSON that every terminal and program can take."""
-    print(json.dumps(value))
-
-
-def printable(text: str) -> str:
-    """``text`` with escapes for what a terminal might obey: a stranger may have written it."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]
-        for letter in text
-    )
-
-
 def size(row: Row) -> int:
     """How many bytes a payload has."""
     return len(row.payload.encode("utf-8", "surrogatepass"))
-
-
-def time_of(ms: int | None) -> str:
-    """A time in ms since 1970 as people here read it; as it is, if it is no time at all."""
-    if ms is None:
-        return "-"
-    try:
-        return datetime.fromtimestamp(ms / 1000).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return str(ms)

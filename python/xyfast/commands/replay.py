@@ -10,9 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from xyfast import messages
-from xyfast.commands import guest
-from xyfast.commands.guest import printable, time_of
-from xyfast.config import Settings
+from xyfast.commands import guest, shared
+from xyfast.commands.shared import Progress, complain, print_json, printable, time_of
 from xyfast.entries import Entry, Reader
 from xyfast.store import Row, SqliteStore
 
@@ -33,19 +32,21 @@ _KINDS = (
 )
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: shared.Commands) -> None:
     """Add the command to the parser of ``xyfast``."""
-    parser = commands.add_parser(
+    parser = guest.add_command(
+        commands,
         "replay",
+        _replay,
         help="let handled messages be handled again",
         description="Let messages that were handled wait for their handlers again: those to "
         "which everything applies that is given. May be used while the bot runs. They come "
         "with `redelivered` above 0; what their handlers do is done again. A TIME is like "
         "2026-01-31, 2026-01-31T14:30 (local) or 2026-01-31T14:30+08:00, or milliseconds since "
-        "1970. " + guest.EXIT_CODES,
+        "1970.",
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="`message.key`")
-    parser.add_argument("--account", required=True, metavar="ID", help="whose messages")
+    guest.add_account(parser, required=True)
     parser.add_argument(
         "--since", type=_time, metavar="TIME", help="only what was handled then or later"
     )
@@ -68,12 +69,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--expiry",
         type=_seconds,
-        default=Settings().message_expiry,
         metavar="SECONDS",
-        help="`Settings.message_expiry` of the bot, if it has another than %(default)g",
+        help="`Settings.message_expiry` of the bot; default: the one of --config",
     )
     parser.add_argument("--dry-run", action="store_true", help="only show what would be replayed")
-    guest.add_options(parser, _replay)
 
 
 def _time(text: str) -> int:
@@ -93,12 +92,18 @@ def _seconds(text: str) -> float:
 
 async def _replay(options: argparse.Namespace, store: SqliteStore) -> int:
     if not (options.keys or options.kind) and options.since is None and options.until is None:
-        guest.complain(options, "say which: KEY, --since, --until or --kind")
+        complain(options, "say which: KEY, --since, --until or --kind")
         return 2
+    if options.expiry is None:
+        options.expiry = shared.config_of(options).settings.message_expiry
     reader = Reader(None, lambda account_id, facts: False, int(options.expiry * 1000))
+    progress = Progress(wanted=not options.dry_run)
     keys, kinds = set(options.keys), set(options.kind or ())
-    chosen = []
+    chosen: list[tuple[str, str]] = []
+    looked = 0
     async for handled, row in _handled(options, store):
+        looked += 1
+        progress.show(f"looked at {looked}, chosen {len(chosen)}")
         if keys and row.key not in keys:
             continue
         if kinds or options.dry_run:
@@ -108,9 +113,10 @@ async def _replay(options: argparse.Namespace, store: SqliteStore) -> int:
             if options.dry_run:
                 _show(options, handled, row, kind)
         chosen.append((row.account_id, row.key))
+    progress.clear()
     missing = sorted(keys - {key for _, key in chosen})
     for key in missing:
-        guest.complain(options, f"there is no such handled message: {key}")
+        complain(options, f"there is no such handled message: {key}")
     if options.dry_run and chosen:
         return int(bool(missing))
     return await guest.replay(options, store, chosen) or int(bool(missing))
@@ -140,6 +146,6 @@ def _show(options: argparse.Namespace, handled: int, row: Row, kind: str) -> Non
         "size": guest.size(row),
     }
     if options.json:
-        guest.print_json(facts)
+        print_json(facts)
     else:
         print(f"{time_of(handled)}  {kind:13}  {facts['size']:>7}  {printable(row.key)}")

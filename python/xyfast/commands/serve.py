@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xyfast.commands import FAULTS
+from xyfast.commands.shared import Commands, add_command, complain
 
 if TYPE_CHECKING:
     from xyfast.testing import FakeServer
@@ -23,10 +24,12 @@ __all__ = ["add_parser"]
 _FOREVER = 1e9
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command to the parser of ``xyfast``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "fake-server",
+        run,
         help="run the fake server alone, for bots in any language",
         description="Print the addresses and cookies to use as one JSON line, push what the "
         "script says, and print the ledger as one JSON line at the end (Ctrl-C or --seconds). "
@@ -67,7 +70,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "`Account.from_file` reads it, and `environment` with XYFAST_URL and XYFAST_TOKEN_URL",
     )
     parser.add_argument("--seconds", type=_seconds, help="stop after so long")
-    parser.set_defaults(run=run)
 
 
 def _port(text: str) -> int:
@@ -97,16 +99,13 @@ def run(options: argparse.Namespace) -> int:
             if account not in options.account:
                 raise ValueError(f"the script names account {account!r}; add --account {account}")
     except (OSError, ValueError) as error:
-        return _refuse(str(error))
+        complain(options, str(error))
+        return 2
     try:
         return asyncio.run(_serve(options, script))
     except OSError as error:
-        return _refuse(str(error))
-
-
-def _refuse(reason: str) -> int:
-    print(f"xyfast fake-server: {reason}", file=sys.stderr)
-    return 2
+        complain(options, str(error))
+        return 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from xyfast.arguments import check_numbers
 from xyfast.config import LOOK_BACK, SLACK
 from xyfast.errors import StoreFull
 from xyfast.logs import logger, say
@@ -42,6 +43,8 @@ class Retention:
 
     Time is the machine's. Where its clock jumps ahead, nothing is forgotten for that before
     the jump has lasted an hour; one that is ahead from the start is believed.
+
+    Raises `ConfigError` naming the field whose value is not a number above zero.
     """
 
     keep: float = 7 * 86_400.0
@@ -56,6 +59,9 @@ class Retention:
     """Messages in the outbox that have no outcome; past it `Store.post` raises `StoreFull`."""
     max_outbox_bytes: int = 16 * 1024**2
     """Characters of their content; past it `Store.post` raises `StoreFull`."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
     def check_outbox(self, letters: int, size: int) -> None:
         """Raise `StoreFull` if so many messages, of so many characters, wait to go out."""

@@ -1,0 +1,122 @@
+"""What `xyfast config check` and `xyfast doctor` find, and what to do about it."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from xyfast.account import Account
+from xyfast.commands.shared import painted, print_json, printable
+from xyfast.configfile import DEFAULT_FILE, Config
+from xyfast.errors import ConfigError
+
+__all__ = ["LEVELS", "Finding", "accounts", "file", "private", "show"]
+
+Level = Literal["ok", "warning", "failed"]
+
+LEVELS: dict[Level, int] = {"ok": 0, "warning": 1, "failed": 2}
+"""From good to bad."""
+
+_COLOURS: dict[Level, str] = {"ok": "green", "warning": "yellow", "failed": "red"}
+_COOKIES = {
+    "cookie2": "the login",
+    "sgcookie": "the state of the risk check",
+    "_m_h5_tk": "what signs calls",
+    "_m_h5_tk_enc": "its pair",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, how it is, and what to do if it is not well."""
+
+    about: str
+    level: Level
+    text: str
+    cure: str = ""
+
+
+def show(findings: Iterable[Finding], *, json: bool) -> None:
+    """Print each when it is found."""
+    for each in findings:
+        if json:
+            facts = {"about": each.about, "level": each.level, "text": each.text}
+            print_json(facts | {"cure": each.cure or None})
+            continue
+        level = painted(f"{each.level:7}", _COLOURS[each.level])
+        print(f"{level}  {each.about:10}  {printable(each.text)}", flush=True)
+        if each.cure:
+            print(f"{'':21}{printable(each.cure)}", flush=True)
+
+
+def file(config: Config) -> Iterator[Finding]:
+    """The file of the configuration, which was read."""
+    if config.path is None:
+        yield Finding(
+            "config",
+            "ok",
+            f"there is no {DEFAULT_FILE} here: defaults and variables are in force",
+        )
+        return
+    yield Finding("config", "ok", f"{config.path}: can be read, and all keys and values are right")
+    proxy = config.origins.get("settings.proxy", "").startswith(str(config.path))
+    if proxy or any("cookies" in table or "proxy" in table for table in config.tables):
+        yield from private("config", config.path)
+
+
+def accounts(config: Config) -> Iterator[Finding]:
+    """The accounts of the configuration, and their cookies."""
+    if not config.tables:
+        yield Finding(
+            "accounts",
+            "warning",
+            "there are no accounts",
+            f"add a table [[accounts]] to {config.path or DEFAULT_FILE}; `xyfast config init` "
+            "writes a file with an example",
+        )
+        return
+    for table in config.tables:
+        if "cookies_file" in table:
+            yield from private("accounts", Path(config.path or "").parent / table["cookies_file"])
+    try:
+        found = config.accounts()
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            yield Finding("accounts", "failed", line, "see docs/howto/configure.md")
+        return
+    for account in found:
+        yield _cookies(account)
+
+
+def private(about: str, path: Path) -> Iterator[Finding]:
+    """Whether a file with secrets is for its owner alone."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return  # who reads it says so
+    if mode & 0o077:
+        yield Finding(
+            about,
+            "warning",
+            f"{path} has mode {mode:04o}: others on this machine may read or change it",
+            f"chmod 600 {path}",
+        )
+
+
+def _cookies(account: Account) -> Finding:
+    missing = [
+        f"`{name}` ({role})" for name, role in _COOKIES.items() if name not in account.cookies
+    ]
+    who = f"{account.id} {account.name}".rstrip()
+    if not missing:
+        return Finding("accounts", "ok", f"{who}: has its cookies")
+    return Finding(
+        "accounts",
+        "failed" if "cookie2" not in account.cookies else "warning",
+        f"{who}: the cookies have no {', '.join(missing)}",
+        "copy them from a request of the message page in the browser's network tools: "
+        "document.cookie lacks those that are HttpOnly",
+    )

@@ -1,0 +1,24 @@
+"""The parser of the command line, with all commands."""
+
+from __future__ import annotations
+
+import argparse
+
+from xyfast import __version__
+from xyfast.commands import config, dead, decode, demo, outbox, replay, serve
+from xyfast.commands.shared import EXIT_CODES
+
+__all__ = ["make_parser"]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make it; the options have ``run``, which takes them and returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="xyfast",
+        description=f"Codec and client for the 闲鱼/Goofish web IM. {EXIT_CODES}",
+    )
+    parser.add_argument("--version", action="version", version=f"xyfast {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (demo, config, dead, replay, outbox, decode, serve):
+        module.add_parser(commands)
+    return parser
