@@ -55,6 +55,7 @@ def test_a_handler_may_be_given_no_second_try() -> None:
         ({"store": 5}, "store must be a path, a Store or None, not int"),
         ({"store": b"x.db"}, "store must be a path, a Store or None, not bytes"),
         ({"settings": {}}, "settings must be a Settings, not dict"),
+        ({"router": "x"}, "router must be a Router, not str"),
         ({"hooks": 5}, "hooks must be functions in a list, not int"),
         ({"hooks": ["x"]}, "hooks must be functions in a list, not str"),
         ({"tokens": "x"}, "tokens must be a TokenProvider, not str"),

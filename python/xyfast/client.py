@@ -62,10 +62,11 @@ class Client:
     ``store`` is a path (an SQLite inbox that survives crashes), a `Store`, or None for
     memory only; then ``durable=True`` is refused. ``secrets`` is where session material is kept
     apart from it: the path of a folder (a `FileSecretStore`) or a `SecretStore`; None for in the
-    store. The other arguments replace a part of the client: ``tokens`` where tokens come from,
-    ``credentials`` the hook that is asked for new cookies, ``hooks`` observers, ``transport`` the
-    links, ``gates`` where new links wait for their turn (by default with those of all clients of
-    the process), ``clock`` (seconds since the epoch) and ``dice``.
+    store. ``router`` has handlers that were registered before; `on` adds to them. The other
+    arguments replace a part of the client: ``tokens`` where tokens come from, ``credentials`` the
+    hook that is asked for new cookies, ``hooks`` observers, ``transport`` the links, ``gates``
+    where new links wait for their turn (by default with those of all clients of the process),
+    ``clock`` (seconds since the epoch) and ``dice``.
 
     >>> from xyfast import ChatMessage, Client
     >>> client = Client()
@@ -80,6 +81,7 @@ class Client:
         store: Store | str | os.PathLike[str] | None = None,
         secrets: SecretStore | str | os.PathLike[str] | None = None,
         settings: Settings | None = None,
+        router: Router | None = None,
         tokens: TokenProvider | None = None,
         credentials: CredentialSource | None = None,
         hooks: Iterable[Hook] = (),
@@ -90,6 +92,8 @@ class Client:
     ) -> None:
         settings = Settings() if settings is None else settings
         must_be(Settings, "a Settings", settings=settings)
+        router = Router() if router is None else router
+        must_be(Router, "a Router", router=router)
         must_be(Iterable, "functions in a list", hooks=hooks)
         hooks = tuple(hooks)
         for hook in hooks:
@@ -119,7 +123,7 @@ class Client:
         self._secrets = secrets
         self._hooks = Hooks(hooks)
         self._transport = transport or RustTransport(settings)
-        self._router = Router()
+        self._router = router
         self._dispatcher = Dispatcher(
             self._router,
             self._finished,

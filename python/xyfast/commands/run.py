@@ -1,0 +1,115 @@
+"""``xyfast run``: the bot in a file, with the accounts of the configuration."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from xyfast.account import Account
+from xyfast.client import Client
+from xyfast.commands import bot, dev
+from xyfast.commands.shared import (
+    Commands,
+    add_command,
+    add_config,
+    complain,
+    config_of,
+    painted,
+)
+from xyfast.configfile import DEFAULT_FILE, Config
+from xyfast.errors import ConfigError, StateError
+
+__all__ = ["add_parser"]
+
+_LEVELS = ("debug", "info", "warning", "error")
+_COLOURS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to the parser of ``xyfast``."""
+    parser = add_command(
+        commands,
+        "run",
+        _run,
+        help="run the bot in a file, with the accounts of the configuration",
+        description="Import BOT.py and run what it has: a Router, a Client, or a function "
+        "make_client(config). Accounts are those of the configuration, and so are store and "
+        "settings, unless the file makes its Client by itself. Ctrl-C and SIGTERM let running "
+        "handlers finish. Exit code 0: it was stopped so, 1: the store could not be used, 2: the "
+        "file or the configuration cannot be used.",
+    )
+    parser.add_argument("bot", type=Path, metavar="BOT.py", help="the file")
+    add_config(parser)
+    parser.add_argument(
+        "--dev",
+        action="store_true",
+        help="stop and start again when a .py file beside BOT.py or the configuration changes",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=_LEVELS,
+        default="info",
+        help="what is logged, unless BOT.py sets up logging itself (default: info)",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.dev:
+        return dev.supervise(options)
+    config = config_of(options)
+    client, by_config = bot.client_of(bot.load(options.bot), config)
+    accounts = config.accounts()
+    if not accounts:
+        where = config.path or DEFAULT_FILE
+        raise ConfigError(
+            f"there are no accounts: add [[accounts]] to {where}, see docs/howto/configure.md"
+        )
+    if not by_config:
+        _tell_unused(options, config)
+    _set_up_logging(options.log_level)
+    asyncio.run(_work(client, accounts))
+    return 0
+
+
+def _tell_unused(options: argparse.Namespace, config: Config) -> None:
+    if config.origins:
+        each = ", ".join(config.origins.values())
+        complain(
+            options, f"{options.bot} makes its Client by itself, so this has no effect: {each}"
+        )
+
+
+async def _work(client: Client, accounts: Sequence[Account]) -> None:
+    running = asyncio.ensure_future(client.run())  # from here on it is stopped cleanly
+    try:
+        for account in accounts:
+            try:
+                await client.add(account)
+            except StateError:
+                if account.id in {each.id for each in client.accounts}:
+                    raise
+                break  # it was stopped meanwhile
+    except BaseException:
+        running.cancel()
+        await asyncio.gather(running, client.close(), return_exceptions=True)
+        raise
+    await running
+
+
+class _Formatter(logging.Formatter):
+    """Colours for what matters, on a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        colour = _COLOURS.get(record.levelno)
+        return text if colour is None else painted(text, colour, sys.stderr)
+
+
+def _set_up_logging(level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -1,0 +1,329 @@
+"""``xyfast run``: bots in files, run as users run them, against the fake server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from world import ME, OTHER
+from xyfast.store.schema import HANDLED
+from xyfast.testing import FakeServer
+
+ROUTER = """
+from xyfast import ChatMessage, Router
+
+router = Router()
+
+@router.on(ChatMessage)
+async def answer(message: ChatMessage) -> None:
+    await message.reply("WORD " + message.text)
+"""
+CLIENT = ROUTER.replace("Router", "Client").replace("router", "client")
+
+
+class Ran:
+    """A command in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.err = ""
+        assert process.stderr is not None
+        self._reading = asyncio.ensure_future(self._read(process.stderr))
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        while line := await stream.readline():
+            self.err += line.decode()
+
+    async def end(self, *, number: int | None = None) -> int:
+        """Its exit code, after a signal if there is one."""
+        if number is not None:
+            self.process.send_signal(number)
+        code = await asyncio.wait_for(self.process.wait(), 60)
+        await self._reading
+        return code
+
+
+class Place:
+    """A folder with a bot and its configuration."""
+
+    def __init__(self, folder: Path, server: FakeServer) -> None:
+        self.folder = folder
+        self.server = server
+        self.write("me.cookies", server.cookies(ME))
+        self.configure()
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(text, "utf-8")
+        return path
+
+    def configure(self, more: str = "") -> None:
+        self.write(
+            "xyfast.toml",
+            f"""
+            {more}
+            [settings]
+            url = "{self.server.url}"
+            token_url = "{self.server.token_url}"
+            grace = 30
+            [[accounts]]
+            cookies_file = "me.cookies"
+            """,
+        )
+
+    @asynccontextmanager
+    async def ran(self, *options: str, **environ: str) -> AsyncIterator[Ran]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "xyfast", "run", *options),
+            cwd=self.folder,
+            env={**os.environ, **environ},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        ran = Ran(process)
+        try:
+            yield ran
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await ran.end()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        await self.server.wait(condition, timeout=60.0)
+
+    async def answers(self, text: str, answer: str, account: str = ME) -> None:
+        """Ask, and wait until the newest answer is this one."""
+        await self.until(lambda: self.server.links(account))
+        self.server.push_text(account, text)
+        await self.until(lambda: self.sent[-1:] == [answer])
+
+    @property
+    def sent(self) -> list[str]:
+        return [each.text for account in (ME, OTHER) for each in self.server.ledger(account).sent]
+
+
+@pytest.fixture
+def place(server: FakeServer, tmp_path: Path) -> Place:
+    return Place(tmp_path, server)
+
+
+# --- what is run ------------------------------------------------------------------------
+
+MAKER = CLIENT.replace("client = Client()", "").replace("@client", "").replace(".on(ChatM", "# ")
+MAKERS = {
+    "with the config": """
+def make_client(config):
+    client = Client(store=config.make_store(), settings=config.settings)
+    client.on(ChatMessage)(answer)
+    return client
+""",
+    "by itself": """
+import os
+def make_client():
+    from xyfast import Settings
+    client = Client(store="own.db", settings=Settings.load("xyfast.toml"))
+    client.on(ChatMessage)(answer)
+    return client
+""",
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_router_is_run_with_store_settings_and_accounts_of_the_configuration(
+    number: int, place: Place
+) -> None:
+    place.configure('store = "kept.db"')
+    place.write("bot.py", ROUTER)
+    async with place.ran("bot.py") as ran:
+        await place.answers("在吗", "WORD 在吗")
+        assert await ran.end(number=number) == 0
+    assert "connected (account=9000000000001" in ran.err
+    assert re.search(r"^\d\d\d\d-\d\d-\d\d .+ INFO +\S", ran.err, re.MULTILINE)
+    assert "在吗" not in ran.err
+    db = sqlite3.connect(place.folder / "kept.db")
+    assert set(db.execute("SELECT state FROM inbox")) == {(HANDLED,)}
+    db.close()
+
+
+@pytest.mark.parametrize("which", MAKERS)
+async def test_a_function_makes_the_client(which: str, place: Place) -> None:
+    place.configure('store = "kept.db"')
+    place.write("bot.py", MAKER + MAKERS[which])
+    async with place.ran("bot.py", "--config", "xyfast.toml", "--log-level", "error") as ran:
+        await place.answers("a", "WORD a")
+        assert await ran.end(number=signal.SIGTERM) == 0
+    by_itself = which == "by itself"
+    assert (place.folder / ("own.db" if by_itself else "kept.db")).exists()
+    assert (place.folder / "kept.db").exists() != by_itself
+    expected = (
+        "xyfast run: bot.py makes its Client by itself, so this has no effect: "
+        "xyfast.toml: `settings.url`, xyfast.toml: `settings.token_url`, "
+        "xyfast.toml: `settings.grace`, xyfast.toml: `store`\n"
+    )
+    assert ran.err == (expected if by_itself else "")
+
+
+async def test_a_client_is_run_as_it_is(place: Place) -> None:
+    settings = 'Client(settings=Settings.load("xyfast.toml"), router=router)'
+    place.write("words.py", "WORD = 'beside'")
+    place.write(
+        "bot.py",
+        "from xyfast import Client, Settings\nimport words\n"
+        + ROUTER.replace('"WORD "', "words.WORD")
+        + f"client = {settings}\nsame = client\n",
+    )
+    async with place.ran("bot.py") as ran:
+        await place.answers("a", "besidea")
+        assert await ran.end(number=signal.SIGTERM) == 0
+    assert "makes its Client by itself" in ran.err
+
+
+# --- what cannot be run -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        (
+            "x = 1",
+            "bot.py has no `client = Client(...)`, `router = Router()` or `def make_client(co",
+        ),
+        (ROUTER + "other = Router()", "more than one thing to run: `router`, `other`; leave one"),
+        (CLIENT + "def make_client(): ...", "more than one thing to run: `client`, `make_client`"),
+        ("import nothing_of_that_name", "bot.py raises ModuleNotFoundError when it is imported"),
+        ("def f(:", "bot.py raises SyntaxError when it is imported"),
+        ("raise SystemExit(5)", "bot.py raises SystemExit when it is imported"),
+        ("def make_client(): return 1 / 0", "bot.py raises ZeroDivisionError in `make_client`"),
+        ("def make_client(config): return 5", "`make_client` must return a Client, not int"),
+        ("async def make_client(): ...", "`make_client` must be a function that is not async"),
+    ],
+)
+async def test_a_file_that_cannot_be_run_is_told_why(
+    code: str, complaint: str, place: Place
+) -> None:
+    place.write("bot.py", code)
+    async with place.ran("bot.py") as ran:
+        assert await ran.end() == 2
+    assert complaint in ran.err.splitlines()[-1]
+    assert "commands/bot.py" not in ran.err  # only lines of the user
+
+
+@pytest.mark.parametrize("name", ["none.py", "xyfast.toml", "."])
+async def test_what_is_no_python_file_is_refused(name: str, place: Place) -> None:
+    async with place.ran(name) as ran:
+        assert await ran.end() == 2
+    assert "is not a Python file" in ran.err
+
+
+async def test_a_file_that_hides_a_module_is_refused(place: Place) -> None:
+    place.write("wave.py", ROUTER)
+    async with place.ran("wave.py") as ran:
+        assert await ran.end() == 2
+    assert "wave.py has the name of a module that others import; rename it" in ran.err
+
+
+async def test_without_accounts_nothing_is_run(place: Place) -> None:
+    place.write("bot.py", ROUTER)
+    place.write("empty.toml", "")
+    async with place.ran("bot.py", "--config", "empty.toml") as ran:
+        assert await ran.end() == 2
+    assert "there are no accounts: add [[accounts]] to empty.toml" in ran.err
+
+
+async def test_a_store_in_use_is_exit_code_1(place: Place) -> None:
+    place.write("bot.py", ROUTER)
+    async with place.ran("bot.py"):
+        await place.answers("a", "WORD a")
+        async with place.ran("bot.py") as second:
+            assert await second.end() == 1
+    assert "in use by another process" in second.err
+
+
+# --- while it is written ----------------------------------------------------------------
+
+
+async def test_a_bot_whose_file_changes_is_stopped_and_started(place: Place) -> None:
+    place.write("bot.py", ROUTER)
+    async with place.ran("bot.py", "--dev") as ran:
+        await place.answers("a", "WORD a")
+        place.write("bot.py", ROUTER.replace("WORD", "other"))
+        await place.until(lambda: "bot.py changed: stopping, then starting again" in ran.err)
+        await place.until(lambda: len(place.server.ledger(ME).registrations) == 2)
+        await place.answers("b", "other b")
+        assert await ran.end(number=signal.SIGTERM) == 0
+    assert place.sent == ["WORD a", "other b"]
+
+
+async def test_a_handler_finishes_before_the_bot_starts_again(place: Place) -> None:
+    slow = ROUTER.replace(
+        "    await message",
+        "    open('begun', 'x').close()\n"
+        "    while not os.path.exists('go'): await asyncio.sleep(0.01)\n"
+        "    await message",
+    )
+    place.write("bot.py", "import asyncio, os\n" + slow)
+    async with place.ran("bot.py", "--dev") as ran:
+        await place.until(lambda: place.server.links(ME))
+        place.server.push_text(ME, "a")
+        await place.until((place.folder / "begun").exists)
+        place.write("bot.py", ROUTER.replace("WORD", "other"))
+        await place.until(lambda: "changed: stopping" in ran.err)
+        place.server.push_text(ME, "b")  # kept for the next one, or fetched by it
+        place.write("go", "")
+        await place.until(lambda: len(place.sent) == 2)
+        assert await ran.end(number=signal.SIGINT) == 0
+    assert place.sent == ["WORD a", "other b"]
+
+
+async def test_a_bot_that_is_broken_waits_for_a_change(place: Place) -> None:
+    place.write("words.py", "import nothing_of_that_name")
+    place.write("bot.py", "import words\n" + ROUTER)
+    async with place.ran("bot.py", "--dev") as ran:
+        await place.until(lambda: "exit code 2; waiting for a change" in ran.err)
+        assert "No module named 'nothing_of_that_name'" in ran.err
+        place.write("words.py", "")
+        await place.answers("a", "WORD a")
+        place.configure("[retention]\nkeeep = 1")
+        await place.until(lambda: "xyfast.toml changed" in ran.err)
+        await place.until(lambda: ran.err.count("exit code 2; waiting for a change") == 2)
+        assert await ran.end(number=signal.SIGTERM) == 0
+
+
+async def test_a_second_signal_cuts_handlers_off(place: Place) -> None:
+    place.write(
+        "bot.py",
+        "import asyncio\n"
+        + ROUTER.replace(
+            "    await", "    open('begun', 'w')\n    await asyncio.sleep(1e9)\n    await"
+        ),
+    )
+    async with place.ran("bot.py", "--dev") as ran:
+        await place.until(lambda: place.server.links(ME))
+        place.server.push_text(ME, "a")
+        await place.until((place.folder / "begun").exists)
+        ran.process.send_signal(signal.SIGINT)
+        await place.until(lambda: "waiting for handlers" in ran.err)
+        assert await ran.end(number=signal.SIGINT) == 0
+    assert "handlers cut off (count=1)" in ran.err
+
+
+# --- the page ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "answer"), [(0, "在的，拍下今天发货"), (1, "在的")])
+async def test_the_bots_of_the_page_answer(number: int, answer: str, place: Place) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "howto" / "run.md").read_text("utf-8")
+    code = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    place.write("bot.py", code[number])
+    async with place.ran("bot.py") as ran:
+        await place.answers("在吗", answer)
+        assert await ran.end(number=signal.SIGTERM) == 0
+    assert "has no effect" not in ran.err
