@@ -67,10 +67,10 @@ class ThreadedServer:
     """A fake server on a thread and event loop of its own, which the test cannot block."""
 
     def __init__(
-        self, *accounts: str, assumed: ServerSettings | None = None, host: str = "127.0.0.1"
+        self, *accounts: str, assumed: ServerSettings | None = None, **options: Any
     ) -> None:
         self.loop = asyncio.new_event_loop()
-        self.server = FakeServer(accounts or [ME], settings=assumed, host=host)
+        self.server = FakeServer(accounts or [ME], settings=assumed, **options)
         self._work: set[asyncio.Future[object]] = set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

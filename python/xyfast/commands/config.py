@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from xyfast.commands.shared import (
     complain,
     config_of,
     print_json,
+    redacted,
 )
 from xyfast.config import Settings
 from xyfast.configfile import DEFAULT_FILE, DEFAULT_STORE, Config
@@ -130,15 +130,6 @@ def _values(config: Config) -> Iterator[_Value]:
             shown = value if key in _SHOWN else redacted(value) if key == "proxy" else "***"
             name = f"accounts[{number}].{key}"
             yield _Value(name, shown, f"{config.path}: `{name}`")
-
-
-def redacted(url: str) -> str:
-    """The URL of a proxy without user and password."""
-    found = re.fullmatch(r"(\w+://)(.*@)?([^@/]+)/?", url, re.DOTALL)
-    if found is None:
-        return "***"  # who knows what it is
-    scheme, login, host = found.groups()
-    return f"{scheme}{'***@' if login else ''}{host}"
 
 
 def _toml(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from xyfast import __version__
-from xyfast.commands import config, dead, decode, demo, outbox, replay, run, serve
+from xyfast.commands import config, dead, decode, demo, doctor, outbox, replay, run, serve
 from xyfast.commands.shared import EXIT_CODES
 
 __all__ = ["make_parser"]
@@ -19,6 +19,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xyfast {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (demo, config, run, dead, replay, outbox, decode, serve):
+    for module in (demo, config, doctor, run, dead, replay, outbox, decode, serve):
         module.add_parser(commands)
     return parser

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -26,6 +27,7 @@ __all__ = [
     "painted",
     "print_json",
     "printable",
+    "redacted",
     "time_of",
 ]
 
@@ -88,6 +90,15 @@ def printable(text: str) -> str:
         letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]
         for letter in text
     )
+
+
+def redacted(url: str) -> str:
+    """The URL of a proxy without user and password."""
+    found = re.fullmatch(r"(\w+://)(.*@)?([^@/]+)/?", url, re.DOTALL)
+    if found is None:
+        return "***"  # who knows what it is
+    scheme, login, host = found.groups()
+    return f"{scheme}{'***@' if login else ''}{host}"
 
 
 def time_of(ms: int | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import cast
 
@@ -18,14 +19,19 @@ LARGEST_BODY = 1 << 20
 
 
 class HttpConnection(asyncio.Protocol):
-    """Reads requests and writes what ``answer`` returns, one at a time."""
+    """Reads requests and writes what ``answer`` returns, one at a time.
+
+    ``clock`` gives the time that answers are dated with, milliseconds since 1970.
+    """
 
     def __init__(
         self,
         answer: Callable[[Request], Response],
+        clock: Callable[[], int],
         connections: set[HttpConnection],
     ) -> None:
         self._answer = answer
+        self._clock = clock
         self._connections = connections
         self._h11 = h11.Connection(h11.SERVER)
         self._request: h11.Request | None = None
@@ -101,11 +107,12 @@ class HttpConnection(asyncio.Protocol):
 
     def _write(self, response: Response) -> None:
         length = ("content-length", str(len(response.body)))
+        date = ("date", formatdate(self._clock() / 1000, usegmt=True))
         self._send(
             h11.Response(
                 status_code=response.status,
                 reason=HTTPStatus(response.status).phrase,
-                headers=[*response.headers, length],
+                headers=[*response.headers, date, length],
             )
         )
         self._send(h11.Data(data=response.body))

@@ -120,7 +120,7 @@ class FakeServer:
         loop = asyncio.get_running_loop()
         factories: tuple[Callable[[], asyncio.Protocol], ...] = (
             partial(Link, self._service),
-            partial(HttpConnection, partial(mtop.answer, self._platform), self._http),
+            partial(HttpConnection, partial(mtop.answer, self._platform), self.clock, self._http),
         )
         for index, factory in enumerate(factories):
             listener = await loop.create_server(

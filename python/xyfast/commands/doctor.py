@@ -1,0 +1,274 @@
+"""``xyfast doctor``: whether a bot can run here, and what to do if it cannot."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from xyfast import __version__, _core
+from xyfast.commands import checks
+from xyfast.commands.checks import Finding
+from xyfast.commands.shared import Commands, add_command, add_config, add_json, config_of, redacted
+from xyfast.configfile import Config
+from xyfast.errors import ConfigError, StoreError, TokenError
+from xyfast.store import SqliteStore
+from xyfast.store.lock import Lock
+from xyfast.transport import read_roots
+
+__all__ = ["add_parser"]
+
+_MIB = 1024**2
+_LEAST_DISK = 64 * _MIB
+_OTHER_FILES = 64  # descriptors of a process beside those of its links
+_LATE, _TOO_LATE = 5.0, 60.0  # seconds by which the clock may be wrong: told, and a failure
+_PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
+_CURES = {
+    "network": "see that the address is right, the name can be resolved and no firewall is in "
+    "the way; behind a proxy set settings.proxy",
+    "untrusted": "a company's proxy that opens TLS has an authority of its own: name its "
+    "certificate in settings.roots; if there is none, do not trust this network",
+    "proxy": "see that the proxy runs and lets this server through",
+    "proxy-refused": "give the user and password that the proxy wants",
+    "exhausted": "let the process have more descriptors: ulimit -n 8192",
+}
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to the parser of ``xyfast``."""
+    parser = add_command(
+        commands,
+        "doctor",
+        _run,
+        help="whether a bot can run here, and what to do if not",
+        description="Look at this machine, the configuration, the accounts' cookies, the store, "
+        "the way to the server and the clock. Both addresses are called once each way, without "
+        "cookies. Exit code 0: nothing failed, 1: something did.",
+    )
+    add_config(parser)
+    add_json(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    levels = []
+
+    def told(findings: Iterator[Finding]) -> Iterator[Finding]:
+        for each in findings:
+            levels.append(each.level)
+            yield each
+
+    checks.show(told(_findings(options)), json=options.json)
+    if not options.json:
+        print(f"\nfailed: {levels.count('failed')}, warnings: {levels.count('warning')}")
+    return int("failed" in levels)
+
+
+def _findings(options: argparse.Namespace) -> Iterator[Finding]:
+    yield from _machine()
+    try:
+        config = config_of(options)
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            yield Finding("config", "failed", line, "see docs/howto/configure.md")
+        return
+    yield from checks.file(config)
+    yield from checks.accounts(config)
+    yield from _descriptors(len(config.tables))
+    yield from _store(config)
+    yield from _disk(config)
+    yield from _proxies(config, os.environ)
+    yield from _network(config)
+
+
+# --- this machine -----------------------------------------------------------------------
+
+
+def _machine() -> Iterator[Finding]:
+    text = (
+        f"xyfast {__version__} ({_core.build_profile}, {_core.simd}) on "
+        f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} "
+        f"{platform.machine()}"
+    )
+    if sys.platform not in ("linux", "darwin"):
+        yield Finding("machine", "failed", text, "use Linux or macOS: others are not tested")
+    elif _core.build_profile == "debug":
+        yield Finding("machine", "warning", text, "this is a slow build: install a wheel")
+    else:
+        yield Finding("machine", "ok", text)
+
+
+def _descriptors(accounts: int) -> Iterator[Finding]:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= accounts + _OTHER_FILES:
+        return
+    yield Finding(
+        "machine",
+        "failed",
+        f"a process may have {soft} descriptors open: too few for {accounts} accounts",
+        f"ulimit -n {accounts + 1024}, or LimitNOFILE= of a systemd unit",
+    )
+
+
+# --- the store --------------------------------------------------------------------------
+
+
+def _store(config: Config) -> Iterator[Finding]:
+    path, folder = config.store, config.store.parent
+    if not folder.is_dir():
+        yield Finding("store", "failed", f"the folder {folder} is not there", f"mkdir -p {folder}")
+        return
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding(
+            "store",
+            "failed",
+            f"the folder {folder} may not be written to: SQLite makes files beside {path.name}",
+            f"run the bot as its owner, or: chmod u+wx {folder}",
+        )
+        return
+    if not path.exists():
+        yield Finding("store", "ok", f"{path}: is not there yet, and will be made")
+        return
+    yield from checks.private("store", path)
+    in_use = ", in use by a bot that runs" if _is_locked(path) else ""
+    try:
+        asyncio.run(_open(path))
+    except StoreError as error:
+        yield Finding("store", "failed", str(error))  # which says what to do
+    else:
+        yield Finding("store", "ok", f"{path}: {path.stat().st_size / _MIB:.1f} MiB{in_use}")
+
+
+def _is_locked(path: Path) -> bool:
+    name = f"{os.path.realpath(path)}.lock"
+    if not os.path.exists(name):
+        return False
+    try:
+        Lock(name).release()
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # another user's: the folder and the file say more
+    return False
+
+
+async def _open(path: Path) -> None:
+    store = SqliteStore(path, shared=True)
+    await store.open()
+    await store.close()
+
+
+def _disk(config: Config) -> Iterator[Finding]:
+    folder = config.store.parent
+    if not folder.is_dir():
+        return
+    free = shutil.disk_usage(folder).free
+    used = config.store.stat().st_size if config.store.exists() else 0
+    most = config.retention.max_bytes
+    text = f"{free // _MIB} MiB are free at {folder}"
+    if free < _LEAST_DISK:
+        yield Finding("disk", "failed", text, "make room: what cannot be stored is not received")
+    elif free < most - used:
+        yield Finding(
+            "disk",
+            "warning",
+            f"{text}; the store may grow to {most // _MIB} MiB",
+            "make room, or lower retention.max_bytes",
+        )
+    else:
+        yield Finding("disk", "ok", text)
+
+
+# --- the way to the server --------------------------------------------------------------
+
+
+def _proxies(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    names = [name for name in _PROXY_VARIABLES if environ.get(name)]
+    if names and config.settings.proxy is None:
+        yield Finding(
+            "proxy",
+            "warning",
+            f"{names[0]} is set, and not read: it would say where all accounts go",
+            f'if they are to go there: XYFAST_PROXY="${names[0]}", or settings.proxy',
+        )
+
+
+def _network(config: Config) -> Iterator[Finding]:
+    settings = config.settings
+    try:
+        roots = read_roots(settings)
+    except ConfigError as error:
+        yield Finding("roots", "failed", str(error), "give the path of a PEM file")
+        return
+    if roots is not None:
+        yield Finding("roots", "ok", f"{settings.roots}: is trusted beside the system's")
+    for proxy in _ways(config):
+        for about, url, timeout in (
+            ("links", settings.url, settings.open_timeout),
+            ("tokens", settings.token_url, settings.token_timeout),
+        ):
+            yield from _call(config, about, url, timeout, roots, proxy)
+
+
+def _ways(config: Config) -> list[str | None]:
+    """The proxies through which accounts go, None for none."""
+    proxies = [table.get("proxy") or config.settings.proxy for table in config.tables]
+    return list(dict.fromkeys(proxies or [config.settings.proxy]))
+
+
+def _call(
+    config: Config, about: str, url: str, timeout: float, roots: str | None, proxy: str | None
+) -> Iterator[Finding]:
+    """Call an address as links and token calls do; any answer to that is good."""
+    where = url if proxy is None else f"{url} through {redacted(proxy)}"
+    # A WebSocket begins as an HTTP request, and one that is none gets an answer too.
+    address = url.replace("ws", "http", 1) if url.startswith("ws") else url
+    before = time.time()
+    try:
+        _, headers, _ = _core.post(
+            address,
+            headers=[],
+            body=b"",
+            timeout=timeout,
+            allow_plain=config.settings.allow_plain,
+            roots=roots,
+            proxy=proxy,
+        )
+    except (TokenError, ConfigError) as error:
+        code = error.code if isinstance(error, TokenError) else "proxy"
+        cure = _CURES.get(code, "see docs/reference/errors.md")
+        yield Finding(about, "failed", f"{where}: {error}", cure)
+        return
+    after = time.time()
+    yield Finding(about, "ok", f"{where}: answers in {(after - before) * 1000:.0f} ms")
+    if about == "tokens":
+        yield _clock(headers, before, after)
+
+
+def _clock(headers: list[tuple[str, str]], before: float, after: float) -> Finding:
+    """Compare this machine's clock with the server's, which is told in whole seconds."""
+    dates = [value for name, value in headers if name.lower() == "date"]
+    try:
+        date = parsedate_to_datetime(dates[0]).timestamp()
+    except (IndexError, TypeError, ValueError):
+        return Finding(
+            "clock", "warning", "the server does not tell the time", "see that NTP is on"
+        )
+    wrong = before - (date + 1) if before > date + 1 else min(after - date, 0.0)
+    if abs(wrong) < _LATE:
+        return Finding("clock", "ok", "is right to within some seconds")
+    ahead = "ahead of" if wrong > 0 else "behind"
+    return Finding(
+        "clock",
+        "failed" if abs(wrong) >= _TOO_LATE else "warning",
+        f"is {abs(wrong):.0f} s {ahead} the server's: calls are signed with the time",
+        "switch on NTP, for example: timedatectl set-ntp true",
+    )
