@@ -254,6 +254,7 @@ class Driver:
 
     async def _save(self) -> None:
         rest = {"began": self.sync.began, "gaps": self.gaps.saved()}
+        rest["saved"] = int(self._env.clock() * 1000)
         await self._material.save(self.login.saved(), rest)
 
     def unread(self) -> None:

@@ -5,10 +5,27 @@ from __future__ import annotations
 import argparse
 
 from xyfast import __version__
-from xyfast.commands import config, dead, decode, demo, doctor, outbox, replay, run, serve
+from xyfast.commands import (
+    accounts,
+    completion,
+    config,
+    dead,
+    decode,
+    demo,
+    doctor,
+    outbox,
+    replay,
+    run,
+    serve,
+)
 from xyfast.commands.shared import EXIT_CODES
 
 __all__ = ["make_parser"]
+
+_MODULES = (
+    *(config, doctor, run, accounts, dead, replay, outbox),
+    *(decode, demo, serve, completion),
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -19,6 +36,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xyfast {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (demo, config, doctor, run, dead, replay, outbox, decode, serve):
+    for module in _MODULES:
         module.add_parser(commands)
     return parser

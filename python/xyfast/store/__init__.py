@@ -17,6 +17,7 @@ from xyfast.store.rows import (
     Posted,
     PostState,
     Row,
+    Standing,
     Store,
 )
 from xyfast.store.sealed import EncryptedSecretStore
@@ -36,6 +37,7 @@ __all__ = [
     "Row",
     "SecretStore",
     "SqliteStore",
+    "Standing",
     "Store",
     "guarded",
 ]

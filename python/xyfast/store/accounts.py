@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-from xyfast.store.rows import Kept
-from xyfast.store.schema import transaction
+from xyfast.store.rows import Kept, Standing
+from xyfast.store.schema import DEAD, TAKEN, WAITING, transaction
 from xyfast.store.values import from_text, to_integer, to_text
 
 __all__ = ["Accounts"]
+
+# A search of an index for each, however many messages have been handled. With a plus, since
+# SQLite would rather look through all rows of an account for its dead letters.
+_COUNT = (
+    "(SELECT count(*) FROM inbox WHERE state = {} AND state < 4 AND inbox.account = account.id)"
+)
+_ALL = (
+    f"SELECT account.account, received, {_COUNT.format(WAITING)}, {_COUNT.format(TAKEN)},"
+    " ifnull(dead, 0), (SELECT count(*) FROM outbox WHERE settled IS NULL AND"
+    " outbox.account = account.id), session FROM account"
+    f" LEFT JOIN (SELECT account, count(*) AS dead FROM inbox WHERE state = {DEAD}"
+    " GROUP BY +account) AS letters ON letters.account = account.id ORDER BY account.account"
+)
 
 
 class Accounts:
@@ -75,6 +89,20 @@ class Accounts:
         received, session = found
         return Kept(received, None if session is None else from_text(session))
 
+    def standings(self) -> list[Standing]:
+        """See `SqliteStore.accounts`."""
+        return [
+            Standing(
+                account_id=from_text(name),
+                received=received,
+                waiting=waiting + taken,
+                dead=dead,
+                unsent=unsent,
+                saved=None if session is None else _saved(from_text(session)),
+            )
+            for name, received, waiting, taken, dead, unsent, session in self._db.execute(_ALL)
+        ]
+
     def save_session(self, account_id: str, blob: str) -> None:
         """See `Store.save_session`."""
         with self.transaction():
@@ -98,3 +126,12 @@ class Accounts:
                 self._db.execute("UPDATE account SET revived = 0 WHERE revived")
         self._seen = version
         return [from_text(name) for (name,) in found]
+
+
+def _saved(session: str) -> int | None:
+    """When a session was saved, as the client notes it; other stores' users may not."""
+    try:
+        saved = json.loads(session).get("saved")
+    except (ValueError, AttributeError):
+        return None
+    return saved if isinstance(saved, int) else None

@@ -14,6 +14,7 @@ __all__ = [
     "PostState",
     "Posted",
     "Row",
+    "Standing",
     "Store",
 ]
 
@@ -82,6 +83,24 @@ class Kept:
 
     received: int | None
     session: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How an account of a store is, as `SqliteStore.accounts` tells.
+
+    ``received`` is as in `Kept`, ``waiting`` how many messages wait for their handlers or are
+    with them, ``dead`` how many are dead letters, ``unsent`` how many durable messages have no
+    outcome. ``saved`` is when its session was saved last (milliseconds since 1970), None if it
+    has none.
+    """
+
+    account_id: str
+    received: int | None
+    waiting: int
+    dead: int
+    unsent: int
+    saved: int | None
 
 
 PostState = Literal["queued", "out", "sent", "refused", "unknown"]

@@ -17,7 +17,7 @@ from xyfast.store.inbox import Inbox
 from xyfast.store.lock import Lock
 from xyfast.store.posted import Outbox
 from xyfast.store.retention import Patient, Retention
-from xyfast.store.rows import Kept, Outcome, Page, Posted, PostState, Row
+from xyfast.store.rows import Kept, Outcome, Page, Posted, PostState, Row, Standing
 from xyfast.store.schema import connect
 
 __all__ = ["SqliteStore"]
@@ -48,8 +48,8 @@ class SqliteStore:
     stop its call half-way, which is carried out all the same.
 
     One process at a time owns the file, by a lock on ``<path>.lock``. With ``shared=True``
-    the file is opened beside its owner, to look at dead letters, handled messages and what
-    waits to go out, to revive messages and to drop dead letters, and without an owner to
+    the file is opened beside its owner, to look at accounts, dead letters, handled messages and
+    what waits to go out, to revive messages and to drop dead letters, and without an owner to
     `withdraw` what waits; other calls raise `StoreError`. ``retention`` bounds
     the file; to its ``max_bytes`` of pages in use comes the write-ahead log, some MiB.
     ``clock`` gives seconds since 1970, ``steady`` seconds that nobody sets.
@@ -124,6 +124,10 @@ class SqliteStore:
     async def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
         return await self._own(lambda file: file.accounts.load(account_id))
+
+    async def accounts(self) -> Sequence[Standing]:
+        """How each account is, by id."""
+        return await self._use(lambda file: file.accounts.standings())
 
     async def save_session(self, account_id: str, blob: str) -> None:
         """See `Store.save_session`."""

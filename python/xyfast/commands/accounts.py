@@ -1,0 +1,61 @@
+"""``xyfast accounts``: how far each account of a store is, and what waits for whom."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from xyfast.commands import guest, shared
+from xyfast.commands.shared import Table, complain, print_json, time_of
+from xyfast.store import SqliteStore, Standing
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: shared.Commands) -> None:
+    """Add the command to the parser of ``xyfast``."""
+    parser = guest.add_command(
+        commands,
+        "accounts",
+        _list,
+        help="how far each account is, and what waits",
+        description="List the accounts of a store, also beside a running bot: up to which time "
+        "of the server all is stored, how many messages wait for their handlers (or are with "
+        "them) and to go out, how many are dead letters, and when the last session was saved: "
+        "at its end, if it ended well. Times are local; in JSON positions are microseconds and "
+        "times milliseconds since 1970.",
+    )
+    guest.add_account(parser)
+
+
+async def _list(options: argparse.Namespace, store: SqliteStore) -> int:
+    table = Table(account=13, position=19, waiting=-8, outbox=-7, dead=-7, session=19)
+    found = [each for each in await store.accounts() if options.account in (None, each.account_id)]
+    for each in found:
+        if options.json:
+            print_json(_facts(each))
+        else:
+            position = None if each.received is None else each.received // 1000
+            table.row(
+                each.account_id,
+                time_of(position),
+                each.waiting,
+                each.unsent,
+                each.dead,
+                time_of(each.saved),
+                colour="yellow" if each.dead else None,
+            )
+    if not found:
+        complain(options, "there are no accounts")
+    return 0
+
+
+def _facts(each: Standing) -> dict[str, Any]:
+    return {
+        "account": each.account_id,
+        "position": each.received,
+        "waiting": each.waiting,
+        "outbox": each.unsent,
+        "dead": each.dead,
+        "session": each.saved,
+    }

@@ -1,0 +1,205 @@
+"""``xyfast accounts`` on real stores, and what all commands have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inboxes import NOW, Run, came, chat, shanghai, with_store
+from stores import ME, OTHER, letter
+from world import running
+from xyfast.commands import shared
+from xyfast.store import DeadLetter, Outcome, SqliteStore
+from xyfast.testing import FakeServer
+
+
+@pytest.fixture
+def full(path: Path) -> Path:
+    """Two accounts with messages in every state, and one of which nothing is known."""
+
+    async def fill(store: SqliteStore) -> None:
+        rows = [came(chat(number)) for number in range(6)] + [came(chat(9), OTHER)]
+        rows[5] = replace(rows[5], taken=True)
+        bad = DeadLetter(reason="answer raised ValueError")
+        ended = [Outcome(ME, rows[0].key), *(Outcome(ME, row.key, bad) for row in rows[1:3])]
+        await store.commit(rows, ended, received={ME: NOW * 1000 + 7})
+        await store.post(letter("a"))
+        await store.post(letter("b"))
+        await store.mark(ME, "b", "sent", message_id="1.PNM", time=NOW)
+        await store.save_session(ME, json.dumps({"saved": NOW + 60_000, "cookies": "secret"}))
+        await store.save_session("9000000000003", "not ours")
+
+    with_store(path, fill)
+    return path
+
+
+FACTS = [
+    {
+        "account": ME,
+        "position": NOW * 1000 + 7,
+        "waiting": 3,
+        "outbox": 1,
+        "dead": 2,
+        "session": NOW + 60_000,
+    },
+    {"account": OTHER, "position": None, "waiting": 1, "outbox": 0, "dead": 0, "session": None},
+    {
+        "account": "9000000000003",
+        "position": None,
+        "waiting": 0,
+        "outbox": 0,
+        "dead": 0,
+        "session": None,
+    },
+]
+
+
+def test_each_account_is_told(full: Path, run: Run) -> None:
+    shown = run("accounts", "--store", full, "--json")
+    assert (shown.code, shown.err, shown.objects) == (0, "", FACTS)
+    shown = run("accounts", "--store", full, "--json", "--account", OTHER)
+    assert shown.objects == FACTS[1:2]
+
+
+def test_times_are_local_for_people(full: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with shanghai(monkeypatch):
+        lines = run("accounts", "--store", full).out.splitlines()
+    assert lines == [
+        "ACCOUNT        POSITION              WAITING   OUTBOX     DEAD  SESSION",
+        "9000000000001  2026-01-01 08:00:00         3        1        2  2026-01-01 08:01:00",
+        "9000000000002  -                           1        0        0  -",
+        "9000000000003  -                           0        0        0  -",
+    ]
+
+
+def test_an_empty_store_says_so(path: Path, run: Run) -> None:
+    with_store(path, lambda store: asyncio.sleep(0))
+    shown = run("accounts", "--store", path)
+    assert (shown.code, shown.out) == (0, "")
+    assert shown.err == "xyfast accounts: there are no accounts\n"
+
+
+def test_the_page_shows_what_is_printed(
+    full: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(full.parent)
+    full.rename("xyfast.db")
+    page = Path(__file__).parent.parent / "docs" / "howto" / "run.md"
+    [session] = re.findall(r"^```console\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    line, expected = session.removeprefix("$ ").split("\n", 1)
+    with shanghai(monkeypatch):
+        assert run(*shlex.split(line)[1:]).out == expected
+
+
+async def test_a_client_says_when_its_session_ended(server: FakeServer, path: Path) -> None:
+    before = int(time.time() * 1000)
+    async with running(server, store=path) as world:
+        await world.connect()
+        connected = int(time.time() * 1000)
+        server.push_text(ME, "在吗")
+        await world.until(lambda: world.texts)
+    store = SqliteStore(path, shared=True)
+    await store.open()
+    [me] = await store.accounts()
+    await store.close()
+    assert (me.account_id, me.waiting, me.dead) == (ME, 0, 0)
+    assert me.received is not None
+    assert before <= connected <= (me.saved or 0) <= time.time() * 1000
+
+
+# --- in common --------------------------------------------------------------------------
+
+
+def test_the_store_is_that_of_the_configuration(
+    full: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(full.parent)
+    assert run("accounts").code == 2  # there is no xyfast.db
+    Path("xyfast.toml").write_text(f'store = "{full.name}"\n', "utf-8")
+    for command in (["accounts"], ["dead", "list"], ["outbox", "list"]):
+        assert run(*command, "--json").objects
+    Path("xyfast.toml").rename("other.toml")
+    shown = run("accounts", "--config", "other.toml", "--json")
+    assert shown.objects == FACTS
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def on_terminal(*arguments: str, **environ: str) -> tuple[str, str]:
+    """What a command writes to a terminal, and to standard error that is one too."""
+    (out, out_end), (err, err_end) = pty.openpty(), pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xyfast", *arguments],
+        stdout=out_end,
+        stderr=err_end,
+        env={**os.environ, "TERM": "xterm", **environ},
+    )
+    os.close(out_end)
+    os.close(err_end)
+    with ThreadPoolExecutor(2) as readers:
+        shown, told = readers.map(read_all, (out, err))
+    process.wait()
+    return shown, told
+
+
+def read_all(terminal: int) -> str:
+    text = b""
+    with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
+        while piece := os.read(terminal, 65536):
+            text += piece
+    os.close(terminal)
+    return text.decode()
+
+
+def test_colour_is_for_terminals(full: Path) -> None:
+    command = ("accounts", "--store", str(full))
+    out, _ = on_terminal(*command)
+    assert "\x1b[1mACCOUNT" in out
+    assert "\x1b[33m9000000000001" in out
+    for environ in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        out, _ = on_terminal(*command, **environ)
+        assert "ACCOUNT" in out
+        assert "\x1b" not in out
+    assert "\x1b" not in on_terminal(*command, "--json")[0]
+
+
+def test_progress_is_for_terminals(full: Path) -> None:
+    replay = ("replay", "--store", str(full), "--account", ME, "--since", "0", "--expiry", "1")
+    out, err = on_terminal(*replay)
+    assert "\r\x1b[Klooked at 1, chosen " in err
+    assert "\r\x1b[Kreplayed 1 of 1\r\x1b[K" in err
+    assert out.startswith("replayed 1:")
+    out, err = on_terminal("demo", "--messages", "400", "--json")
+    assert ", answered " in err
+    assert json.loads(out)["handled"] == 400
+
+
+def test_nothing_is_written_over_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress: Any = shared.Progress()
+    progress.show("x")
+    progress.clear()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    shared.Progress(wanted=False).show("x")
+    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
