@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import io
@@ -13,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from inboxes import NOW, Run, came, chat, shanghai, with_store
 from stores import ME, OTHER, letter
 from world import running
 from xyfast.commands import shared
+from xyfast.commands.parser import make_parser
 from xyfast.store import DeadLetter, Outcome, SqliteStore
 from xyfast.testing import FakeServer
 
@@ -123,6 +126,47 @@ async def test_a_client_says_when_its_session_ended(server: FakeServer, path: Pa
 
 
 # --- in common --------------------------------------------------------------------------
+
+
+def leaves(parser: argparse.ArgumentParser, at: str) -> Iterator[tuple[str, set[str]]]:
+    """Commands that have no others in them, with their options."""
+    inner = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
+    for each in inner:
+        for name, child in each.choices.items():
+            yield from leaves(child, f"{at} {name}".lstrip())
+    if not inner:
+        yield at, {name for action in parser._actions for name in action.option_strings}
+
+
+def test_all_that_print_facts_have_json() -> None:
+    without = {at for at, options in leaves(make_parser(), "") if "--json" not in options}
+    # The fake server prints nothing else; the others print no facts.
+    assert without == {"run", "config init", "completion", "fake-server"}
+
+
+def test_both_readmes_name_every_command() -> None:
+    for name in ("README.md", "README.zh-CN.md"):
+        text = (Path(__file__).parent.parent / name).read_text("utf-8")
+        listed = set(re.findall(r"^\| `xyfast (\S+)` \|", text, re.MULTILINE))
+        assert listed == {at.split()[0] for at, _ in leaves(make_parser(), "")}
+
+
+def test_the_machine_is_measured(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = run("bench", "--seconds", "0.01", "--json")
+    assert shown.code == 0
+    assert [each["name"] for each in shown.objects][::4] == [
+        "decode",
+        "unpackb",
+        "store, commits of 256",
+    ]
+    assert all(each["seconds"] > 0 for each in shown.objects)
+    assert list(tmp_path.iterdir()) == []
+    assert re.search(
+        r"^decode +\d+\.\d\d us +[\d,]+/s$", run("bench", "--seconds", "0.01").out, re.M
+    )
+    Path("xyfast.toml").write_text('store = "none/x.db"', "utf-8")
+    assert run("bench").code == 2
 
 
 def test_the_store_is_that_of_the_configuration(

@@ -80,6 +80,9 @@ def test_no_secret_is_shown(proxy: str, expected: str, run: Run) -> None:
         [[accounts]]
         cookies_file = "a.cookies"
         proxy = "user:synthetic-secret@h:1"
+        [[accounts]]
+        cookies_env = "A"
+        proxy = "direct"
         """
     )
     values = shown(run)
@@ -88,6 +91,7 @@ def test_no_secret_is_shown(proxy: str, expected: str, run: Run) -> None:
     assert values["accounts[1].name"][0] == "shop"
     assert values["accounts[2].cookies_file"][0] == "a.cookies"
     assert values["accounts[2].proxy"][0] == "***"
+    assert values["accounts[3].proxy"][0] == "direct"
     assert "synthetic-secret" not in json.dumps(values) + run("config", "show").out
 
 

@@ -197,6 +197,11 @@ def test_each_way_of_an_account_is_tried(place: Place) -> None:
     place.accounts += 'proxy = "socks5://127.0.0.1:9"\n'
     place.write()
     assert [each["about"] for each in place.found()] == ["links", "tokens"]
+    place.accounts = place.accounts.replace("socks5://127.0.0.1:9", "direct")
+    place.write('proxy = "http://127.0.0.1:9"')  # of the other account alone
+    assert [each["about"] for each in place.found()] == ["links", "tokens"]
+    shown = [each["text"] for each in place.run("doctor", "--json").objects]
+    assert any(text.startswith(f"{place.url}: answers") for text in shown)
 
 
 def test_a_variable_that_is_not_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

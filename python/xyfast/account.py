@@ -23,6 +23,7 @@ from xyfast.tables import PREFIX, hint, quoted, read_toml
 
 __all__ = [
     "DEFAULT_USER_AGENT",
+    "DIRECT",
     "Account",
     "account_of",
     "check_table",
@@ -39,6 +40,9 @@ DEFAULT_USER_AGENT = (
 )
 """The browser that an account claims to be when it names no other."""
 
+DIRECT = "direct"
+"""What an account has as its proxy that goes through none, whatever the settings say."""
+
 T = TypeVar("T")
 
 _HINT = (
@@ -51,7 +55,6 @@ _KEYS = {
     "send_cookies": bool,
 }
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_DIRECT = "direct"
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
@@ -107,7 +110,7 @@ class Account:
     def proxy_or(self, general: str | Secret | None, /) -> str | None:
         """What this account goes through, ``general`` unless it has its own; None: no proxy."""
         own = reveal(self.proxy)
-        return None if own == _DIRECT else own or reveal(general)
+        return None if own == DIRECT else own or reveal(general)
 
     def __repr__(self) -> str:
         return f"Account(id={self.id!r}, name={self.name!r})"
@@ -303,7 +306,7 @@ def _device_id(given: str | Secret) -> Secret:
 
 
 def _proxy(given: str | Secret) -> Secret:
-    return Secret(_DIRECT, parts=()) if reveal(given) == _DIRECT else make_proxy(given)
+    return Secret(DIRECT, parts=()) if reveal(given) == DIRECT else make_proxy(given)
 
 
 def _check_printable(key: str, value: str) -> None:

@@ -13,6 +13,7 @@ from xyfast import (
     Account,
     ChatMessage,
     Client,
+    Config,
     CredentialSource,
     DedupCache,
     EncryptedSecretStore,
@@ -20,6 +21,8 @@ from xyfast import (
     FileSecretStore,
     Gap,
     Message,
+    Retention,
+    Router,
     Secret,
     SecretStore,
     Sent,
@@ -113,24 +116,30 @@ async def main() -> None:
     assert_type(await client.history("9000000000001", "70000000011"), list[Message])
     async with FakeServer(["9000000000001"]) as server:
         assert_type(server.url, str)
-    async with Kit(FakeServer(["9000000000001"])) as kit:
-        assert_type(await kit.start(add_handlers, settings={"grace": 1.0}), Client)
-        assert_type(kit.buyer().say("x"), str)
+
         assert_type(await kit.buyer().ask("x"), str)
         assert_type(await kit.handled("key"), str | None)
+        assert_type(await kit.start(add_handlers, settings={"grace": 1.0}), Client)
         assert_type(await play(kit.server, "traffic.jsonl"), list[str])
-    recorder = Recorder("traffic.jsonl", RustTransport(Settings()))
+        assert_type(kit.buyer().say("x"), str)
     assert_type(Client(transport=recorder), Client)
-
-
+    async with Kit(FakeServer(["9000000000001"])) as kit:
+    recorder = Recorder("traffic.jsonl", RustTransport(Settings()))
+Client(secrets="secrets")
+Client(secrets=secrets)
+Client(store=config.make_store(), settings=config.settings, router=Router())
 account = Account({"unb": "9000000000001", "a": Secret("b")}, "device", proxy=Secret("http://c:1"))
-assert_type(account.cookies["a"], Secret)
-assert_type(account.device_id, Secret | None)
+assert_type(Settings(proxy="http://127.0.0.1:1").proxy, str | Secret | None)
+assert_type(Settings.load(None, grace=5.0), Settings)
 assert_type(Token("value").value, Secret)
 assert_type(Token(Secret("value"), 5.0).value.reveal(), str)
-assert_type(Settings(proxy="http://127.0.0.1:1").proxy, str | Secret | None)
+assert_type(account.cookies["a"], Secret)
+assert_type(account.device_id, Secret | None)
+assert_type(config.accounts(), tuple[Account, ...])
+assert_type(config.make_store(), SqliteStore)
+assert_type(config.retention, Retention)
+assert_type(config.settings, Settings)
 assert_type(xyfast.redact("text"), str)
-secrets: SecretStore = FileSecretStore("secrets")
+config = Config.load("xyfast.toml", environ={})
 secrets = EncryptedSecretStore("secrets", key=Secret("key"))
-Client(secrets=secrets)
-Client(secrets="secrets")
+secrets: SecretStore = FileSecretStore("secrets")

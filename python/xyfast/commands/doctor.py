@@ -220,8 +220,12 @@ def _network(config: Config) -> Iterator[Finding]:
 
 def _ways(config: Config) -> list[str | None]:
     """The proxies through which accounts go, None for none."""
-    proxies = [table.get("proxy") or config.settings.proxy for table in config.tables]
-    return list(dict.fromkeys(proxies or [config.settings.proxy]))
+    general = config.settings.proxy
+    try:
+        proxies = [account.proxy_or(general) for account in config.accounts()]
+    except ConfigError:  # which was told
+        proxies = []
+    return list(dict.fromkeys(proxies or [general]))
 
 
 def _call(

@@ -7,6 +7,7 @@ import argparse
 from xyfast import __version__
 from xyfast.commands import (
     accounts,
+    bench,
     completion,
     config,
     dead,
@@ -24,7 +25,7 @@ __all__ = ["make_parser"]
 
 _MODULES = (
     *(config, doctor, run, accounts, dead, replay, outbox),
-    *(decode, demo, serve, completion),
+    *(decode, demo, serve, bench, completion),
 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TextIO, TypeAlias
 
+from xyfast.account import DIRECT
 from xyfast.configfile import Config
 
 __all__ = [
@@ -94,6 +95,8 @@ def printable(text: str) -> str:
 
 def redacted(url: str) -> str:
     """The URL of a proxy without user and password."""
+    if url == DIRECT:
+        return url
     found = re.fullmatch(r"(\w+://)(.*@)?([^@/]+)/?", url, re.DOTALL)
     if found is None:
         return "***"  # who knows what it is
