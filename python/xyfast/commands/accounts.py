@@ -21,8 +21,8 @@ def add_parser(commands: shared.Commands) -> None:
         help="how far each account is, and what waits",
         description="List the accounts of a store, also beside a running bot: up to which time "
         "of the server all is stored, how many messages wait for their handlers (or are with "
-        "them) and to go out, how many are dead letters, and when the last session was saved: "
-        "at its end, if it ended well. Times are local; in JSON positions are microseconds and "
+        "them) and to go out, how many are dead letters, and when its session (cookies, device id) "
+        "last changed. Times are local; in JSON positions are microseconds and "
         "times milliseconds since 1970.",
     )
     guest.add_account(parser)

@@ -129,7 +129,7 @@ class Accounts:
 
 
 def _saved(session: str) -> int | None:
-    """When a session was saved, as the client notes it; other stores' users may not."""
+    """When a session was saved, as a client notes it; one of an older version did not."""
     try:
         saved = json.loads(session).get("saved")
     except (ValueError, AttributeError):

@@ -91,8 +91,8 @@ class Standing:
 
     ``received`` is as in `Kept`, ``waiting`` how many messages wait for their handlers or are
     with them, ``dead`` how many are dead letters, ``unsent`` how many durable messages have no
-    outcome. ``saved`` is when its session was saved last (milliseconds since 1970), None if it
-    has none.
+    outcome. ``saved`` is when its session last changed and was saved (milliseconds since 1970),
+    None if it has none.
     """
 
     account_id: str
