@@ -173,14 +173,15 @@ async def test_a_function_makes_the_client(which: str, place: Place) -> None:
 
 async def test_a_client_is_run_as_it_is(place: Place) -> None:
     settings = 'Client(settings=Settings.load("xyfast.toml"), router=router)'
-    place.write("words.py", "WORD = 'beside'")
+    (place.folder / "bots").mkdir()
+    place.write("bots/words.py", "WORD = 'beside'")
     place.write(
-        "bot.py",
+        "bots/bot.py",
         "from xyfast import Client, Settings\nimport words\n"
         + ROUTER.replace('"WORD "', "words.WORD")
         + f"client = {settings}\nsame = client\n",
     )
-    async with place.ran("bot.py") as ran:
+    async with place.ran("bots/bot.py") as ran:
         await place.answers("a", "besidea")
         assert await ran.end(number=signal.SIGTERM) == 0
     assert "makes its Client by itself" in ran.err
