@@ -83,7 +83,8 @@ def test_where_all_is_well_nothing_fails(place: Place) -> None:
         )
     ]
     text = place.run("doctor").out
-    assert f"links       {place.url}: answers in " in text
+    # Versions of websockets answer a request that is no handshake, or hang up.
+    assert re.search(rf"links       {place.url}: (answers in|can be reached)", text)
     assert text.endswith("\nfailed: 0, warnings: 0\n")
     assert not place.threaded.server.ledger(ME).registrations
 
@@ -201,7 +202,7 @@ def test_each_way_of_an_account_is_tried(place: Place) -> None:
     place.write('proxy = "http://127.0.0.1:9"')  # of the other account alone
     assert [each["about"] for each in place.found()] == ["links", "tokens"]
     shown = [each["text"] for each in place.run("doctor", "--json").objects]
-    assert any(text.startswith(f"{place.url}: answers") for text in shown)
+    assert any(re.match(f"{place.url}: (answers|can be reached)", text) for text in shown)
 
 
 def test_a_variable_that_is_not_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,6 +259,7 @@ def test_the_page_shows_what_is_printed(place: Place) -> None:
 
     def plain(shown: str) -> list[str]:
         shown = re.sub(r"wss?://\S+:|https?://\S+:", "URL:", shown)
+        shown = shown.replace("can be reached", "answers in 0 ms")
         shown = re.sub(r"\(\w+.*?, \w+\) on .*", "MACHINE", shown)
         return re.sub(r"\b(\d+ ms|\d+ MiB|\d\.\d MiB|\d+ s)\b", "N", shown).splitlines()
 

@@ -30,6 +30,7 @@ _MIB = 1024**2
 _LEAST_DISK = 64 * _MIB
 _OTHER_FILES = 64  # descriptors of a process beside those of its links
 _LATE, _TOO_LATE = 5.0, 60.0  # seconds by which the clock may be wrong: told, and a failure
+_HUNG_UP = "the server hung up"  # some WebSocket servers do, on a request that is none
 _PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 _CURES = {
@@ -233,7 +234,7 @@ def _call(
 ) -> Iterator[Finding]:
     """Call an address as links and token calls do; any answer to that is good."""
     where = url if proxy is None else f"{url} through {redacted(proxy)}"
-    # A WebSocket begins as an HTTP request, and one that is none gets an answer too.
+    # A WebSocket begins as an HTTP request; one that is none is answered too, or hung up on.
     address = url.replace("ws", "http", 1) if url.startswith("ws") else url
     before = time.time()
     try:
@@ -247,6 +248,9 @@ def _call(
             proxy=proxy,
         )
     except (TokenError, ConfigError) as error:
+        if about == "links" and _HUNG_UP in str(error):
+            yield Finding(about, "ok", f"{where}: can be reached")
+            return
         code = error.code if isinstance(error, TokenError) else "proxy"
         cure = _CURES.get(code, "see docs/reference/errors.md")
         yield Finding(about, "failed", f"{where}: {error}", cure)
