@@ -14,6 +14,9 @@ HEAD = """\
 `Client(settings=Settings(heartbeat=10.0))` 修改其中几项。所有数字都必须大于零，只有 `handler_retries` 和
 `blocked_after` 可以是 0；其他值会抛出 `ConfigError`，指明是哪个字段。存储保留什么、保留多久，由 `Retention` 决定：
 `Client(store=SqliteStore("xyfast.db", Retention(keep=86_400.0)))`。三者都从 `xyfast` 导入。
+
+文件里它们写在 `[settings]` 和 `[retention]`；环境变量是在 `XYFAST_` 和 `XYFAST_RETENTION_` 之后加上大写的名字
+（[配置](../howto/configure.zh.md)）。
 """
 TABLE = "| 名称 | 默认值 | 单位 | 含义 |\n| --- | --- | --- | --- |"
 

@@ -243,4 +243,6 @@ def documented(kind: type, /) -> Iterator[Field]:
     for each in fields(kind):
         meaning, group = explained.get(each.name, ("", ""))
         example = each.metadata.get("example")
-        yield Field(each.name, str(each.type), each.default, meaning, group, example, "Secret" in each.type)
+        yield Field(
+            each.name, str(each.type), each.default, meaning, group, example, "Secret" in each.type
+        )

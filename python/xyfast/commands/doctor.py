@@ -20,6 +20,7 @@ from xyfast.commands.checks import Finding
 from xyfast.commands.shared import Commands, add_command, add_config, add_json, config_of, redacted
 from xyfast.configfile import Config
 from xyfast.errors import ConfigError, StoreError, TokenError
+from xyfast.secret import reveal
 from xyfast.store import SqliteStore
 from xyfast.store.lock import Lock
 from xyfast.transport import read_roots
@@ -221,7 +222,7 @@ def _network(config: Config) -> Iterator[Finding]:
 
 def _ways(config: Config) -> list[str | None]:
     """The proxies through which accounts go, None for none."""
-    general = config.settings.proxy
+    general = reveal(config.settings.proxy)
     try:
         proxies = [account.proxy_or(general) for account in config.accounts()]
     except ConfigError:  # which was told

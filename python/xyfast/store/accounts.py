@@ -71,9 +71,9 @@ class Accounts:
     def advance(self, received: Mapping[str, int]) -> None:
         """Move positions on, never back; within a transaction."""
         self._db.executemany(
-            "UPDATE account SET received = max(ifnull(received, ?1), ?1) WHERE id = ?2",
+            "UPDATE account SET received = max(ifnull(received, ?), ?) WHERE id = ?",
             [
-                (to_integer(position), self.make(account_id))
+                (place := to_integer(position), place, self.make(account_id))
                 for account_id, position in received.items()
             ],
         )
