@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xyfast.store import (
@@ -15,6 +15,7 @@ from xyfast.store import (
     SqliteStore,
     Store,
 )
+from xyfast.store.sqlite import _Open
 
 ME, OTHER = "9000000000001", "9000000000002"
 DAY = 86_400.0
@@ -76,6 +77,20 @@ async def opened(path: Path, **options: object) -> SqliteStore:
     store = SqliteStore(path, **options)  # type: ignore[arg-type]
     await store.open()
     return store
+
+
+async def plan(store: SqliteStore, call: Callable[[_Open], object], word: str) -> list[str]:
+    """How SQLite finds what ``call`` asks for, in the statement that has this word."""
+
+    def explain(file: _Open) -> list[str]:
+        statements: list[str] = []
+        file.db.set_trace_callback(statements.append)
+        call(file)
+        file.db.set_trace_callback(None)
+        [text] = [text for text in statements if word in text]
+        return [step[3] for step in file.db.execute(f"EXPLAIN QUERY PLAN {text}")]
+
+    return await store._use(explain)
 
 
 class Maker:

@@ -73,19 +73,48 @@ async def test_a_row_that_cannot_be_decoded_never_waits(store: Store) -> None:
 
 
 async def test_positions_are_kept_by_account_and_never_go_back(store: Store) -> None:
-    assert await store.load(ME) == Kept(None, None)
+    assert await store.load(ME) == Kept(None, None, None)
     await store.commit(received={ME: 10, OTHER: 0})
     await store.commit(received={ME: 9})
-    assert await store.load(ME) == Kept(10, None)
-    assert await store.load(OTHER) == Kept(0, None)
+    assert await store.load(ME) == Kept(10, 10, None)
+    assert await store.load(OTHER) == Kept(0, 0, None)
+
+
+async def test_the_cursor_stands_before_the_first_message_that_is_not_handled(store: Store) -> None:
+    rows = [row("a", position=3), row("b", position=5, taken=True), row("c", position=9)]
+    await store.commit([*rows, row("x", OTHER, position=1)])
+    assert (await store.load(ME)).handled is None  # as long as there is no position
+    await store.commit(received={ME: 7})
+    assert await cursor(store) == 2
+    assert keys((await store.take(ME, 1)).rows) == ["a"]
+    assert await cursor(store) == 2  # what is taken is not handled
+    await store.commit(outcomes=handled("a"))
+    assert await cursor(store) == 4
+    await store.untake([(ME, "b")])
+    assert await cursor(store) == 4
+    await store.commit(outcomes=died("b"))
+    assert await cursor(store) == 7  # what is stored beyond the position is not counted
+    await store.revive(ME, ["a"])
+    assert await cursor(store) == 2
+    await store.commit([row("late", position=1)], handled("a", "c"), received={ME: 20})
+    assert await cursor(store) == 0
+    await store.commit(outcomes=handled("late"))
+    assert await cursor(store) == 20
+    assert (await store.load(OTHER)).handled is None
+
+
+async def cursor(store: Store) -> int | None:
+    kept = await store.load(ME)
+    assert kept.received is not None
+    return kept.handled
 
 
 async def test_session_material_is_kept_by_account(store: Store) -> None:
     await store.save_session(ME, "one")
     await store.save_session(ME, "two")
     await store.commit(received={ME: 5})
-    assert await store.load(ME) == Kept(5, "two")
-    assert await store.load(OTHER) == Kept(None, None)
+    assert await store.load(ME) == Kept(5, 5, "two")
+    assert await store.load(OTHER) == Kept(None, None, None)
 
 
 async def test_known_are_those_with_a_row_in_whatever_state(store: Store) -> None:
@@ -205,7 +234,7 @@ async def test_what_was_taken_waits_again_after_a_restart(make: Maker) -> None:
         assert list(page.rows) == [row("a", position=1, taken=True, redelivered=restarts)]
         assert page.waiting == 2
     assert list((await store.take(ME, 1)).rows) == [row("b", position=2, taken=True)]
-    assert await store.load(ME) == Kept(10, "blob")
+    assert await store.load(ME) == Kept(10, 0, "blob")
     assert not await store.commit([row("c")])
     await store.close()
 
@@ -269,4 +298,4 @@ async def test_revived_messages_wait_again_and_are_marked(store: Store) -> None:
 def test_no_repr_shows_a_text() -> None:
     assert "payload of" not in repr(row("a"))
     assert "contentType" not in repr(letter("a"))
-    assert "blob" not in repr(Kept(1, "blob"))
+    assert "blob" not in repr(Kept(1, 1, "blob"))

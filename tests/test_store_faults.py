@@ -97,11 +97,11 @@ async def test_a_file_that_may_not_grow_says_what_to_do(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(StoreError, match="make room on the disk"):
             await store.commit(big, handled("a"), received={ME: 1})
-    assert await store.load(ME) == Kept(None, None)
+    assert await store.load(ME) == Kept(None, None, None)
     assert not await store.known(ME, [each.key for each in big])
     await allow(1_000_000)
     assert len(await store.commit(big, handled("a"), received={ME: 1})) == 1000
-    assert await store.load(ME) == Kept(1, None)
+    assert await store.load(ME) == Kept(1, -1, None)  # those wait
     await store.close()
 
 

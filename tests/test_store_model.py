@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from stores import DAY, ME, OTHER, Clock, letter
 from xyfast.errors import StoreFull
 from xyfast.store import DeadLetter, MemoryStore, Outcome, Retention, Row, SqliteStore, Store
+from xyfast.store.schema import TAKEN, WAITING
 
 T = TypeVar("T")
 
@@ -163,6 +164,24 @@ class Stores(RuleBasedStateMachine):
             ]
 
         self._both(everything)
+
+    @invariant()
+    def the_cursor_never_passes_an_unhandled_message(self) -> None:
+        sql = (
+            "SELECT min(position) FROM inbox JOIN account ON account.id = inbox.account"
+            f" WHERE account.account = ? AND state IN ({WAITING}, {TAKEN})"
+        )
+        for account in (ME, OTHER):
+            kept = self._run(self.store.load(account))
+            [(lowest,)] = self._run(
+                self.store._use(lambda file, name=account: file.db.execute(sql, (name,)).fetchall())
+            )
+            if kept.received is None:
+                assert kept.handled is None
+            elif lowest is None or lowest > kept.received:
+                assert kept.handled == kept.received
+            else:
+                assert kept.handled == lowest - 1
 
     def _both(self, call: Any) -> None:
         self.clock.now += 1

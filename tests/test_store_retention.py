@@ -101,7 +101,7 @@ async def test_past_a_bound_nothing_unhandled_is_added_or_lost(make: Maker) -> N
     for _ in range(2):
         with pytest.raises(StoreFull, match=r"unhandled .* max_rows of 3 messages"):
             await store.commit([row("d")], handled("c"), received={ME: 1})
-    assert await store.load(ME) == Kept(None, None)
+    assert await store.load(ME) == Kept(None, None, None)
     assert not await store.commit([row("a")], handled("b"))
     assert await store.commit([row("d")])
     assert set(await store.known(ME, "abcd")) == set("acd")

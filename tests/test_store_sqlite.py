@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from stores import DAY, ME, Clock, handled, keys, opened, row, waiting
+from stores import DAY, ME, Clock, handled, keys, opened, plan, row, waiting
 from xyfast.errors import StoreError, StoreFull
 from xyfast.store import DeadLetter, Kept, Outcome, Retention, Row, SqliteStore
 
@@ -58,7 +58,7 @@ asyncio.run(main())
     page = await store.take(ME, 1000)
     assert keys(page.rows) == [str(n) for n in range(99)]
     assert [each.redelivered for each in page.rows] == [0, 0] + [1] * 97
-    assert await store.load(ME) == Kept(7, None)
+    assert await store.load(ME) == Kept(7, -1, None)  # they are taken
     await store.close()
 
 
@@ -305,6 +305,16 @@ async def test_whatever_a_server_sends_can_be_kept(path: Path) -> None:
     await store.commit([], [Outcome(ME, "\ud800 key", DeadLetter(reason="\ud800"))])
     [(_, dead)] = await store.dead_letters()
     assert dead.dead == DeadLetter(reason="\ud800")
+    await store.close()
+
+
+async def test_the_cursor_is_found_by_an_index(path: Path) -> None:
+    store = await opened(path)
+    await store.commit([row("a"), row("b", taken=True)], received={ME: 1})
+    steps = await plan(store, lambda file: file.accounts.load(ME), "received")
+    assert not any("SCAN" in step or "TEMP" in step for step in steps), steps
+    wanted = "SEARCH inbox USING COVERING INDEX inbox_line (state=? AND account=?)"
+    assert steps.count(wanted) == 2, steps
     await store.close()
 
 

@@ -68,10 +68,10 @@ async def test_a_file_of_version_2_that_has_a_cursor_still_works(path: Path) -> 
         "ALTER TABLE account ADD COLUMN cursor INTEGER; UPDATE account SET cursor = 5;",
     )
     store = await opened(path)
-    assert await store.load(ME) == Kept(9, None)
+    assert await store.load(ME) == Kept(9, -1, None)  # "a" waits
     await store.commit([row("b", OTHER)], handled("a"), received={ME: 10, OTHER: 4})
-    assert await store.load(ME) == Kept(10, None)
-    assert await store.load(OTHER) == Kept(4, None)
+    assert await store.load(ME) == Kept(10, 10, None)
+    assert await store.load(OTHER) == Kept(4, -1, None)
     assert await waiting(store, OTHER) == ["b"]
     assert await store.sweep() == 0
     await store.close()
@@ -82,8 +82,8 @@ async def test_a_file_of_version_1_is_brought_up_to_date(path: Path) -> None:
     with pytest.raises(StoreError, match="start the bot once"):
         await opened(path, shared=True)
     store = await opened(path)
-    assert await store.load(ME) == Kept(1767225601000000, "blob")
-    assert await store.load(OTHER) == Kept(None, None)
+    assert await store.load(ME) == Kept(1767225601000000, 1767225601000000, "blob")
+    assert await store.load(OTHER) == Kept(None, None, None)
     pending = row(
         "p", conversation_id="70000000011", arrived=1767225603000, position=1767225603000000
     )

@@ -34,7 +34,7 @@ class Position:
     ) -> None:
         self.received: int | None = None
         """The position (microseconds) up to which everything is stored. How far all is handled
-        is not kept: what waits for its handlers is in the inbox."""
+        is not kept: what waits for its handlers is in the inbox (`Kept.handled`)."""
         self.began: int | None = None
         """When the account was first registered (milliseconds): older messages are not ours."""
         self._account_id = account_id

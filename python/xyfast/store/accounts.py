@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-from xyfast.store.rows import Kept, Standing
+from xyfast.store.rows import Kept, Standing, cursor
 from xyfast.store.schema import DEAD, TAKEN, WAITING, transaction
 from xyfast.store.values import from_text, to_integer, to_text
 
@@ -24,6 +24,15 @@ _ALL = (
     " outbox.account = account.id), session FROM account"
     f" LEFT JOIN (SELECT account, count(*) AS dead FROM inbox WHERE state = {DEAD}"
     " GROUP BY +account) AS letters ON letters.account = account.id ORDER BY account.account"
+)
+# A search of the index for each state: one for both would read all rows that wait.
+_LOWEST = (
+    "(SELECT position FROM inbox WHERE state = {} AND state < 4 AND inbox.account = account.id"
+    " ORDER BY position LIMIT 1)"
+)
+_LOAD = (
+    f"SELECT received, {_LOWEST.format(WAITING)}, {_LOWEST.format(TAKEN)}, session"
+    " FROM account WHERE account = ?"
 )
 
 
@@ -80,14 +89,12 @@ class Accounts:
 
     def load(self, account_id: str) -> Kept:
         """See `Store.load`."""
-        found = self._db.execute(
-            "SELECT received, session FROM account WHERE account = ?",
-            (to_text(account_id),),
-        ).fetchone()
+        found = self._db.execute(_LOAD, (to_text(account_id),)).fetchone()
         if found is None:
-            return Kept(None, None)
-        received, session = found
-        return Kept(received, None if session is None else from_text(session))
+            return Kept(None, None, None)
+        received, waiting, taken, session = found
+        handled = cursor(received, [each for each in (waiting, taken) if each is not None])
+        return Kept(received, handled, None if session is None else from_text(session))
 
     def standings(self) -> list[Standing]:
         """See `SqliteStore.accounts`."""

@@ -14,7 +14,7 @@ from xyfast.errors import StoreError
 from xyfast.store.handled import Handled, Identity, Slot
 from xyfast.store.queue import Head, Queue
 from xyfast.store.retention import LONGER, NEAR, Lost, Patient, Retention
-from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row
+from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row, cursor
 
 __all__ = ["MemoryStore"]
 
@@ -143,7 +143,9 @@ class MemoryStore:
         """See `Store.load`."""
         self._check()
         shelf = self._shelves[account_id]
-        return Kept(shelf.received, shelf.session)
+        rows = (slot.row for (owner, _), slot in self._open.items() if owner == account_id)
+        handled = cursor(shelf.received, (row.position for row in rows))
+        return Kept(shelf.received, handled, shelf.session)
 
     async def save_session(self, account_id: str, blob: str) -> None:
         """See `Store.save_session`."""

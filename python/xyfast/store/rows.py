@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -16,6 +16,7 @@ __all__ = [
     "Row",
     "Standing",
     "Store",
+    "cursor",
 ]
 
 
@@ -78,10 +79,16 @@ class Kept:
     """What an account left behind.
 
     ``received`` is the position of the server (microseconds) up to which all is stored, None
-    before the first. ``session`` is what `Store.save_session` got last: a secret.
+    before the first. ``handled`` is the cursor: the position up to which all that is stored
+    has been handled or is a dead letter, None as long as ``received`` is. It is read off the
+    inbox and kept nowhere else, so it never passes a message that waits or is taken, and goes
+    back when one waits again or comes late. Nothing here needs it: it is for observers, to whom
+    ``received - handled`` says how far the handlers are behind.
+    ``session`` is what `Store.save_session` got last: a secret.
     """
 
     received: int | None
+    handled: int | None
     session: str | None = field(repr=False)
 
 
@@ -101,6 +108,11 @@ class Standing:
     dead: int
     unsent: int
     saved: int | None
+
+
+def cursor(received: int | None, unhandled: Iterable[int]) -> int | None:
+    """``Kept.handled``, from ``Kept.received`` and the positions of what waits or is taken."""
+    return None if received is None else min((received, *(each - 1 for each in unhandled)))
 
 
 PostState = Literal["queued", "out", "sent", "refused", "unknown"]
