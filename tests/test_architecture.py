@@ -46,10 +46,11 @@ LAYERS = [
         "entries",
         "upkeep",
         "watchdog",
+        "pulse",
     ],
     ["reconcile", "markers", "probe", "holding", "patience", "position", "lists", "sync"],
     ["saving", "gaps", "login", "dialler", "driver", "arrivals", "intake", "switchboard"],
-    ["life", "client", "configfile"],
+    ["measuring", "life", "client", "configfile"],
     ["testing"],
     ["commands", "__main__"],
 ]

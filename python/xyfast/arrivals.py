@@ -19,10 +19,11 @@ _FRAME = 1024  # bytes that a frame takes beside its text
 class Arrival:
     """Entries on their way through the store, of a frame or of a caller that waits for them.
 
-    ``pts`` is the frame's position, None where it does not count.
+    ``pts`` is the frame's position, None where it does not count. It was ``decoded`` at that
+    time of the loop, ``age`` seconds after its link had read it.
     """
 
-    __slots__ = ("driver", "entries", "frame", "pts", "size", "stored")
+    __slots__ = ("age", "decoded", "driver", "entries", "frame", "pts", "size", "stored")
 
     def __init__(self, driver: Driver, frame: Frame | None = None, pts: int | None = None) -> None:
         self.driver = driver
@@ -31,6 +32,8 @@ class Arrival:
         self.size = 0 if frame is None else frame.size + _FRAME
         self.entries: list[Entry] = []
         self.stored: asyncio.Future[list[str]] | None = None
+        self.decoded = 0.0
+        self.age: float | None = None
 
     def read(self) -> int:
         """Read a frame's payloads, unless that is done; returns what it counts in a batch."""
@@ -43,6 +46,7 @@ class Arrival:
             self.entries = [
                 Entry.pushed(account_id, payload, pts, time) for payload in frame.payloads
             ]
+            self.decoded, self.age = asyncio.get_running_loop().time(), frame.age
         return max(len(self.entries), 1)
 
 
@@ -65,6 +69,11 @@ class Arrivals:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def size(self) -> int:
+        """What they take, in bytes."""
+        return self._bytes
 
     def put(self, arrival: Arrival) -> None:
         """Queue one."""

@@ -180,6 +180,7 @@ class Client:
             self._switchboard,
             self._intake,
             self._dispatcher,
+            self._hooks,
             settings,
             drivers=self._drivers,
             removing=self._removing,

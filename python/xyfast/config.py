@@ -184,6 +184,8 @@ class Settings:
     """Time between two rounds in which the store forgets what was kept for long enough."""
     revived_every: float = 2.0
     """Time between two looks for messages that another process lets wait again."""
+    measure_every: float = 5.0
+    """Time between two looks at how accounts and the client stand, for observers, if any."""
     grace: float = 10.0
     """Time that running handlers get when the client stops, and then a store that fails."""
     blocked_after: float = 1.0

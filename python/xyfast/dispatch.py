@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from xyfast.deadlines import Deadlines
 from xyfast.errors import ConfigError
-from xyfast.instrumentation import Hooks, Retried
+from xyfast.instrumentation import HandlerRan, Hooks, Retried
 from xyfast.lanes import Lane, Lanes
 from xyfast.logs import logger, say, seconds
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, for_handler
@@ -129,13 +129,19 @@ class Delivery(NamedTuple):
 
 
 class _Job:
-    """A delivery, the handlers that it still needs by name, and how often they have failed."""
+    """A delivery, the handlers that it still needs by name, and how often they have failed.
 
-    __slots__ = ("delivery", "handlers", "tries")
+    ``since`` is the loop's time at which it came.
+    """
 
-    def __init__(self, delivery: Delivery, handlers: list[tuple[str, Handler]]) -> None:
+    __slots__ = ("delivery", "handlers", "since", "tries")
+
+    def __init__(
+        self, delivery: Delivery, handlers: list[tuple[str, Handler]], since: float
+    ) -> None:
         self.delivery = delivery
         self.handlers = handlers
+        self.since = since
         self.tries = 0
 
 
@@ -204,7 +210,8 @@ class Dispatcher:
         elif self._stopping:
             self.unbegun.append(delivery)
         else:
-            self._lanes.put(delivery.lane, _Job(delivery, handlers))
+            now = asyncio.get_running_loop().time()
+            self._lanes.put(delivery.lane, _Job(delivery, handlers, now))
 
     def start(self) -> None:
         """Start every delivery that may start now."""
@@ -296,11 +303,13 @@ class Dispatcher:
 
     async def _run(self, job: _Job) -> float | None:
         """Run the handlers of a job; returns the seconds until its next try, if it gets one."""
-        failed, letter = [], None
+        failed, letter, began = [], None, asyncio.get_running_loop().time()
         for name, handler in job.handlers:
             if (failure := await self._call(handler, name, job)) is not None:
                 failed.append((name, handler))
                 letter = letter or failure
+        if self._hooks:
+            self._tell(job, began, ok=letter is None)
         if letter is None:
             self._finished(job.delivery, None)
         elif job.tries >= self._retries:
@@ -309,6 +318,11 @@ class Dispatcher:
             job.handlers = failed
             return self._next_try(job, letter)
         return None
+
+    def _tell(self, job: _Job, began: float, *, ok: bool) -> None:
+        delivery, took = job.delivery, asyncio.get_running_loop().time() - began
+        waited = None if job.tries else began - job.since
+        self._hooks(HandlerRan(delivery.account_id, delivery.key, waited, took, ok))
 
     def _dead(self, job: _Job, letter: DeadLetter) -> None:
         delivery = job.delivery

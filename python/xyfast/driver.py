@@ -45,11 +45,19 @@ from xyfast.events import (
 )
 from xyfast.gaps import Gaps
 from xyfast.gates import SharedGate
-from xyfast.instrumentation import Hooks, StateChanged
+from xyfast.instrumentation import (
+    Hooks,
+    LinkEnded,
+    LinkRegistered,
+    LinkReplaced,
+    StateChanged,
+    Troubled,
+)
 from xyfast.login import CredentialSource, Login
 from xyfast.logs import logger, say, seconds
 from xyfast.messages import Gap
 from xyfast.outbox import Outbox
+from xyfast.pulse import Pulse
 from xyfast.saving import Saving, SessionMaterial
 from xyfast.session import Session
 from xyfast.store import SecretStore, Store
@@ -123,7 +131,8 @@ class Driver:
         self._saving = Saving(
             account.id, self._save, retry=settings.store_retry, spawn=self._tasks.spawn
         )
-        self.gaps = Gaps(env.deliver, self._saving.begin)
+        self.gaps = Gaps(env.deliver, self._saving.begin, env.hooks)
+        self.pulse = Pulse(env.transport)
         self.login = Login(
             account,
             settings,
@@ -234,6 +243,7 @@ class Driver:
                 self._env.transport.close(action.link)
             case RetireLink():
                 self._tasks.spawn(self._retire_link(action.link))
+                self._env.hooks(LinkReplaced(self.account.id))
             case AskCredentials():
                 self.login.ask(action)
             case Moved():
@@ -379,6 +389,8 @@ class Driver:
         if requests.reg_uid(told) in (None, self.account.id):
             self.calls.opened(requests.server_time(told))
             self.sync.registered(requests.server_time(told))
+            self.pulse.opened(event.link)
+            self._env.hooks(LinkRegistered(self.account.id))
             self.feed(LinkOpened(event.link))
         else:
             del self._env.owners[event.link]  # what it pushes is not ours
@@ -390,6 +402,10 @@ class Driver:
     def closed(self, event: Closed) -> None:
         """A link is over, or its registration was refused."""
         self._dialler.closed(event)
+        last = self.pulse.closed(event)
+        self._env.hooks(
+            LinkEnded(self.account.id, event.trouble, last.age, last.beats, last.good)
+        )
         self.calls.lost(event.link)
         self.sync.lost(event.link)
         if event.answer is not None:
@@ -410,10 +426,12 @@ class Driver:
         self.feed(Kicked(frame.link, row.sentence))
 
     def _trouble(self, row: Row, reason: str | None, code: int | None = None) -> None:
-        """Log what went wrong; as an error only what goes on until it is set right."""
+        """Tell what went wrong; as an error only what goes on until it is set right."""
         level = logging.ERROR if row.remedy is Remedy.CONFIGURE else logging.INFO
         account_id, see = self.account.id, row.page
         say(log, level, row.sentence, account=account_id, reason=reason, code=code, see=see)
+        if row.remedy is not Remedy.NONE:
+            self._env.hooks(Troubled(account_id, row.name))
 
     # --- what users ask for ---------------------------------------------------------
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from xyfast.dispatch import Delivery
+from xyfast.instrumentation import GapFound, Hooks
 from xyfast.messages import Gap
 
 __all__ = ["Gaps"]
@@ -23,11 +24,19 @@ class Gaps:
     """
 
     def __init__(
-        self, deliver: Callable[[Sequence[Delivery]], None], changed: Callable[[], None]
+        self,
+        deliver: Callable[[Sequence[Delivery]], None],
+        changed: Callable[[], None],
+        hooks: Hooks,
     ) -> None:
         self._deliver = deliver
         self._changed = changed
+        self._hooks = hooks
         self._open: dict[tuple[str | None, str], Gap] = {}
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._open)
 
     def load(self, saved: Iterable[dict[str, Any]]) -> None:
         """Take up what an earlier run left: see `saved`."""
@@ -42,6 +51,8 @@ class Gaps:
     def tell(self, gaps: Sequence[Gap]) -> None:
         """Keep gaps, and give them to handlers: again after a restart, until these have ended."""
         if gaps:
+            for gap in gaps:
+                self._hooks(GapFound(gap.account_id, gap.start, gap.end, gap.reason))
             fresh = [gap for gap in map(self._merge, gaps) if gap is not None]
             self._changed()
             self._deliver([Delivery(gap) for gap in fresh])

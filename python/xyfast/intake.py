@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from xyfast._core import Frame, read_payload
 from xyfast.arrivals import Arrival, Arrivals
@@ -20,11 +21,12 @@ from xyfast.driver import Driver
 from xyfast.entries import Entry, Reader
 from xyfast.errors import StoreError, StoreFull
 from xyfast.facts import Facts
-from xyfast.instrumentation import Committed, Finished, Hooks
+from xyfast.instrumentation import Committed, DeadLettered, Finished, Hooks, Troubled
 from xyfast.logs import logger, say
 from xyfast.messages import Sender, Undecodable
 from xyfast.store import DeadLetter, Outcome, Row, Store
 from xyfast.transport import Transport
+from xyfast.troubles import raised
 from xyfast.window import Window
 
 __all__ = ["Intake"]
@@ -86,6 +88,20 @@ class Intake:
     def waiting(self) -> int:
         """Arrivals that are not committed yet."""
         return len(self._arrivals)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What they take."""
+        return self._arrivals.size
+
+    @property
+    def unrecorded(self) -> int:
+        """Messages whose handlers have ended, which the store has not recorded yet."""
+        return len(self._outcomes)
+
+    def in_memory(self, account_id: str) -> int:
+        """Messages of an account that are in memory for their handlers."""
+        return self._window.held(account_id)
 
     @property
     def stalled(self) -> bool:
@@ -278,9 +294,10 @@ class Intake:
         else:
             if self._full is None:
                 self._works()
+        stored = asyncio.get_running_loop().time()
         self._record(outcomes)
         if batch:
-            self._accept(batch, new)
+            self._accept(batch, new, stored)
 
     async def _write(self, batch: list[Arrival], outcomes: list[Ended]) -> set[Identity]:
         rows = self._decide(batch)
@@ -328,17 +345,20 @@ class Intake:
             entry.taken = False
             self._window.leave(entry.account_id, entry.conversation_id, len(entry.text))
 
-    def _accept(self, batch: list[Arrival], new: set[Identity]) -> None:
-        """The batch is durable: acknowledge it and hand it on."""
+    def _accept(self, batch: list[Arrival], new: set[Identity], stored: float) -> None:
+        """The batch is durable since that time: acknowledge it and hand it on."""
         self._arrivals.leave(batch)
         frames = [arrival.frame for arrival in batch if arrival.frame is not None]
         self._transport.ack([frame for frame in frames if frame.kind == "push"])
+        acked = asyncio.get_running_loop().time() - stored
         for arrival in batch:
-            self._hand_on(arrival, new)
+            self._hand_on(arrival, new, stored, acked)
         self._dispatcher.start()
         self._arrivals.go_on()
 
-    def _hand_on(self, arrival: Arrival, new: set[Identity]) -> None:
+    def _hand_on(
+        self, arrival: Arrival, new: set[Identity], stored_at: float, acked: float
+    ) -> None:
         driver = arrival.driver
         stored: list[str] = []
         dead = 0
@@ -361,9 +381,12 @@ class Intake:
                 self._dispatcher.put(self._reader.delivery(entry))
         if arrival.pts is not None and arrival.frame is not None:
             driver.sync.stored(arrival.frame, arrival.pts)
-        if arrival.entries:
-            known = len(arrival.entries) - len(stored)
-            self._hooks(Committed(driver.account.id, len(stored), known, dead))
+        if arrival.entries and self._hooks:
+            new_known = len(stored), len(arrival.entries) - len(stored)
+            hops: tuple[float | None, ...] = (None, None, None)
+            if arrival.frame is not None:
+                hops = arrival.age, stored_at - arrival.decoded, acked
+            self._hooks(Committed(driver.account.id, *new_known, dead, *hops))
         if arrival.stored is not None and not arrival.stored.done():
             arrival.stored.set_result(stored)
 
@@ -381,13 +404,18 @@ class Intake:
             key=entry.key,
             reason=reason,
         )
+        if entry.dead is not None:
+            self._hooks(DeadLettered(entry.account_id, entry.key, "payload", entry.dead.reason))
 
     def _record(self, outcomes: list[Ended]) -> None:
         """The outcomes are durable."""
         del self._outcomes[: len(outcomes)]
-        for delivery, letter in outcomes:
-            reason = None if letter is None else letter.reason
-            self._hooks(Finished(delivery.account_id, delivery.key or "", reason))
+        for delivery, letter in outcomes if self._hooks else ():
+            account_id, key = delivery.account_id, delivery.key or ""
+            self._hooks(Finished(account_id, key, None if letter is None else letter.reason))
+            if letter is not None:
+                cause: Literal["payload", "handler"] = "payload" if delivery.dead else "handler"
+                self._hooks(DeadLettered(account_id, key, cause, letter.reason))
 
     @property
     def _left(self) -> bool:
@@ -430,6 +458,7 @@ class Intake:
 
     def _fails(self, error: Exception) -> None:
         self._failing = True
+        self._hooks(Troubled(None, raised(error).name))
         now = asyncio.get_running_loop().time()
         if now >= self._quiet_until:
             self._quiet_until, self._told = now + _QUIET, True

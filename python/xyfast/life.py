@@ -14,8 +14,10 @@ from xyfast.dispatch import Dispatcher
 from xyfast.driver import Driver
 from xyfast.errors import StateError, StoreError
 from xyfast.events import Drained, Stop
+from xyfast.instrumentation import Hooks
 from xyfast.intake import Intake
 from xyfast.logs import logger, say, seconds
+from xyfast.measuring import Measuring
 from xyfast.store import SecretStore, Store
 from xyfast.switchboard import Switchboard
 from xyfast.transport import Transport
@@ -44,6 +46,7 @@ class Life:
         switchboard: Switchboard,
         intake: Intake,
         dispatcher: Dispatcher,
+        hooks: Hooks,
         settings: Settings,
         *,
         drivers: Mapping[str, Driver],
@@ -58,6 +61,7 @@ class Life:
         self._switchboard = switchboard
         self._intake = intake
         self._dispatcher = dispatcher
+        self._hooks = hooks
         self._settings = settings
         self._drivers = drivers
         self._removing = removing
@@ -118,6 +122,11 @@ class Life:
             ),
             loop.create_task(watch_sleep(self._clock, self._slept)),
         ]
+        if self._hooks:
+            measuring = Measuring(
+                self._drivers, self._store, self._intake, self._dispatcher, self._hooks
+            )
+            self._upkeep.append(loop.create_task(measuring.run(settings.measure_every)))
         if settings.blocked_after:
             self._unwatch = watch_loop(settings.blocked_after, self._blocked)
 

@@ -194,7 +194,7 @@ def judged(ret: str, /) -> Row:
 
 
 def raised(error: BaseException, /) -> Row:
-    """The row for an exception that a token call or dial has raised."""
+    """The row for an exception that a token call, a dial or a store has raised."""
     match error:
         case errors.LoginRequired():
             row = judged(error.code)
@@ -203,6 +203,10 @@ def raised(error: BaseException, /) -> Row:
             return LINKS.get(error.code, TOKENS["no-token"])
         case errors.ConfigError():
             return EXCEPTIONS["ConfigError"]
+        case errors.StoreFull():
+            return EXCEPTIONS["StoreFull"]
+        case errors.StoreError():
+            return EXCEPTIONS["StoreError"]
         case OSError() if error.errno in _LACKS:
             return LINKS["exhausted"]
     return EXCEPTIONS["unexpected"]

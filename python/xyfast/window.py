@@ -76,6 +76,11 @@ class Window:
         """Rows that any account could take, even one that holds all that is in memory."""
         return self._free_rows - self._rows // 2
 
+    def held(self, account_id: str) -> int:
+        """Rows of an account that are in memory."""
+        view = self._views.get(account_id)
+        return 0 if view is None else view.rows
+
     @property
     def wanted(self) -> bool:
         """Whether an account may want a page."""

@@ -15,12 +15,20 @@ from xyfast.events import State
 from xyfast.logs import logger, say
 
 __all__ = [
+    "AccountMeasured",
+    "ClientMeasured",
     "Committed",
+    "DeadLettered",
     "Fact",
     "Finished",
     "FoundDeaf",
+    "GapFound",
+    "HandlerRan",
     "Hook",
     "Hooks",
+    "LinkEnded",
+    "LinkRegistered",
+    "LinkReplaced",
     "LoopBlocked",
     "MachineSlept",
     "Recovered",
@@ -28,6 +36,7 @@ __all__ = [
     "SendFinished",
     "SendOutcome",
     "StateChanged",
+    "Troubled",
 ]
 
 log = logger(__name__)
@@ -50,16 +59,38 @@ class StateChanged(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Committed(Fact):
-    """Messages of one account were stored and their pushes acknowledged.
+    """The messages of one frame were stored and the frame was acknowledged.
 
     ``new`` were not known before, ``known`` were (they are not handled again), ``dead``
-    of the new ones could not be decoded.
+    of the new ones could not be decoded. The rest is seconds: from when the link read the frame
+    until it was ``decoded``, from there until it was ``stored``, and until its ack was written
+    (``acked``). They are None for what was fetched, which comes in no frame.
     """
 
     account_id: str
     new: int
     known: int
     dead: int
+    decoded: float | None = None
+    stored: float | None = None
+    acked: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerRan(Fact):
+    """The handlers of a message ran, one after the other, and ended after ``seconds``.
+
+    ``ok`` says that none of them failed. ``waited`` are the seconds from when the message was
+    put into its lane in memory; None for another try, which waits on purpose. What waited in the
+    store before that is not counted: `AccountMeasured.lag` tells of it. ``key`` is None for what
+    is not in the inbox.
+    """
+
+    account_id: str
+    key: str | None
+    waited: float | None
+    seconds: float
+    ok: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +100,19 @@ class Finished(Fact):
     account_id: str
     key: str
     failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered(Fact):
+    """A message became a dead letter: its payload cannot be read, or a handler failed for good.
+
+    ``reason`` is what `DeadLetter.reason` says: no message text.
+    """
+
+    account_id: str
+    key: str
+    cause: Literal["payload", "handler"]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +139,60 @@ class Recovered(Fact):
     account_id: str
     messages: int
     conversations: int
+
+
+@dataclass(frozen=True, slots=True)
+class GapFound(Fact):
+    """Messages between two times of the server (milliseconds) are missing, and stay so.
+
+    ``reason`` is that of `Gap`.
+    """
+
+    account_id: str
+    start: int
+    end: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRegistered(Fact):
+    """A link is registered."""
+
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReplaced(Fact):
+    """Another link took the place of one that was up: for a new token, a deaf link, or on wish."""
+
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnded(Fact):
+    """A link is over, or could not be opened.
+
+    ``trouble`` is that of `Closed.trouble`, ``age`` the seconds since it was registered, None
+    if it never was. ``beats`` and ``good`` are the heartbeats, and the good answers to them,
+    that no `AccountMeasured` has told of.
+    """
+
+    account_id: str
+    trouble: str
+    age: float | None
+    beats: int
+    good: int
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled(Fact):
+    """Something went wrong: ``name`` is its row in docs/reference/errors.md.
+
+    ``account_id`` is None for what concerns all of them: the store.
+    """
+
+    account_id: str | None
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +240,56 @@ class SendFinished(Fact):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountMeasured(Fact):
+    """How an account stands; told every ``Settings.measure_every`` seconds."""
+
+    account_id: str
+    state: State
+    link_age: float | None
+    """Seconds since its link was registered; None without one."""
+    round_trip: float | None
+    """Seconds of the last heartbeat, at first of the registration."""
+    beats: int
+    """Heartbeats since the last time."""
+    good: int
+    """Those that were answered with code 200 since the last time."""
+    known: int
+    """Ids in its dedup window."""
+    in_memory: int
+    """Messages that wait for their handlers in memory, or are being handled."""
+    unhandled: int | None
+    """Messages in the store that are not handled, those in memory too; None if it does not
+    answer."""
+    dead: int | None
+    """Its dead letters in the store."""
+    lag: float | None
+    """Seconds of the server's stream between what is stored and what is handled
+    (`Kept.received` and `Kept.handled`)."""
+    gaps: int
+    """Gaps whose handlers have not ended."""
+    sending: int
+    """Messages that wait to go out, or for their answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientMeasured(Fact):
+    """How a client stands; told after its accounts, every ``Settings.measure_every`` seconds."""
+
+    time: float
+    """Seconds of the event loop's clock."""
+    running: int
+    """Messages whose handlers run."""
+    waiting: int
+    """Messages in memory that wait for their turn."""
+    uncommitted: int
+    """Frames that wait for the store."""
+    uncommitted_bytes: int
+    """What they take."""
+    unrecorded: int
+    """Messages that are handled, which the store has not recorded yet."""
+
+
 Hook = Callable[[Fact], None]
 """An observer."""
 
@@ -151,6 +299,10 @@ class Hooks:
 
     def __init__(self, hooks: Iterable[Hook]) -> None:
         self._hooks = tuple(hooks)
+
+    def __bool__(self) -> bool:
+        """Whether anybody is told: a fact that nobody hears of need not be made."""
+        return bool(self._hooks)
 
     def __call__(self, fact: Fact) -> None:
         """Tell all."""

@@ -76,6 +76,7 @@ class Outbox:
         self._named: dict[str, Letter] = {}
         """By name, the durable messages whose outcome is open."""
         self._timer: asyncio.TimerHandle | None = None
+        self._working = 0
         self._closed = False
 
     # --- what the driver tells ------------------------------------------------------
@@ -101,6 +102,11 @@ class Outbox:
             letter.turn.set_result(None)
         if (ready := self._line.next()) is not None:
             self._timer = self._loop.call_at(ready, self.pump)
+
+    @property
+    def open(self) -> int:
+        """Messages whose outcome is open."""
+        return self._working
 
     def claims(self, facts: Facts) -> bool:
         """Whether this client sent a message of the account's own; see `Out.claims`."""
@@ -184,6 +190,7 @@ class Outbox:
             self._out.add(letter)
         self._line.put(letter.lane, letter)
         self.pump()
+        self._working += 1
         letter.work = self._spawn(self._work(letter))
         letter.work.add_done_callback(partial(self._ended, letter))
         return letter
@@ -203,6 +210,7 @@ class Outbox:
 
     def _ended(self, letter: Letter, _: asyncio.Task[None]) -> None:
         """The work is over, or was cancelled, maybe before it began."""
+        self._working -= 1
         if letter.durable:
             del self._named[letter.post.name]
         if not letter.outcome.done():

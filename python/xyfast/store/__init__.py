@@ -11,6 +11,7 @@ from xyfast.store.memory import MemoryStore
 from xyfast.store.retention import Retention
 from xyfast.store.rows import (
     DeadLetter,
+    Depth,
     Kept,
     Outcome,
     Page,
@@ -25,6 +26,7 @@ from xyfast.store.sqlite import SqliteStore
 
 __all__ = [
     "DeadLetter",
+    "Depth",
     "EncryptedSecretStore",
     "FileSecretStore",
     "Kept",

@@ -10,7 +10,7 @@ from typing import Any
 
 from xyfast.store.accounts import Accounts
 from xyfast.store.retention import LONGER, NEAR, Lost, Retention
-from xyfast.store.rows import DeadLetter, Outcome, Page, Row
+from xyfast.store.rows import DeadLetter, Depth, Outcome, Page, Row
 from xyfast.store.schema import DEAD, HANDLED, TAKEN, WAITING
 from xyfast.store.values import from_text, to_integer, to_text
 
@@ -143,6 +143,21 @@ class Inbox:
             (after, *whose, limit),
         )
         return [(place, _row(from_text(name), facts)) for place, name, *facts in found]
+
+    def depth(self) -> Mapping[str, Depth]:
+        """See `Store.depth`."""
+        counts: dict[str, list[int]] = {}
+        # A search of an index for each state, which holds all that is asked for.
+        for state, place in ((WAITING, 0), (TAKEN, 0), (DEAD, 1)):
+            side = "state >= 4" if state == DEAD else "state < 4"
+            found = self._db.execute(
+                "SELECT account.account, each.count FROM (SELECT account, count(*) AS count"
+                f" FROM inbox WHERE state = {state} AND {side} GROUP BY account) AS each"
+                " JOIN account ON account.id = each.account"
+            )
+            for name, count_of in found:
+                counts.setdefault(from_text(name), [0, 0])[place] += count_of
+        return {name: Depth(*both) for name, both in counts.items()}
 
     def handled(
         self, account_id: str, after: tuple[int, int], until: int, limit: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time as clocks
 from bisect import bisect_left, insort
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice, takewhile
@@ -14,7 +14,7 @@ from xyfast.errors import StoreError
 from xyfast.store.handled import Handled, Identity, Slot
 from xyfast.store.queue import Head, Queue
 from xyfast.store.retention import LONGER, NEAR, Lost, Patient, Retention
-from xyfast.store.rows import DeadLetter, Kept, Outcome, Page, Posted, PostState, Row, cursor
+from xyfast.store.rows import DeadLetter, Depth, Kept, Outcome, Page, Posted, PostState, Row, cursor
 
 __all__ = ["MemoryStore"]
 
@@ -169,6 +169,14 @@ class MemoryStore:
             if account_id in (None, identity[0])
         )
         return list(islice(found, limit))
+
+    async def depth(self) -> Mapping[str, Depth]:
+        """See `Store.depth`."""
+        self._check()
+        unhandled = Counter(account_id for account_id, _ in self._open)
+        dead = Counter(account_id for account_id, _ in self._dead)
+        accounts = unhandled.keys() | dead.keys()
+        return {each: Depth(unhandled[each], dead[each]) for each in accounts}
 
     async def revive(self, account_id: str, keys: Collection[str]) -> int:
         """See `Store.revive`."""

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
     "DeadLetter",
+    "Depth",
     "Kept",
     "Outcome",
     "Page",
@@ -115,6 +116,13 @@ def cursor(received: int | None, unhandled: Iterable[int]) -> int | None:
     return None if received is None else min((received, *(each - 1 for each in unhandled)))
 
 
+class Depth(NamedTuple):
+    """How many of an account's messages wait or are taken, and how many are dead letters."""
+
+    unhandled: int
+    dead: int
+
+
 PostState = Literal["queued", "out", "sent", "refused", "unknown"]
 """Not written yet; written, unanswered; and settled: taken by the server, refused by it, never
 to be known."""
@@ -211,6 +219,9 @@ class Store(Protocol):
         self, account_id: str | None = None, *, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, Row]]:
         """Dead letters with their numbers, oldest first; ``after`` is the last number seen."""
+
+    async def depth(self) -> Mapping[str, Depth]:
+        """How much there is by account; accounts without any are left out. For observers."""
 
     async def revive(self, account_id: str, keys: Collection[str]) -> int:
         """Let handled or dead messages wait again, counted as redelivered; returns how many."""

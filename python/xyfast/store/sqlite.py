@@ -17,7 +17,16 @@ from xyfast.store.inbox import Inbox
 from xyfast.store.lock import Lock
 from xyfast.store.posted import Outbox
 from xyfast.store.retention import Patient, Retention
-from xyfast.store.rows import Kept, Outcome, Page, Posted, PostState, Row, Standing
+from xyfast.store.rows import (
+    Depth,
+    Kept,
+    Outcome,
+    Page,
+    Posted,
+    PostState,
+    Row,
+    Standing,
+)
 from xyfast.store.schema import connect
 
 __all__ = ["SqliteStore"]
@@ -142,6 +151,10 @@ class SqliteStore:
     ) -> Sequence[tuple[int, Row]]:
         """See `Store.dead_letters`."""
         return await self._use(lambda file: file.inbox.dead_letters(account_id, after, limit))
+
+    async def depth(self) -> Mapping[str, Depth]:
+        """See `Store.depth`."""
+        return await self._use(lambda file: file.inbox.depth())
 
     async def handled(
         self, account_id: str, *, after: tuple[int, int], until: int, limit: int = 100

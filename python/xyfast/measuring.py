@@ -1,0 +1,113 @@
+"""How accounts and their client stand, told to observers from time to time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from xyfast.dispatch import Dispatcher
+from xyfast.driver import Driver
+from xyfast.instrumentation import AccountMeasured, ClientMeasured, Hooks
+from xyfast.intake import Intake
+from xyfast.logs import logger, say
+from xyfast.store import Depth, Store
+
+__all__ = ["Measuring"]
+
+log = logger(__name__)
+
+_LAP = 100  # accounts that are told of before others get the event loop
+
+
+class Measuring:
+    """Looks at ``drivers`` and all that they share, and tells ``hooks``."""
+
+    def __init__(
+        self,
+        drivers: Mapping[str, Driver],
+        store: Store,
+        intake: Intake,
+        dispatcher: Dispatcher,
+        hooks: Hooks,
+    ) -> None:
+        self._drivers = drivers
+        self._store = store
+        self._intake = intake
+        self._dispatcher = dispatcher
+        self._hooks = hooks
+        self._failed = False
+
+    async def run(self, every: float) -> None:
+        """Tell every so many seconds, without end."""
+        while True:
+            await asyncio.sleep(every)
+            await self._tell()
+
+    async def _tell(self) -> None:
+        depths = await self._depths()
+        for number, account_id in enumerate(list(self._drivers), start=1):
+            lag = None if depths is None else await self._lag(account_id, depths)
+            if (driver := self._drivers.get(account_id)) is not None:
+                self._tell_account(driver, depths, lag)
+            if number % _LAP == 0:
+                await asyncio.sleep(0)
+        intake, dispatcher = self._intake, self._dispatcher
+        self._hooks(
+            ClientMeasured(
+                time=asyncio.get_running_loop().time(),
+                running=dispatcher.running,
+                waiting=dispatcher.waiting,
+                uncommitted=intake.waiting,
+                uncommitted_bytes=intake.waiting_bytes,
+                unrecorded=intake.unrecorded,
+            )
+        )
+
+    def _tell_account(
+        self, driver: Driver, depths: Mapping[str, Depth] | None, lag: float | None
+    ) -> None:
+        account_id = driver.account.id
+        beat = driver.pulse.look(driver.session.link)
+        depth = None if depths is None else depths.get(account_id, Depth(0, 0))
+        self._hooks(
+            AccountMeasured(
+                account_id=account_id,
+                state=driver.state,
+                link_age=beat.age,
+                round_trip=beat.round_trip,
+                beats=beat.beats,
+                good=beat.good,
+                known=len(driver.known),
+                in_memory=self._intake.in_memory(account_id),
+                unhandled=None if depth is None else depth.unhandled,
+                dead=None if depth is None else depth.dead,
+                lag=lag,
+                gaps=len(driver.gaps),
+                sending=driver.outbox.open,
+            )
+        )
+
+    async def _depths(self) -> Mapping[str, Depth] | None:
+        """What the store holds; None, and a line in the log the first time, if it fails."""
+        try:
+            depths = await self._store.depth()
+        except Exception as error:
+            if not self._failed:
+                say(log, logging.WARNING, "store was not measured", error=error)
+            self._failed = True
+            return None
+        self._failed = False
+        return depths
+
+    async def _lag(self, account_id: str, depths: Mapping[str, Depth]) -> float | None:
+        """How far handling is behind; where nothing waits the store need not be asked."""
+        if account_id not in depths or not depths[account_id].unhandled:
+            return 0.0
+        try:
+            kept = await self._store.load(account_id)
+        except Exception:
+            return None  # `_depths` tells of a store that goes on failing
+        if kept.received is None or kept.handled is None:
+            return None
+        return (kept.received - kept.handled) / 1e6
