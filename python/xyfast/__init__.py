@@ -45,6 +45,7 @@ from xyfast.errors import (
 )
 from xyfast.events import State
 from xyfast.login import CredentialSource
+from xyfast.logs import logging_json
 from xyfast.messages import (
     ChatMessage,
     Expired,
@@ -132,6 +133,7 @@ __all__ = [
     "b64encode",
     "decode",
     "decrypt",
+    "logging_json",
     "packb",
     "pick",
     "redact",

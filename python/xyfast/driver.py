@@ -403,9 +403,7 @@ class Driver:
         """A link is over, or its registration was refused."""
         self._dialler.closed(event)
         last = self.pulse.closed(event)
-        self._env.hooks(
-            LinkEnded(self.account.id, event.trouble, last.age, last.beats, last.good)
-        )
+        self._env.hooks(LinkEnded(self.account.id, event.trouble, last.age, last.beats, last.good))
         self.calls.lost(event.link)
         self.sync.lost(event.link)
         if event.answer is not None:

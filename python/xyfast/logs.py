@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
+from datetime import datetime, timezone
+from typing import Any, TextIO
 
+from xyfast.arguments import must_be
 from xyfast.errors import XyfastError
 from xyfast.redaction import Redaction
 
-__all__ = ["complain", "logger", "say", "seconds"]
+__all__ = ["JsonFormatter", "complain", "logger", "logging_json", "say", "seconds"]
 
+_SAID = "%s (%s)%s"
+_OF_LOGGING = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _REDACTION = Redaction()
 
 
@@ -48,7 +54,7 @@ def say(
         where = f"\n{lines}{type(error).__name__}{words}"
     if stack is not None:
         where = "\n" + "".join(stack.format()).rstrip()
-    log.log(level, "%s (%s)%s", sentence, shown, where, extra=known, stacklevel=2)
+    log.log(level, _SAID, sentence, shown, where, extra=known, stacklevel=2)
 
 
 def complain(
@@ -63,3 +69,60 @@ def complain(
 def seconds(duration: float) -> str:
     """A duration as the log shows each: with its unit."""
     return f"{duration:.3g} s"
+
+
+class JsonFormatter(logging.Formatter):
+    """One line of JSON for each record: ``time`` (UTC), ``level``, ``logger``, ``message``.
+
+    What xyfast says has its bare sentence as ``message`` and each fact as a key; ``trace`` holds
+    the lines that an exception came through. Of records of others the attributes that were
+    given as ``extra`` are keys. A fact named as one of the four comes as ``fact_time`` and so on.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as JSON text without line breaks."""
+        message, trace = self._told(record)
+        time = datetime.fromtimestamp(record.created, timezone.utc)
+        line: dict[str, Any] = {
+            "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": message,
+        }
+        for name, value in vars(record).items():
+            if name not in _OF_LOGGING:
+                line[f"fact_{name}" if name in line else name] = value
+        if trace:
+            line["trace"] = trace
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+    def _told(self, record: logging.LogRecord) -> tuple[str, str]:
+        """Its sentence, and the lines behind it."""
+        if record.msg is _SAID and isinstance(record.args, tuple):
+            sentence, _, trace = record.args
+            return str(sentence), str(trace).strip("\n")
+        parts = [record.stack_info or "", record.exc_text or ""]
+        if record.exc_info and not record.exc_text:
+            parts.append(self.formatException(record.exc_info))
+        return record.getMessage(), "\n".join(part for part in parts if part)
+
+
+def logging_json(*, level: int = logging.INFO, stream: TextIO | None = None) -> logging.Handler:
+    """Write what xyfast logs as lines of JSON, to standard error unless a ``stream`` is given.
+
+    Takes the place of what an earlier call has set up; the root logger's handlers do not get
+    these records any more. Returns the handler: it takes filters, which see a record before it
+    is written and may change it, and other loggers can use it too.
+    """
+    must_be(int, "a level of logging", level=level)
+    log = logging.getLogger("xyfast")
+    for old in log.handlers[:]:
+        if isinstance(old.formatter, JsonFormatter):
+            log.removeHandler(old)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    handler.addFilter(_REDACTION)  # for other loggers; ours have it
+    log.addHandler(handler)
+    log.setLevel(level)
+    log.propagate = False
+    return handler
