@@ -57,6 +57,16 @@ def caged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     assert cage.escaped() == []
 
 
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """Undo what `xyfast.logging_json` has set up."""
+    log = logging.getLogger("xyfast")
+    handlers, level, propagate = log.handlers[:], log.level, log.propagate
+    yield
+    log.handlers, log.propagate = handlers, propagate
+    log.setLevel(level)
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[FakeServer]:
     async with FakeServer([ME, OTHER]) as server:

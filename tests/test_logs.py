@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,14 +15,6 @@ from xyfast.logs import JsonFormatter, complain, say
 from xyfast.testing import FakeServer
 
 log = logging.getLogger("xyfast.synthetic")
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    ours = logging.getLogger("xyfast")
-    before = ours.handlers[:], ours.level, ours.propagate
-    yield
-    ours.handlers, ours.level, ours.propagate = before[0], before[1], before[2]
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 import json
 import threading
@@ -121,7 +120,7 @@ async def test_every_hop_of_a_message_and_of_its_answer_is_timed(server: FakeSer
         shown = await until(world, metrics, lambda a: a.handled == 6)
     assert (shown.received, shown.known, shown.sends) == (6, 0, {"sent": 3})  # echoes too
     hops = metrics.snapshot().hops
-    assert tuple(hops) == HOPS
+    assert list(hops) == list(HOPS)
     counts = [latency.count for latency in hops.values()]
     assert counts == [6, 6, 6, 3, 3, 3]
     assert all(0.0 < latency.total < 60.0 for latency in hops.values())
@@ -279,6 +278,20 @@ async def test_a_client_without_observers_measures_nothing(server: FakeServer) -
         await world.until(lambda: world.texts)
         await asyncio.sleep(0.05)
     assert store.looks == 0
+
+
+async def test_what_waits_to_be_sent_is_measured(server: FakeServer) -> None:
+    metrics = Metrics()
+    async with watched(server, metrics) as world:
+        world.client.pause(ME)
+        sending = asyncio.ensure_future(
+            world.client.send_text(ME, "70000000011", "later", peer_id="9000000000077")
+        )
+        await until(world, metrics, lambda a: a.sending == 1)
+        world.client.resume(ME)
+        await sending
+        shown = await until(world, metrics, lambda a: a.sending == 0)
+    assert shown.sends == {"sent": 1}
 
 
 # --- what is kept ---------------------------------------------------------------------

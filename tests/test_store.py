@@ -57,6 +57,17 @@ async def test_a_row_and_its_outcome_may_come_together(store: Store) -> None:
     assert await waiting(store) == ["b"]
 
 
+async def test_depth_counts_what_waits_is_taken_and_is_dead_by_account(store: Store) -> None:
+    assert dict(await store.depth()) == {}
+    await store.commit([row(key, taken=key == "a") for key in "abcde"], [*handled("b"), *died("c")])
+    await store.commit([row("a", OTHER), row("b", OTHER)])
+    assert dict(await store.depth()) == {ME: (3, 1), OTHER: (2, 0)}
+    await store.take(ME, 10)
+    await store.commit(outcomes=[*handled("a", "d"), *died("e")])
+    await store.commit(outcomes=handled("a", "b", account=OTHER))
+    assert dict(await store.depth()) == {ME: (0, 2)}
+
+
 async def test_an_outcome_does_not_change_another(store: Store) -> None:
     await store.commit([row("a"), row("b")], [*handled("a"), *died("b", reason="first")])
     await store.commit(outcomes=[*died("a"), *handled("b"), *died("unheard of")])

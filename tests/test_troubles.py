@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from xyfast import errors, requests
-from xyfast.errors import ConfigError, LoginRequired, StateError, TokenError
+from xyfast.errors import ConfigError, LoginRequired, StateError, StoreError, StoreFull, TokenError
 from xyfast.retry import Trouble
 from xyfast.troubles import (
     ANSWERS,
@@ -104,6 +104,8 @@ def test_every_row_has_its_place_on_the_page() -> None:
         (LoginRequired("x", "RGV587_ERROR"), TOKENS["verification"]),
         (LoginRequired("x"), TOKENS["verification"]),
         (ConfigError("x"), EXCEPTIONS["ConfigError"]),
+        (StoreError("x"), EXCEPTIONS["StoreError"]),
+        (StoreFull("x"), EXCEPTIONS["StoreFull"]),
         (OSError(errno.EMFILE, "x"), LINKS["exhausted"]),
         (OSError(errno.ENOSPC, "x"), LINKS["exhausted"]),
         (ConnectionRefusedError(errno.ECONNREFUSED, "x"), EXCEPTIONS["unexpected"]),

@@ -94,7 +94,7 @@ TABLE: tuple[Metric, ...] = (
     # The process
     Metric("xyfast_info", "gauge", ("version",), "1; the version is a label.",
            lambda snapshot: [((snapshot.version,), 1)]),
-    Metric("xyfast_counting_since_seconds", "gauge", (),
+    Metric("xyfast_counting_since_timestamp_seconds", "gauge", (),
            "When counting began, seconds since 1970.", _all("began")),
     # Accounts and links
     Metric("xyfast_accounts", "gauge", ("state",), "Accounts in each state.", _by_state),
