@@ -36,16 +36,28 @@ class Measuring:
         self._intake = intake
         self._dispatcher = dispatcher
         self._hooks = hooks
-        self._failed = False
 
     async def run(self, every: float) -> None:
         """Tell every so many seconds, without end."""
+        failed = False
         while True:
             await asyncio.sleep(every)
-            await self._tell()
+            try:
+                await self._tell()
+            except Exception as error:
+                if not failed:
+                    say(log, logging.WARNING, "not all was measured", error=error)
+                failed = True
+            else:
+                failed = False
 
     async def _tell(self) -> None:
-        depths = await self._depths()
+        depths: Mapping[str, Depth] | None = None
+        trouble: Exception | None = None
+        try:
+            depths = await self._store.depth()
+        except Exception as error:
+            trouble = error
         for number, account_id in enumerate(list(self._drivers), start=1):
             lag = None if depths is None else await self._lag(account_id, depths)
             if (driver := self._drivers.get(account_id)) is not None:
@@ -63,6 +75,8 @@ class Measuring:
                 unrecorded=intake.unrecorded,
             )
         )
+        if trouble is not None:
+            raise trouble
 
     def _tell_account(
         self, driver: Driver, depths: Mapping[str, Depth] | None, lag: float | None
@@ -88,26 +102,11 @@ class Measuring:
             )
         )
 
-    async def _depths(self) -> Mapping[str, Depth] | None:
-        """What the store holds; None, and a line in the log the first time, if it fails."""
-        try:
-            depths = await self._store.depth()
-        except Exception as error:
-            if not self._failed:
-                say(log, logging.WARNING, "store was not measured", error=error)
-            self._failed = True
-            return None
-        self._failed = False
-        return depths
-
     async def _lag(self, account_id: str, depths: Mapping[str, Depth]) -> float | None:
         """How far handling is behind; where nothing waits the store need not be asked."""
         if account_id not in depths or not depths[account_id].unhandled:
             return 0.0
-        try:
-            kept = await self._store.load(account_id)
-        except Exception:
-            return None  # `_depths` tells of a store that goes on failing
+        kept = await self._store.load(account_id)
         if kept.received is None or kept.handled is None:
             return None
         return (kept.received - kept.handled) / 1e6

@@ -1,4 +1,4 @@
-"""What observers are told: frozen facts, one after the other, on the event loop.
+"""What observers are told: facts, which nobody may change, one after the other, on the event loop.
 
 A hook is any callable that takes a `Fact`. It must be quick and must not raise; one that
 does is logged and left out of nothing. No fact carries a secret or a message's text.
@@ -57,7 +57,7 @@ class StateChanged(Fact):
     wait: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # told for each message: frozen, it would take twice as long
 class Committed(Fact):
     """The messages of one frame were stored and the frame was acknowledged.
 
@@ -76,7 +76,7 @@ class Committed(Fact):
     acked: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # told for each message: frozen, it would take twice as long
 class HandlerRan(Fact):
     """The handlers of a message ran, one after the other, and ended after ``seconds``.
 
@@ -93,7 +93,7 @@ class HandlerRan(Fact):
     ok: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # told for each message: frozen, it would take twice as long
 class Finished(Fact):
     """The handlers of a message have ended; ``failed`` names the reason of a dead letter."""
 
