@@ -176,6 +176,31 @@ async def test_new_cookies_are_saved_once_the_secret_store_works_again(
     assert caplog.text.count("the disk is full") == 1
 
 
+class Cancelling(Slipping):
+    """One of somebody else's, within which something is cancelled while it slips."""
+
+    async def save(self, account_id: str, material: Secret) -> None:
+        if self.slips:
+            self.saves += 1
+            raise asyncio.CancelledError
+        await super().save(account_id, material)
+
+
+async def test_what_is_cancelled_within_a_secret_store_is_its_failure(
+    server: FakeServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secrets = Cancelling(tmp_path)
+    async with running(server, secrets=secrets, settings={"store_retry": 0.02}) as world:
+        await world.connect()
+        secrets.slips, before = True, secrets.saves
+        world.client.replace_credentials(Account.from_cookies(server.log_in(ME)))
+        await world.until(lambda: secrets.saves > before + 2)
+        secrets.slips = False
+        done = secrets.saves
+        await world.until(lambda: secrets.saves > done)
+    assert "save was cancelled within the store" in caplog.text
+
+
 async def test_a_client_without_a_store_may_keep_secrets(
     server: FakeServer, tmp_path: Path
 ) -> None:
