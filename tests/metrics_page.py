@@ -1,16 +1,19 @@
-"""Makes docs/reference/metrics.md of the table of metrics.
+"""Makes docs/reference/metrics.md of the table of metrics, and its Chinese.
 
-``python tests/metrics_page.py`` writes it.
+``python tests/metrics_page.py`` writes both; metrics_words.py has the Chinese.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import metrics_words as chinese
 from xyfast.instrumentation.metrics import HOPS
 from xyfast.instrumentation.table import TABLE
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "metrics.md"
+CHINESE = PAGE.with_name("metrics.zh.md")
 
 _HEAD = """\
 # Metrics
@@ -29,20 +32,30 @@ OpenTelemetry's instruments have the same names with `xyfast.` in front, without
 without `_seconds` and `_bytes`, which are their units.
 
 """
+_TABLE = "| name | kind | labels | meaning |\n| --- | --- | --- | --- |"
+_HOPS = "## Hops\n\n| hop | seconds |\n| --- | --- |"
 
 
 def page() -> str:
     """Return the text of the page."""
+    return _page(_HEAD, _TABLE, _HOPS, lambda words: HOPS.get(words, words))
+
+
+def chinese_page() -> str:
+    """Return the text of the Chinese page; KeyError for words that have no Chinese yet."""
+    return _page(chinese.HEAD, chinese.TABLE, chinese.HOPS, lambda words: chinese.WORDS[words])
+
+
+def _page(head: str, table: str, hops: str, say: Callable[[str], str]) -> str:
     rows = [
-        f"| `{metric.name}` | {metric.kind} | {', '.join(f'`{each}`' for each in metric.labels)} "
-        f"| {metric.help} |"
+        f"| `{metric.name}` | {say(metric.kind)} "
+        f"| {', '.join(f'`{label}`' for label in metric.labels)} | {say(metric.help)} |"
         for metric in TABLE
     ]
-    hops = [f"| `{hop}` | {meaning} |" for hop, meaning in HOPS.items()]
-    parts = ["| name | kind | labels | meaning |", "| --- | --- | --- | --- |", *rows]
-    parts += ["", "## Hops", "", "| hop | seconds |", "| --- | --- |", *hops]
-    return _HEAD + "\n".join(parts) + "\n"
+    parts = [table, *rows, "", hops, *(f"| `{hop}` | {say(hop)} |" for hop in HOPS)]
+    return head + "\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
     PAGE.write_text(page(), "utf-8")
+    CHINESE.write_text(chinese_page(), "utf-8")

@@ -199,6 +199,9 @@ WORDS = {
     "Time between two rounds in which the store forgets what was kept for long enough.": (
         "存储清理到期内容的间隔。"
     ),
+    "Time between two looks at how accounts and the client stand, for observers, if any.": (
+        "查看账号和客户端当前情况的间隔，供观察者使用；没有观察者就不查看。"
+    ),
     "Time between two looks for messages that another process lets wait again.": (
         "隔多久查看一次，有没有别的进程让消息重新等待处理。"
     ),

@@ -127,6 +127,7 @@ def test_names_and_kinds_are_as_prometheus_wants_them() -> None:
 def test_the_page_is_made_of_the_table() -> None:
     """Else run ``python tests/metrics_page.py``."""
     assert metrics_page.PAGE.read_text("utf-8") == metrics_page.page()
+    assert metrics_page.CHINESE.read_text("utf-8") == metrics_page.chinese_page()
 
 
 async def test_a_client_at_work_fills_every_metric(server: FakeServer) -> None:

@@ -31,6 +31,7 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
             "dead-letters",
             "many-accounts",
             "network",
+            "monitoring",
             "logging",
             "secrets",
             "test-your-bot",
@@ -39,7 +40,7 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
     "Migrate": ("migrate", ["from-scripts", "../msgpack", "from-websockets"]),
     "Faults": ("faults", ["../faults"]),
     "Explain": ("explain", ["../promises", "states", "design", "../codec", "fast", "websocket"]),
-    "Reference": ("reference", ["settings", "errors"]),
+    "Reference": ("reference", ["settings", "errors", "metrics"]),
 }
 
 
