@@ -58,9 +58,10 @@ def test_any_secret_is_found_in_three_encodings_within_each_other(
     assert "<secret>" in redact(f"{before}{shown} after"), (value, names)
 
 
-@given(st.text(max_size=200))
+# Without these nothing has the shape of a secret.
+@given(st.text(st.characters(exclude_characters="@:=%\"'"), max_size=200))
 def test_what_holds_no_secret_stays_as_it_is(text: str) -> None:
-    assert redact(text.replace("@", "")) == text.replace("@", "")
+    assert redact(text) == text
 
 
 def test_ids_and_what_is_short_are_shown() -> None:
