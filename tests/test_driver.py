@@ -11,7 +11,7 @@ import pytest
 
 from simulation.loop import simulate
 from simulation.told import SimFrame, SimOpened
-from wire import ME, Desk, working
+from wire import BASE, ME, Desk, push, sample, working
 from wire import Tokens as Giver
 from xyfast import Account, Gap, State, Token
 from xyfast.errors import SendUnknown, StoreError
@@ -289,3 +289,53 @@ def test_a_send_whose_history_is_refused_is_no_task_that_failed(
 
     simulate(main())
     assert "a task failed" not in caplog.text
+
+
+def test_no_position_passes_a_gap_that_is_not_kept() -> None:
+    """After a crash nobody would know of it."""
+
+    async def main() -> None:
+        store = Forgetful()
+
+        async def position_after(number: int) -> list[int]:
+            desk.give(push(number, sample(number)))
+            await desk.until(lambda: number in desk.numbers)
+            kept, sync = await store.load(ME), desk.driver().sync
+            return [each // 1000 - BASE for each in (kept.received, sync.received)]
+
+        async with working(store, grace=0.1) as desk:
+
+            @desk.client.on(Gap)
+            async def ponder(gap: Gap) -> None:
+                await asyncio.Event().wait()
+
+            await desk.connect()
+            assert await position_after(1) == [1, 1]
+            store.works = False
+            desk.driver().unread()
+            assert await position_after(1000) == [1, 1]
+            store.works = True
+            await desk.until(lambda: not desk.driver()._saving.unsaved)
+            assert await position_after(2000) == [2000, 2000]
+
+    simulate(main())
+
+
+def test_the_gap_of_a_frame_that_cannot_be_read_has_room_for_its_way() -> None:
+    """What the server's clock shows is known from answers, which take their time."""
+
+    async def main() -> None:
+        told: list[Gap] = []
+        async with working() as desk:
+
+            @desk.client.on(Gap)
+            async def note(gap: Gap) -> None:
+                told.append(gap)
+
+            await desk.connect()
+            desk.driver().calls.told(BASE)
+            desk.driver().unread()
+            await desk.until(lambda: told)
+            assert told[0].end == BASE + 2000
+
+    simulate(main())

@@ -11,13 +11,14 @@ import pytest
 
 from simulation.loop import simulate
 from simulation.told import SimFrame
-from wire import BASE, ME, Desk, Ward, push, sample, working
+from wire import BASE, ME, Desk, Ward, message, push, sample, working
 from xyfast import Account
 from xyfast.errors import StoreError
 from xyfast.events import LinkOpened
 from xyfast.messages import Gap
 from xyfast.store import Row
 from xyfast.testing import samples
+from xyfast.testing.routes import model
 
 
 class Picky(Ward):
@@ -263,6 +264,41 @@ def test_a_message_that_the_position_has_passed_is_looked_for_where_the_list_sho
             await answer(desk, HISTORY, {})
             [gap] = (await looking).gaps
             assert (gap.conversation_id, gap.end) == ("1", BASE + 5_000)
+
+    simulate(main())
+
+
+def test_what_is_not_read_of_the_time_in_doubt_is_a_gap() -> None:
+    """A link that is dead without its knowing may have been given what the position has passed."""
+
+    async def main() -> None:
+        told: list[Gap] = []
+        async with working(history_pages=1) as desk:
+
+            @desk.client.on(Gap)
+            async def note(gap: Gap) -> None:
+                told.append(gap)
+
+            await connect(desk, server_time=BASE)
+            await answer(desk, ACK_DIFF, {})
+            desk.driver().calls.told(BASE + 60_000)
+            await answer(desk, CONVERSATIONS, {"userConvs": [conversation(BASE + 5_000)]})
+            await answer(desk, HISTORY, {})
+            driver, sync = desk.driver(), desk.driver().sync
+            await desk.until(lambda: sync.confirmed is not None)
+            sync._position.rise((BASE + 60_000) * 1000)
+            sync.lost(driver.session.link)
+            sync.start(driver.session.link)
+            await desk.until(lambda: len(asked(desk, ACK_DIFF)) == 2)
+            await answer(desk, ACK_DIFF, {})
+            await desk.until(lambda: len(asked(desk, CONVERSATIONS)) == 2)
+            await answer(desk, CONVERSATIONS, {"userConvs": [conversation(BASE + 50_000)]})
+            await desk.until(lambda: len(asked(desk, HISTORY)) == 2)
+            page = {"userMessageModels": [model(message(50_000))], "nextCursor": BASE + 50_000}
+            await answer(desk, HISTORY, {**page, "hasMore": 1})
+            await desk.until(lambda: 50_000 in desk.numbers)
+            await desk.until(lambda: told)
+            assert (told[0].start, told[0].end) == (BASE + 5_000, BASE + 50_000)
 
     simulate(main())
 

@@ -79,20 +79,25 @@ class Tokens:
         return Token("synthetic", None)
 
 
+def message(
+    number: int, conversation: str = "70000000011", words: str = "", time: int | None = None
+) -> Message:
+    """Chat message ``number``, whose text says so; ``time`` counts from `BASE` as it does."""
+    return Message(
+        id=f"{5_000_000_000_000 + number}.PNM",
+        conversation=conversation,
+        sender="9000000000102",
+        peer="9000000000102",
+        content=text_content(f"{number} {words}".strip()),
+        time=BASE + (number if time is None else time),
+    )
+
+
 def sample(
     number: int, conversation: str = "70000000011", words: str = "", time: int | None = None
 ) -> Sample:
-    """Chat message ``number``, whose text says so; ``time`` counts from `BASE` as it does."""
-    return chat(
-        Message(
-            id=f"{5_000_000_000_000 + number}.PNM",
-            conversation=conversation,
-            sender="9000000000102",
-            peer="9000000000102",
-            content=text_content(f"{number} {words}".strip()),
-            time=BASE + (number if time is None else time),
-        )
-    )
+    """A `message` as it is pushed."""
+    return chat(message(number, conversation, words, time))
 
 
 def push(number: int, *samples: Sample) -> Frame:

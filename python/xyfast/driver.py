@@ -20,7 +20,7 @@ from xyfast import requests
 from xyfast._core import Closed, DedupCache, Frame, Opened
 from xyfast.account import Account, format_cookies
 from xyfast.calls import Calls, headers_of, verdict
-from xyfast.config import Settings
+from xyfast.config import SLACK, Settings
 from xyfast.dialler import Dialler
 from xyfast.dispatch import Delivery
 from xyfast.errors import StateError, XyfastError
@@ -154,6 +154,7 @@ class Driver:
             take_in=partial(env.take_in, self),
             missing=self.gaps.tell,
             saved=self._saving.wait,
+            unkept=self._unkept,
             hold=env.hold,
             release=env.release,
             begun=self._saving.begin,
@@ -267,6 +268,10 @@ class Driver:
         rest["saved"] = int(self._env.clock() * 1000)
         await self._material.save(self.login.saved(), rest)
 
+    def _unkept(self) -> bool:
+        """Whether there may be gaps that a crash would make nobody know of."""
+        return len(self.gaps) > 0 and self._saving.unsaved
+
     def unread(self) -> None:
         """A frame cannot be read; what it brought will not be here when positions pass it."""
         now = self.calls.now_ms()
@@ -274,7 +279,7 @@ class Driver:
         gap = Gap(
             account_id=self.account.id,
             start=now if received is None else min(received // 1000, now),
-            end=now,
+            end=now + SLACK,  # the server's clock is ahead of when its answers came
             reason="a frame could not be read",
         )
         self.gaps.tell([gap])

@@ -306,8 +306,8 @@ class Intake:
             frame, sync = arrival.frame, arrival.driver.sync
             if arrival.pts is not None and frame is not None and frame.link == sync.confirmed:
                 account_id = arrival.driver.account.id
-                position = sync.before_announced(arrival.pts)
-                received[account_id] = max(received.get(account_id, 0), position)
+                if (position := sync.counted(arrival.pts)) is not None:
+                    received[account_id] = max(received.get(account_id, 0), position)
         try:
             new = await self._store.commit(
                 rows,

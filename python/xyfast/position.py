@@ -27,10 +27,21 @@ def believable(pts: int, told_ms: int | None, now_ms: int) -> bool:
 
 
 class Position:
-    """That of one account, and where the account began; ``begun`` is called when that is known."""
+    """That of one account, and where the account began; ``begun`` is called when that is known.
+
+    ``announced`` gives the lowest time (milliseconds) of a message that is announced and not here
+    yet, ``unkept`` says whether a gap was told that is not kept yet.
+    """
 
     def __init__(
-        self, account_id: str, calls: Calls, store: Store, begun: Callable[[], None]
+        self,
+        account_id: str,
+        calls: Calls,
+        store: Store,
+        *,
+        begun: Callable[[], None],
+        announced: Callable[[], int | None],
+        unkept: Callable[[], bool],
     ) -> None:
         self.received: int | None = None
         """The position (microseconds) up to which everything is stored. How far all is handled
@@ -41,6 +52,8 @@ class Position:
         self._calls = calls
         self._store = store
         self._begun = begun
+        self._announced = announced
+        self._unkept = unkept
         self._incredible = False
 
     def load(self, kept: Kept, began: int | None) -> None:
@@ -53,9 +66,20 @@ class Position:
         self.rise(position)
         self._begun()
 
-    def rise(self, position: int) -> None:
+    def counted(self, position: int) -> int | None:
+        """What counts of a position up to which everything is stored: what is announced is not.
+
+        None while a gap is not kept: after a crash nobody would know of it.
+        """
+        if self._unkept():
+            return None
+        announced = self._announced()
+        return position if announced is None else min(position, announced * 1000)
+
+    def rise(self, position: int | None) -> None:
         """Everything up to there is stored; it never falls."""
-        self.received = max(position, self.received or 0)
+        if position is not None:
+            self.received = max(position, self.received or 0)
 
     async def keep(self) -> None:
         """Store it; raises whatever the store does."""

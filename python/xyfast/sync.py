@@ -53,9 +53,9 @@ class Sync:
     ``hold`` and ``release`` are told whether what comes may be handed on, ``take_in`` commits
     what was fetched and gives the keys of what is new, ``seen`` is the dedup window,
     ``missing`` keeps and tells what cannot be fetched, ``saved`` waits until that is kept,
-    ``begun`` is called when ``began`` is set, ``deaf`` asks for another link in the place of one
-    that hears nothing, and says whether it comes. ``dice`` gives floats in [0, 1), ``spawn``
-    starts a task that its owner awaits or cancels.
+    ``unkept`` says whether some is not yet, ``begun`` is called when ``began`` is set, ``deaf``
+    asks for another link in the place of one that hears nothing, and says whether it comes.
+    ``dice`` gives floats in [0, 1), ``spawn`` starts a task that its owner awaits or cancels.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Sync:
         take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
         missing: Callable[[Sequence[Gap]], None],
         saved: Callable[[], Awaitable[None]],
+        unkept: Callable[[], bool],
         hold: Callable[[str, int], None],
         release: Callable[[str], None],
         begun: Callable[[], None],
@@ -84,7 +85,9 @@ class Sync:
         self._settings = settings
         self._take_in = take_in
         self._saved = saved
-        self._position = Position(account_id, calls, store, begun)
+        self._position = Position(
+            account_id, calls, store, begun=begun, announced=self._announced, unkept=unkept
+        )
         self._spawn = spawn
         self._pauses = [pause * settings.backoff_scale for pause in PAUSES]
         self._patience = Patience(account_id, settings.backoff_scale, dice)
@@ -222,15 +225,14 @@ class Sync:
             return pts
         return None
 
-    def before_announced(self, position: int) -> int:
-        """A position, or that of the oldest message that is announced and not here yet."""
-        announced = self._lists.markers.oldest
-        return position if announced is None else min(position, announced * 1000)
+    def counted(self, position: int) -> int | None:
+        """See `Position.counted`."""
+        return self._position.counted(position)
 
     def stored(self, frame: Frame, pts: int) -> None:
         """A frame with such a position is stored."""
         if frame.link == self.confirmed:
-            self._position.rise(self.before_announced(pts))
+            self._position.rise(self.counted(pts))
         elif frame.link == self._follows:
             self._reached = max(pts, self._reached or 0)
             if self._replay is not None and frame.has_more:
@@ -359,8 +361,8 @@ class Sync:
         if received is not None:
             since = received // 1000
             start = since - self._reach
-            if self._probe.doubt is not None:
-                start = min(start, self._probe.doubt - SLACK)
+            if (doubt := self._probe.doubt) is not None:
+                since, start = min(since, doubt + SLACK), min(start, doubt - SLACK)
             await self._fetch(since, start=start)
             self._reach = SLACK
             if through is None:
@@ -427,7 +429,8 @@ class Sync:
     async def _move(self, *positions: int | None) -> None:
         """All up to the highest of these positions is stored, but for what is announced."""
         highest = max((each for each in positions if each is not None), default=0)
-        position = self.before_announced(highest)
+        while (position := self.counted(highest)) is None:
+            await self._saved()
         if position <= (self.received or 0):
             return
         self._position.rise(position)
@@ -436,6 +439,9 @@ class Sync:
         except Exception as error:  # the next one that is kept does as well
             complain(log, logging.WARNING, "position not kept", self._account_id, error)
         self._holding.moved(position)
+
+    def _announced(self) -> int | None:
+        return self._lists.markers.oldest
 
     async def _settled(self) -> None:
         """Wait until all that has come is stored."""

@@ -31,7 +31,7 @@ def heal(world: World) -> None:
     network.down = network.black_hole = False
     network.stall = 0.0
     network.lose_acks = False
-    network.lose_answers = 0
+    network.lose_answers = network.garble = 0
     world.disk.down = world.disk.full = False
     world.disk.slow = 0.0
     world.disk.fail_at.clear()
@@ -74,6 +74,19 @@ def _push(world: World, moment: Moment) -> None:
             entries.append(server.message(account, text, conversation, own=own))
     world.note("push", account, conversation, len(entries))
     server.push(account, entries)
+
+
+def _flood(world: World, moment: Moment) -> None:
+    """More than a page of history in one conversation; those of a millisecond have no order."""
+
+    def push() -> None:
+        text = f"{world.scenario.canary} {next(world.numbers)}"
+        message = world.server.message(moment.account, text, moment.conversation)
+        world.note("push", moment.account, moment.conversation, message.id)
+        world.server.push(moment.account, [message])
+
+    for number in range(25 + int(moment.size * 10)):
+        world.network.later(number * 0.002, push)
 
 
 def _standing(*choices: Fault) -> Callable[[World, Moment], None]:
@@ -216,6 +229,7 @@ def _disk(world: World) -> object:
 
 _ACTIONS: dict[str, Callable[[World, Moment], Awaitable[None] | None]] = {
     "push": _push,
+    "flood": _flood,
     "crash": _crash,
     "crash at seam": _crash_at_seam,
     "restart": _restart,
@@ -229,6 +243,7 @@ _ACTIONS: dict[str, Callable[[World, Moment], Awaitable[None] | None]] = {
     "bad payloads": _standing(Fault.BAD_PAYLOAD),
     "lost acks": _attribute(_network, "lose_acks", True, False),
     "lost answer": _attribute(_network, "lose_answers", 1, 0),
+    "garbled": _attribute(_network, "garble", 2, 0),
     "deaf": _lost_session(Fault.DEAF),
     "unauthorised": _lost_session(Fault.UNAUTHORISED),
     "refused": _standing(Fault.REGISTRATION_REFUSED),
@@ -251,4 +266,4 @@ _ACTIONS: dict[str, Callable[[World, Moment], Awaitable[None] | None]] = {
     "replaced": _replaced,
     "slept": _slept,
 }
-assert _ACTIONS.keys() == {"push", "zombie", "replaced", "slept", *TROUBLES}
+assert _ACTIONS.keys() == {"push", "flood", "garbled", "zombie", "replaced", "slept", *TROUBLES}

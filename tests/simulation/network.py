@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from simulation.told import SimClosed, SimFrame, SimOpened
+from simulation.told import SimClosed, SimFrame, SimInvalid, SimOpened
 from xyfast.config import Settings
 from xyfast.events import Dial
 from xyfast.testing.service import Service
@@ -36,6 +36,8 @@ class Network:
         """Whether the server forgets the acks that it gets."""
         self.lose_answers = 0
         """So many of the next answers to requests are lost within the server."""
+        self.garble = 0
+        """So many of the next frames cannot be read."""
         self.wires: list[Wire] = []
         """Sockets whose ends are not both gone."""
         self._loop = asyncio.get_running_loop()
@@ -220,6 +222,9 @@ class Wire:
                 self._registration(frame)
         elif frame.mid in self.beats:
             self._beat_answered(frame)
+        elif self._network.garble:
+            self._network.garble -= 1
+            self.transport.tell(SimInvalid(self.number, len(text)))
         else:
             self.transport.tell(frame)
 

@@ -99,6 +99,14 @@ class Scenario:
             moments.append(_moment(linking, what, length, accounts))
         settings, server = _settings(dice), _server(dice)
         settings = replace(settings, probe_after=hearing.choice((20.0, 60.0)))
+        listing = random.Random(f"{seed}:listing")
+        if listing.random() < 0.25:  # more is missed than is read, so that there are gaps
+            settings = replace(settings, history_pages=1)
+            for what in ("flood", "flood", "server down"):
+                moments.append(_moment(listing, what, length, accounts))
+        if listing.random() < 0.1:
+            for what in ("garbled", "garbled", "store fails"):
+                moments.append(_moment(listing, what, length, accounts))
         finale = hearing.choice((None, None, *FINALES))
         if finale == "swallowed":
             server = replace(server, same_device=SecondLink.SHARE)

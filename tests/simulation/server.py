@@ -36,6 +36,8 @@ class Pushed:
     """The chat message, None for a mark or hint."""
     mislaid: bool = False
     """Whether dead links alone were given it while there was another one: it may be late."""
+    withheld: frozenset[Any] = frozenset()
+    """Links that had told their position by then, and were not given it."""
 
 
 class SimServer:
@@ -103,10 +105,13 @@ class SimServer:
                 self.by_payload[sample.payload] = note
                 notes.append(note)
             entries = push(batch, lwp)
+            withheld = {seat.link for seat in channel.seats if seat.synced and seat not in chosen}
             hearing = [seat for seat in channel.seats if channel._hears(seat)]
             if chosen and all(map(_dead, chosen)) and not all(map(_dead, hearing)):
                 for note in notes:
                     note.mislaid = True
+            for note in notes:
+                note.withheld = frozenset(withheld)
             return entries
 
         channel.push = watched  # type: ignore[method-assign]

@@ -66,6 +66,7 @@ class SimStore:
     ) -> Any:
         disk = self._disk
         disk.calls += 1
+        places = self._watch.places()
         fails = disk.down or disk.calls in disk.fail_at
         now = asyncio.get_running_loop().time()
         disk.free_at = max(disk.free_at + 1e-6, now + self._time())
@@ -79,6 +80,8 @@ class SimStore:
             await asyncio.get_running_loop().create_future()
         result = await verb(*args, **options)
         self._watch.stored(name, args, options, result)
+        for account, place in places.items() if name != "close" else ():
+            self._watch.kept(account, await disk.store.load(account), place)
         if disk.dice.random() < 0.7:
             await asyncio.sleep(self._time())
         return result

@@ -25,8 +25,9 @@ from xyfast.probe import Probe
 from xyfast.reconcile import Reconciler, Recovery
 from xyfast.redaction import Redaction
 from xyfast.session import Session
-from xyfast.store import MemoryStore, Row
+from xyfast.store import Kept, MemoryStore, Row
 from xyfast.store.handled import Handled
+from xyfast.sync import Sync
 from xyfast.window import Window
 
 FEW = 120
@@ -100,6 +101,52 @@ def acks_at_once(patch: Patch) -> None:
         arrived(self, driver, frame)
 
     patch.setattr(Intake, "arrived", hasty)
+
+
+def counts_before_the_commit(patch: Patch) -> None:
+    write = Intake._write
+
+    async def hasty(self: Intake, batch: list[Any], outcomes: list[Any]) -> Any:
+        for arrival in batch:
+            if arrival.pts is not None and arrival.frame is not None:
+                arrival.driver.sync.stored(arrival.frame, arrival.pts)
+        return await write(self, batch, outcomes)
+
+    patch.setattr(Intake, "_write", hasty)
+
+
+def counts_before_it_is_caught_up(patch: Patch) -> None:
+    def hasty(self: Sync, link: int) -> None:
+        start(self, link)
+        self.confirmed = self._follows = link
+
+    start = Sync.start
+    patch.setattr(Sync, "start", hasty)
+
+
+def believes_the_last_message(patch: Patch) -> None:
+    async def lazy(
+        self: Reconciler, recovery: Recovery, name: str, span: Any, last: str | None = None
+    ) -> None:
+        if last is None or not await self._known([last]):
+            await look(self, recovery, name, span, last)
+
+    look = Reconciler._look
+    patch.setattr(Reconciler, "_look", lazy)
+
+
+def tells_no_gap_for_what_it_cannot_read(patch: Patch) -> None:
+    patch.setattr(Driver, "unread", lambda self: None)
+
+
+def counts_what_is_taken_as_handled(patch: Patch) -> None:
+    async def hasty(self: MemoryStore, account_id: str) -> Kept:
+        kept = await load(self, account_id)
+        taken = not any(slot.waits for slot in self._open.values())
+        return replace(kept, handled=kept.received) if taken else kept
+
+    load = MemoryStore.load
+    patch.setattr(MemoryStore, "load", hasty)
 
 
 def has_no_limit(patch: Patch) -> None:
@@ -234,7 +281,12 @@ MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (has_no_lanes, "one at a time in a conversation"),
     (admits_everything, "rows in memory <= bound"),
     (loses_outcomes, "clean stop records what was handled"),
-    (does_not_look_back, "in sequence"),
+    (does_not_look_back, "a position passes nothing that is missing"),
+    (counts_before_the_commit, "a position passes nothing that is missing"),
+    (counts_before_it_is_caught_up, "a position passes nothing that is missing"),
+    (believes_the_last_message, "a position passes nothing that is missing"),
+    (tells_no_gap_for_what_it_cannot_read, "a position passes nothing that is missing"),
+    (counts_what_is_taken_as_handled, "cursor < lowest unhandled"),
     (believes_that_links_hear, "a zombie is replaced in time"),
     (replaces_at_every_look, "deaf links are replaced sparingly"),
     (looks_once, "what dead links swallow is fetched in time"),

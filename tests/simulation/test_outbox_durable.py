@@ -367,6 +367,21 @@ def test_a_store_that_fails_after_the_answer_keeps_nobody_waiting() -> None:
     simulate(main())
 
 
+def test_a_store_that_goes_on_failing_is_told_of_once_for_each_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        world = await World(store=FailingStore(out=5, sent=7)).start()
+        await world.text("x", durable=True)
+        await asyncio.sleep(10.0)
+        assert await states(world) == []
+
+    simulate(main())
+    said = [record for record in caplog.records if "not recorded yet" in record.getMessage()]
+    assert [record.levelname for record in said] == ["ERROR"] * 2
+    assert all("the disk is full" in record.getMessage() for record in said)
+
+
 def test_a_name_is_for_durable_sends() -> None:
     async def main() -> None:
         with pytest.raises(ConfigError, match="durable=True"):

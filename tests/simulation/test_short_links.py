@@ -54,7 +54,7 @@ def test_the_position_moves_and_all_comes_once_and_in_order(replay: Replay, shif
     assumed = ServerSettings(replay=replay, redelivery=Redelivery.NEVER, link_life=LIFE)
     for seed in range(2):
         world = play(scenario(seed, assumed, shift))
-        told = world.watch.positions[ME]
+        told = world.watch.positions.told[ME]
         assert told == sorted(told)
         assert told[-1] - told[0] > (END - BEGIN - 15) * 1e6
         assert max(delays(world)) < 15.0

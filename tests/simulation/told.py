@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from xyfast._core import Closed, Frame, Opened, parse_frame
+from xyfast._core import Closed, Frame, Invalid, Opened, parse_frame
 
-__all__ = ["SimClosed", "SimFrame", "SimOpened"]
+__all__ = ["SimClosed", "SimFrame", "SimInvalid", "SimOpened"]
 
 
 class SimFrame:
@@ -26,6 +26,19 @@ class SimFrame:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._frame, name)
+
+
+class SimInvalid:
+    """``link`` has brought something that cannot be read."""
+
+    __slots__ = ("link", "offset", "reason", "size")
+    __class__ = property(lambda self: Invalid)
+
+    def __init__(self, link: int, size: int) -> None:
+        self.link = link
+        self.reason = "json"
+        self.offset = 0
+        self.size = size
 
 
 class SimOpened:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from simulation.network import SimTransport, Wire
+from simulation.positions import Place, Positions, covers
 from simulation.server import Pushed, SimServer
 from simulation.told import SimFrame
 from xyfast.config import Settings
@@ -22,6 +23,7 @@ from xyfast.events import State
 from xyfast.instrumentation import FoundDeaf, StateChanged
 from xyfast.messages import Expired, Gap, Message, Undecodable
 from xyfast.session import TRANSITIONS
+from xyfast.store import Kept
 
 __all__ = ["Broken", "Watch"]
 
@@ -61,8 +63,7 @@ class Watch:
         """Every committed message: ``"open"``, ``"handled"`` or ``"dead"``."""
         self.gaps: list[Gap] = []
         """Gaps that a handler was told of."""
-        self.positions: defaultdict[str, list[int]] = defaultdict(list)
-        """What the server was told by ackDiff, by account."""
+        self.positions = Positions(server, self.rows, self.gaps, self.must)
         self.secrets: set[str] = set()
         self.words: list[str] = []
         """Log records and facts, as text."""
@@ -75,14 +76,10 @@ class Watch:
         self._looked = -1.0
         self._order: dict[Identity, int] = {}  # in which messages were stored
         self._payloads: set[tuple[str, str]] = set()
-        self._open: set[Identity] = set()  # what is not handled
+        self._open: dict[Identity, int] = {}  # positions of what is not handled
         self._held: set[Identity] = set()  # what the process has taken
         self._sizes: dict[Identity, int] = {}  # of what waits in its memory, or runs
         self._tries: Counter[Identity] = Counter()
-        self._in_hand: defaultdict[str, dict[str, int]] = defaultdict(dict)  # not durable yet
-        self._furthest: Counter[str] = Counter()  # position that has come or is kept, by account
-        self._begun: dict[str, int] = {}  # where an account that is new has begun
-        self._kept: set[str] = set()  # accounts whose positions are stored
         self._unflagged: Counter[Identity] = Counter()
         self._touched: set[Identity] = set()  # what handlers of this process were given
         self._suspect: Counter[Identity] = Counter()  # processes whose handlers may have had it
@@ -94,6 +91,8 @@ class Watch:
         self._started: dict[Identity, int] = {}
         self._done: set[Identity] = set()
         self._running: dict[Identity, str | None] = {}
+        self._overtaken: defaultdict[Identity, list[Pushed]] = defaultdict(list)
+        """By a message that was not here in time, newer ones of which handlers were told."""
         self.transport: SimTransport | None = None
 
     # --- what is broken -------------------------------------------------------------------
@@ -107,6 +106,8 @@ class Watch:
     def step(self) -> None:
         """Raise what was broken since the last step, and look at what must hold at any time."""
         now = self._now()
+        if self.transport is not None:
+            self.positions.step()
         if self.transport is not None and now != self._looked:
             self._looked = now
             self._links(now)
@@ -115,16 +116,16 @@ class Watch:
 
     # --- the process ----------------------------------------------------------------------
 
-    def born(self, transport: SimTransport) -> None:
+    def born(self, transport: SimTransport, place: Callable[[str], Place]) -> None:
         """A client starts: what only memory knew is forgotten."""
         self.transport = transport
+        self.positions.born(place)
         self._states.clear()
         self._beside.clear()
         self._earliest.clear()
         self._replaced.clear()
         self._silent.clear()
         self._started.clear()
-        self._in_hand.clear()
         self._held.clear()
         self._sizes.clear()
         self._touched.clear()
@@ -160,9 +161,7 @@ class Watch:
                 for outcome in given.get("outcomes", ()):
                     self._ended(outcome)
                 for account, position in (given.get("received") or {}).items():
-                    self._begun.setdefault(account, position)
-                    self._kept.add(account)
-                    self._furthest[account] = max(self._furthest[account], position)
+                    self.positions.committed(account, position)
                 self._bounded()
             case "take":
                 for row in result.rows:
@@ -175,19 +174,27 @@ class Watch:
                     self._sizes.pop(identity, None)
         self._seam()
 
+    def places(self) -> dict[str, Place]:
+        """Where each account is in memory."""
+        return {account: self.positions.place(account) for account in self._server.pushed}
+
+    def kept(self, account: str, kept: Kept, place: Place) -> None:
+        """What the store has of an account after a call that began at that ``place``."""
+        unhandled = [at for (owner, _), at in self._open.items() if owner == account]
+        self.positions.kept(account, kept, place, unhandled)
+
     def _committed(self, rows: Iterable[Any], new: set[Identity]) -> None:
         for row in rows:
             identity = (row.account_id, row.key)
             if row.taken and identity in new:
                 self._taken(row)
             self._payloads.add((row.account_id, row.payload))
-            self._in_hand[row.account_id].pop(row.payload, None)
             if identity not in self.rows:
                 self.rows[identity] = "open" if row.dead is None else "dead"
                 self._order[identity] = len(self._order)
                 self._note("stored", *identity)
                 if row.dead is None:
-                    self._open.add(identity)
+                    self._open[identity] = row.position
 
     def _ended(self, outcome: Any) -> None:
         identity = (outcome.account_id, outcome.key)
@@ -195,7 +202,7 @@ class Watch:
         self._note(how, *identity)
         self.must(self.rows.get(identity) == "open", "an outcome of an open message", *identity)
         self.rows[identity] = how
-        self._open.remove(identity)
+        del self._open[identity]
         self._held.discard(identity)
         self._sizes.pop(identity, None)
 
@@ -241,17 +248,7 @@ class Watch:
                     if pushed is not None:
                         self._silent.discard(pushed.account)
                     if pushed is not None and pushed.message is not None:
-                        self._came(pushed)
-
-    def _came(self, pushed: Pushed) -> None:
-        """From now on positions must not pass it before it is durable.
-
-        What was mislaid may be passed already when it comes: it is looked for in the lists.
-        """
-        account, furthest = pushed.account, self._furthest[pushed.account]
-        if not pushed.mislaid or pushed.pts > furthest:
-            self._in_hand[account][pushed.payload] = pushed.pts
-        self._furthest[account] = max(furthest, pushed.pts)
+                        self.positions.came(pushed)
 
     def acked(self, wire: Wire, frame: Any) -> None:
         """A push is acknowledged: all that it carries must be durable."""
@@ -267,13 +264,7 @@ class Watch:
         assert wire.account is not None
         self._note("ask", wire.account, request["lwp"])
         if request["lwp"].endswith("/ackDiff"):
-            position = request["body"][0]["pts"]
-            self.positions[wire.account].append(position)
-            if wire.account not in self._kept:  # else a restart goes on from there
-                self._begun[wire.account] = position
-            for payload, pts in self._in_hand[wire.account].items():
-                ahead = pts > position
-                self.must(ahead or self._durable(wire.account, payload), "acked <= durable", pts)
+            self.positions.asked(wire.account, request["body"][0]["pts"])
         self._seam()
 
     def _durable(self, account: str, payload: str | None) -> bool:
@@ -423,22 +414,24 @@ class Watch:
         if pushed is None or pushed.message is None:
             return
         self._started[identity] = pushed.pts
-        begin = self._begun.get(account, 0)  # what is from before comes in any order
+        for newer in self._overtaken.pop(identity, ()):
+            self.must(self._late(pushed, newer), "in sequence", *identity, "after", newer.id)
+        begin = self.positions.begun.get(account, 0)  # what is from before comes in any order
         if pushed.pts <= begin:
             return
         for other in self._conversation(account, pushed.message.conversation):
             begun = (account, other.id) in self._started
             if begin < other.pts < pushed.pts:
                 settled = begun or self.rows.get((account, other.id)) in ("handled", "dead")
-                excused = settled or self._excused(other) or self._late(other, pushed)
-                self.must(excused, "in sequence", *identity, "before", other.id)
+                if not settled:
+                    self._overtaken[account, other.id].append(pushed)
             elif begun and other.pts > pushed.pts:
                 excused = self._late(pushed, other)
                 self.must(excused, "in sequence", *identity, "after", other.id)
 
     def _late(self, pushed: Pushed, newer: Pushed) -> bool:
-        """Whether a mislaid message was not there yet when a newer one was stored."""
-        if not pushed.mislaid:
+        """Whether a message that was mislaid, or told as missing, came after a newer one."""
+        if not pushed.mislaid and not self._excused(pushed):
             return False
         order = self._order.get((pushed.account, pushed.id))
         return order is None or order > self._order[newer.account, newer.id]
@@ -468,15 +461,9 @@ class Watch:
 
     def _excused(self, pushed: Pushed) -> bool:
         """Whether a message is missed with notice, or is from before the account's beginning."""
-        assert pushed.message is not None
-        if pushed.pts <= self._begun.get(pushed.account, 1 << 62):
+        if pushed.pts <= self.positions.begun.get(pushed.account, 1 << 62):
             return (pushed.account, pushed.id) not in self.rows
-        return any(
-            gap.account_id == pushed.account
-            and gap.start <= pushed.message.time <= gap.end
-            and gap.conversation_id in (None, pushed.message.conversation)
-            for gap in self.gaps
-        )
+        return any(covers(gap, pushed) for gap in self.gaps)
 
 
 def _kept(wire: Wire) -> bool:

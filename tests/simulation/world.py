@@ -14,6 +14,7 @@ from typing import Any
 from simulation import faults, finales
 from simulation.loop import VirtualLoop, simulate
 from simulation.network import Network, SimTransport
+from simulation.positions import Place
 from simulation.scenario import Scenario
 from simulation.server import EPOCH_MS, SimServer, SimTokens
 from simulation.store import Disk, SimStore
@@ -58,6 +59,14 @@ class Process:
     def lives(self) -> bool:
         """Whether the process is there."""
         return self.alive
+
+    def place(self, account: str) -> Place:
+        """See `Place`."""
+        driver = self.client._drivers.get(account)
+        if driver is None:
+            return None, None
+        link = driver.sync.confirmed
+        return driver.sync.received, None if link is None else self.transport.wires.get(link)
 
     def start(self, work: Callable[[], Any]) -> asyncio.Task[Any]:
         """Run a coroutine within the process."""
@@ -184,7 +193,7 @@ class World:
         """Start the client's process."""
         self.process = process = Process(self, next(self._lives))
         self.note("process starts", process.number)
-        self.watch.born(process.transport)
+        self.watch.born(process.transport, process.place)
         self._serving = process.start(self._serve)
 
     async def _serve(self) -> None:
