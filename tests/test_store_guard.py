@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any, cast
 
 import pytest
@@ -74,7 +75,7 @@ class Hanging(MemoryStore):
             self.cancelled += 1
             if not self._swallows:
                 raise
-        return Kept(None, None)
+        return Kept(None, None, None)
 
 
 @pytest.mark.parametrize("swallows", [False, True])
@@ -87,6 +88,25 @@ async def test_who_is_cancelled_is_cancelled_and_so_is_his_call(swallows: bool) 
         await call
     assert store.cancelled == 1
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_what_a_store_answers_to_a_cancellation_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Chatty(Hanging):
+        async def load(self, account_id: str) -> Kept:
+            await super().load(account_id)
+            raise ValueError("cookies")
+
+    store = Chatty(swallows=True)
+    call = asyncio.ensure_future(guarded(store).load(ME))
+    await store.asked.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    gc.collect()  # asyncio logs what nobody has asked for when its task goes
+    assert store.cancelled == 1
+    assert caplog.records == []
 
 
 async def test_a_future_of_the_store_that_is_cancelled_cancels_nobody() -> None:

@@ -57,6 +57,8 @@ async def _alone(work: Coroutine[Any, Any, Any], name: str) -> Any:
             ours = reached
             task.cancel()
     if ours is not None:
+        if not task.cancelled():
+            task.exception()  # else asyncio logs it, with whatever its words are
         raise ours
     if task.cancelled():
         raise StoreError(f"{name} was cancelled within the store")
