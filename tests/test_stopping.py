@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import logging
 from collections.abc import Collection
 from dataclasses import replace
@@ -290,6 +292,49 @@ def test_a_store_that_never_answers_while_an_account_is_removed_is_left_behind()
             await asyncio.wait({removing})
 
     simulate(main())
+
+
+class Deaf(MemoryStore):
+    """A store whose verb does not end when it is cancelled, and fails in the end."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__()
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+        setattr(self, verb, self._hang)
+
+    async def _hang(self, *arguments: object) -> Any:
+        self.asked.set()
+        while not self.let.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.let.wait()
+        raise ValueError("cookies")
+
+
+@pytest.mark.parametrize("verb", ["sweep", "revived", "depth", "close"])
+def test_a_store_that_does_not_hear_its_cancellation_is_left_behind(
+    verb: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        store = Deaf(verb)
+        soon = {"sweep_every": 1.0, "revived_every": 1.0, "measure_every": 1.0}
+        async with working(store, grace=3.0, close_timeout=0.1, **soon) as desk:
+            await desk.connect()
+            if verb != "close":
+                await store.asked.wait()
+            loop = asyncio.get_running_loop()
+            begin = loop.time()
+            closing = asyncio.ensure_future(desk.client.close())
+            await asyncio.wait({closing}, timeout=60.0)
+            took = loop.time() - begin
+            store.let.set()
+            await closing
+            assert took < 5.2
+            await asyncio.sleep(1.0)
+        gc.collect()  # asyncio logs what nobody has asked for when its task goes
+
+    simulate(main())
+    assert caplog.text.count("store does not answer") == 1
+    assert "never retrieved" not in caplog.text
 
 
 def test_a_store_that_never_opens_is_left_behind() -> None:

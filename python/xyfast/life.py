@@ -196,6 +196,8 @@ class Life:
         left = self._deadline - asyncio.get_running_loop().time()
         await asyncio.wait({work}, timeout=max(left, 0.0) + _LAST_WORD)
         if not work.done():
+            # What it raises by then is asked for, else asyncio logs that.
+            work.add_done_callback(lambda late: late.cancelled() or late.exception())
             work.cancel()
             say(log, logging.ERROR, "store does not answer, going on without", what=what)
             return False
@@ -228,4 +230,4 @@ class Life:
             ends.result()
         for task in self._upkeep:
             task.cancel()
-        await asyncio.gather(*self._upkeep, return_exceptions=True)
+        await self._answered(asyncio.gather(*self._upkeep, return_exceptions=True), "its upkeep")
