@@ -14,7 +14,7 @@ from xyfast._core import Frame, parse_frame
 from xyfast.events import Dial, LinkOpened
 from xyfast.gates import Gates
 from xyfast.instrumentation import Fact
-from xyfast.store import MemoryStore, Outcome, Page, Row, Store
+from xyfast.store import MemoryStore, Outcome, Page, Row, SecretStore, Store
 from xyfast.testing.samples import Message, Sample, chat, text_content
 from xyfast.transport import LinkEvent
 
@@ -116,8 +116,15 @@ def push(number: int, *samples: Sample) -> Frame:
 class Desk:
     """A client with accounts on a `Wire`, and what its handlers were given."""
 
-    def __init__(self, store: Store | None = None, **settings: Any) -> None:
-        self.wire = Wire()
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        secrets: SecretStore | None = None,
+        transport: Wire | None = None,
+        **settings: Any,
+    ) -> None:
+        self.wire = transport or Wire()
         self.store = MemoryStore() if store is None else store
         self.facts: list[Fact] = []
         self.observer: Callable[[Fact], object] = self.facts.append
@@ -129,6 +136,7 @@ class Desk:
         self.gate.set()
         self.client = Client(
             store=self.store,
+            secrets=secrets,
             settings=Settings(**settings),
             tokens=Tokens(),
             hooks=[lambda fact: self.observer(fact)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from xyfast import upkeep
 from xyfast.config import Settings
 from xyfast.dispatch import Dispatcher
 from xyfast.driver import Driver
-from xyfast.errors import StateError, StoreError
+from xyfast.errors import StateError
 from xyfast.events import Drained, Stop
 from xyfast.instrumentation import Hooks
 from xyfast.intake import Intake
@@ -91,29 +92,30 @@ class Life:
     async def start(self) -> None:
         """Open the store and begin; whoever comes while this goes on waits for it."""
         self.check_open()
-        if self._starting is None:
-            self._starting = asyncio.get_running_loop().create_task(self._open())
+        starting = self._starting
+        if starting is None or _failed(starting):
+            starting = self._starting = asyncio.get_running_loop().create_task(self._open())
         try:
-            await asyncio.shield(self._starting)
-        except StoreError:
-            self._starting = None
-            raise
+            await asyncio.shield(starting)
         except asyncio.CancelledError:
-            if self._starting.cancelled():  # the store did not answer until the client closed
+            if starting.cancelled():  # the store did not answer until the client closed
                 self.check_open()
             raise
         self.check_open()
 
     async def _open(self) -> None:
-        await self._store.open()
-        if self._secrets is not None:
-            try:
-                await self._secrets.open()
-            except BaseException:
-                await self._store.close()
-                raise
-        self._transport.start(self._switchboard.on_events)
         loop, settings = asyncio.get_running_loop(), self._settings
+        async with contextlib.AsyncExitStack() as undo:
+            await self._store.open()
+            undo.push_async_callback(self._store.close)
+            if self._secrets is not None:
+                await self._secrets.open()
+                undo.push_async_callback(self._secrets.close)
+            if settings.blocked_after:
+                self._unwatch = watch_loop(settings.blocked_after, self._blocked)
+                undo.callback(self._unwatch)
+            self._transport.start(self._switchboard.on_events)
+            undo.pop_all()
         self._intaking = loop.create_task(self._intake.run())
         self._upkeep = [
             loop.create_task(upkeep.sweep(self._store, settings.sweep_every)),
@@ -127,8 +129,6 @@ class Life:
                 self._drivers, self._store, self._intake, self._dispatcher, self._hooks
             )
             self._upkeep.append(loop.create_task(measuring.run(settings.measure_every)))
-        if settings.blocked_after:
-            self._unwatch = watch_loop(settings.blocked_after, self._blocked)
 
     async def run(self) -> None:
         """See `Client.run`."""
@@ -231,3 +231,7 @@ class Life:
         for task in self._upkeep:
             task.cancel()
         await self._answered(asyncio.gather(*self._upkeep, return_exceptions=True), "its upkeep")
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
