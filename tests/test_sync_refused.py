@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from faraway import ACK_DIFF, CONVERSATIONS, GET_STATE, Far, far
+from faraway import ACK_DIFF, CONVERSATIONS, GET_STATE, HISTORY, Far, far
 from simulation.loop import simulate
 from xyfast.testing import Fault, Replay, ServerSettings
 from xyfast.testing.routes import ROUTES, Answer
@@ -94,6 +94,65 @@ def test_a_gap_that_is_too_long_is_filled_though_the_server_is_not_moved_on(
                 assert told(caplog) <= 7
                 assert not one.up
             await one.until(lambda: one.up, 62.0)
+            assert (one.texts, one.gaps) == (["missed"], [])
+
+    simulate(main())
+
+
+def test_a_step_that_was_refused_over_the_last_link_moves_no_position_in_a_replay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A crash would lose what the new link has not brought yet."""
+
+    async def main() -> None:
+        async with far(assumed=LISTS_ALONE, replay_wait=30.0) as one:
+            sync = one.client._drivers["9000000000001"].sync
+            monkeypatch.setattr(sync._patience, "wait", lambda: 10.0)
+            told = len(one.times(ACK_DIFF))
+            with monkeypatch.context() as patch:
+                patch.setitem(ROUTES, GET_STATE, refusing(GET_STATE))
+                one.lose("missed")
+                announce(one)
+                await one.until(lambda: one.times(HISTORY), 5.0)
+                await asyncio.sleep(1.0)
+                one.cut()
+                before = sync.received
+                await one.until(lambda: len(one.times(ACK_DIFF)) > told, 5.0)
+            await asyncio.sleep(20.0)
+            assert (sync.received, one.up, one.texts) == (before, False, [])
+            await one.until(lambda: one.up, 40.0)
+            assert (one.texts, one.gaps) == (["missed"], [])
+
+    simulate(main())
+
+
+def test_a_comparison_that_fails_in_a_replay_is_made_again_when_that_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        async with far(assumed=LISTS_ALONE, replay_wait=30.0) as one:
+            sync = one.client._drivers["9000000000001"].sync
+            monkeypatch.setattr(sync._patience, "wait", lambda: 10.0)
+            asked, let = asyncio.Event(), asyncio.Event()
+
+            async def fail(*rest: Any, **named: Any) -> Any:
+                asked.set()
+                await let.wait()
+                raise ValueError("words")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(sync._lists, "compare", fail)
+                announce(one)
+                await one.until(asked.is_set, 5.0)
+                told = len(one.times(ACK_DIFF))
+                one.cut()
+                one.lose("missed")
+                await one.until(lambda: len(one.times(ACK_DIFF)) > told, 5.0)
+                let.set()
+                await asyncio.sleep(1.0)
+            await asyncio.sleep(20.0)
+            assert (one.up, one.texts) == (False, [])
+            await one.until(lambda: one.up, 40.0)
             assert (one.texts, one.gaps) == (["missed"], [])
 
     simulate(main())

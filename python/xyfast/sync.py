@@ -200,6 +200,8 @@ class Sync:
     def _leave(self) -> None:
         if self._greeting is not None:
             self._greeting.cancel()
+        if self._again is not None:
+            self._again.cancel()
         self._link = None
         self._too_long = False  # the next one is told too, if it is so
         self.suspend()
@@ -453,4 +455,10 @@ class Sync:
         if self._again is not None:
             self._again.cancel()
         loop, wait = asyncio.get_running_loop(), self._patience.wait()
-        self._again = loop.call_later(wait, self._due.set)
+        self._again = loop.call_later(wait, self._compare_again)
+
+    def _compare_again(self) -> None:
+        """A while is over; until our position is told and the replay is over, that compares."""
+        told = self._greeting is not None and self._greeting.done()
+        if self._link is not None and told and self._replay is None:
+            self._due.set()
