@@ -16,7 +16,7 @@ from wire import Tokens as Giver
 from xyfast import Account, Gap, State, Token
 from xyfast.errors import SendUnknown, StoreError
 from xyfast.events import LinkLost
-from xyfast.instrumentation import Fact, StateChanged
+from xyfast.instrumentation import Fact, Hooks, LoopBlocked, StateChanged
 from xyfast.retry import Trouble
 from xyfast.store import MemoryStore
 
@@ -175,6 +175,40 @@ def test_a_link_whose_registration_has_an_answer_that_cannot_be_read_is_open() -
             assert desk.driver().state is State.CONNECTED
 
     simulate(main())
+
+
+class Odd(BaseException):
+    """What nobody catches."""
+
+
+@pytest.mark.parametrize("error", [ValueError("words"), asyncio.CancelledError(), Odd("words")])
+def test_an_observer_that_raises_whatever_costs_nothing(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(fact: Fact) -> None:
+        raise error
+
+    async def main() -> None:
+        async with working() as desk:
+            desk.observer = fail
+            await desk.connect()
+            for number in range(3):
+                desk.flood(range(number, number + 1), 1)
+                await desk.until(lambda number=number: len(desk.handled) > number)
+            assert len(desk.wire.acked) == 3
+
+    simulate(main())
+    assert "hook raised (fact=Committed)" in caplog.text
+    assert "words" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_observer_may_end_the_program(error: type[BaseException]) -> None:
+    def fail(fact: object) -> None:
+        raise error
+
+    with pytest.raises(error):
+        Hooks([fail])(LoopBlocked(1.0))
 
 
 def test_an_observer_that_pauses_an_account_leaves_no_link_behind() -> None:

@@ -309,6 +309,8 @@ class Hooks:
         for hook in self._hooks:
             try:
                 hook(fact)
-            except Exception as error:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # nothing was cancelled here: we await nothing
                 kind = type(fact).__name__
                 say(log, logging.ERROR, "hook raised", error=error, fact=kind)
