@@ -98,9 +98,9 @@ class Standing:
     """How an account of a store is, as `SqliteStore.accounts` tells.
 
     ``received`` and ``handled`` are as in `Kept`, ``waiting`` how many messages wait for their
-    handlers or are with them, ``dead`` how many are dead letters, ``unsent`` how many durable messages have no
-    outcome. ``saved`` is when its session last changed and was saved (milliseconds since 1970),
-    None if it has none.
+    handlers or are with them, ``dead`` how many are dead letters, ``unsent`` how many durable
+    messages have no outcome. ``saved`` is when its session last changed and was saved
+    (milliseconds since 1970), None if it has none.
     """
 
     account_id: str
