@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stores import ME, OTHER
-from xyfast import Config, ConfigError, Retention, Settings
+from xyfast import Config, ConfigError, Retention, Secret, Settings
+from xyfast.account import format_cookies
 from xyfast.tables import Layers, documented
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -267,8 +268,12 @@ def test_cookies_come_from_files_variables_or_the_file_itself(tmp_path: Path) ->
     )
     config = Config.load(path, environ={"COOKIES": f"unb={OTHER}"})
     first, second, third = config.accounts()
-    assert (first.id, first.name, dict(first.cookies)) == (ME, "shop", {"unb": ME, "a": "1"})
-    assert (second.id, third.id, third.proxy) == (OTHER, "9000000000003", "http://127.0.0.1:1")
+    assert (first.id, first.name, format_cookies(first.cookies)) == (ME, "shop", f"unb={ME}; a=1")
+    assert (second.id, third.id, third.proxy) == (
+        OTHER,
+        "9000000000003",
+        Secret("http://127.0.0.1:1"),
+    )
 
 
 def test_cookies_that_cannot_be_had_are_named_one_by_one(tmp_path: Path) -> None:

@@ -20,25 +20,27 @@ def add_parser(commands: shared.Commands) -> None:
         _list,
         help="how far each account is, and what waits",
         description="List the accounts of a store, also beside a running bot: up to which time "
-        "of the server all is stored, how many messages wait for their handlers (or are with "
-        "them) and to go out, how many are dead letters, and when its session (cookies, device id) "
-        "last changed. Times are local; in JSON positions are microseconds and "
-        "times milliseconds since 1970.",
+        "of the server all is stored and all is handled, how many messages wait for their "
+        "handlers (or are with them) and to go out, how many are dead letters, and when its "
+        "session (cookies, device id) last changed. Times are local; in JSON `stored` and "
+        "`handled` are microseconds, `session` milliseconds since 1970.",
     )
     guest.add_account(parser)
 
 
 async def _list(options: argparse.Namespace, store: SqliteStore) -> int:
-    table = Table(account=13, position=19, waiting=-8, outbox=-7, dead=-7, session=19)
+    table = Table(account=13, stored=19, handled=19, waiting=-8, outbox=-7, dead=-7, session=19)
     found = [each for each in await store.accounts() if options.account in (None, each.account_id)]
     for each in found:
         if options.json:
             print_json(_facts(each))
         else:
-            position = None if each.received is None else each.received // 1000
             table.row(
                 each.account_id,
-                time_of(position),
+                *(
+                    time_of(us if us is None else us // 1000)
+                    for us in (each.received, each.handled)
+                ),
                 each.waiting,
                 each.unsent,
                 each.dead,
@@ -53,7 +55,8 @@ async def _list(options: argparse.Namespace, store: SqliteStore) -> int:
 def _facts(each: Standing) -> dict[str, Any]:
     return {
         "account": each.account_id,
-        "position": each.received,
+        "stored": each.received,
+        "handled": each.handled,
         "waiting": each.waiting,
         "outbox": each.unsent,
         "dead": each.dead,

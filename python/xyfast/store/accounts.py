@@ -13,18 +13,6 @@ from xyfast.store.values import from_text, to_integer, to_text
 
 __all__ = ["Accounts"]
 
-# A search of an index for each, however many messages have been handled. With a plus, since
-# SQLite would rather look through all rows of an account for its dead letters.
-_COUNT = (
-    "(SELECT count(*) FROM inbox WHERE state = {} AND state < 4 AND inbox.account = account.id)"
-)
-_ALL = (
-    f"SELECT account.account, received, {_COUNT.format(WAITING)}, {_COUNT.format(TAKEN)},"
-    " ifnull(dead, 0), (SELECT count(*) FROM outbox WHERE settled IS NULL AND"
-    " outbox.account = account.id), session FROM account"
-    f" LEFT JOIN (SELECT account, count(*) AS dead FROM inbox WHERE state = {DEAD}"
-    " GROUP BY +account) AS letters ON letters.account = account.id ORDER BY account.account"
-)
 # A search of the index for each state: one for both would read all rows that wait.
 _LOWEST = (
     "(SELECT position FROM inbox WHERE state = {} AND state < 4 AND inbox.account = account.id"
@@ -33,6 +21,19 @@ _LOWEST = (
 _LOAD = (
     f"SELECT received, {_LOWEST.format(WAITING)}, {_LOWEST.format(TAKEN)}, session"
     " FROM account WHERE account = ?"
+)
+# A search of an index for each, however many messages have been handled. With a plus, since
+# SQLite would rather look through all rows of an account for its dead letters.
+_COUNT = (
+    "(SELECT count(*) FROM inbox WHERE state = {} AND state < 4 AND inbox.account = account.id)"
+)
+_ALL = (
+    f"SELECT account.account, received, {_COUNT.format(WAITING)}, {_COUNT.format(TAKEN)},"
+    f" {_LOWEST.format(WAITING)}, {_LOWEST.format(TAKEN)}, ifnull(dead, 0),"
+    " (SELECT count(*) FROM outbox WHERE settled IS NULL AND outbox.account = account.id),"
+    " session FROM account"
+    f" LEFT JOIN (SELECT account, count(*) AS dead FROM inbox WHERE state = {DEAD}"
+    " GROUP BY +account) AS letters ON letters.account = account.id ORDER BY account.account"
 )
 
 
@@ -92,9 +93,10 @@ class Accounts:
         found = self._db.execute(_LOAD, (to_text(account_id),)).fetchone()
         if found is None:
             return Kept(None, None, None)
-        received, waiting, taken, session = found
-        handled = cursor(received, [each for each in (waiting, taken) if each is not None])
-        return Kept(received, handled, None if session is None else from_text(session))
+        received, *lowest, session = found
+        return Kept(
+            received, _handled(received, lowest), None if session is None else from_text(session)
+        )
 
     def standings(self) -> list[Standing]:
         """See `SqliteStore.accounts`."""
@@ -102,12 +104,15 @@ class Accounts:
             Standing(
                 account_id=from_text(name),
                 received=received,
+                handled=_handled(received, lowest),
                 waiting=waiting + taken,
                 dead=dead,
                 unsent=unsent,
                 saved=None if session is None else _saved(from_text(session)),
             )
-            for name, received, waiting, taken, dead, unsent, session in self._db.execute(_ALL)
+            for name, received, waiting, taken, *lowest, dead, unsent, session in self._db.execute(
+                _ALL
+            )
         ]
 
     def save_session(self, account_id: str, blob: str) -> None:
@@ -133,6 +138,11 @@ class Accounts:
                 self._db.execute("UPDATE account SET revived = 0 WHERE revived")
         self._seen = version
         return [from_text(name) for (name,) in found]
+
+
+def _handled(received: int | None, lowest: list[int | None]) -> int | None:
+    """See `Kept.handled`; ``lowest`` are the first positions that wait and are taken, if any."""
+    return cursor(received, [each for each in lowest if each is not None])
 
 
 def _saved(session: str) -> int | None:

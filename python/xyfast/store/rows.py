@@ -97,14 +97,15 @@ class Kept:
 class Standing:
     """How an account of a store is, as `SqliteStore.accounts` tells.
 
-    ``received`` is as in `Kept`, ``waiting`` how many messages wait for their handlers or are
-    with them, ``dead`` how many are dead letters, ``unsent`` how many durable messages have no
-    outcome. ``saved`` is when its session last changed and was saved (milliseconds since 1970),
-    None if it has none.
+    ``received`` and ``handled`` are as in `Kept`, ``waiting`` how many messages wait for their
+    handlers or are with them, ``dead`` how many are dead letters, ``unsent`` how many durable
+    messages have no outcome. ``saved`` is when its session last changed and was saved
+    (milliseconds since 1970), None if it has none.
     """
 
     account_id: str
     received: int | None
+    handled: int | None
     waiting: int
     dead: int
     unsent: int
