@@ -336,10 +336,12 @@ def test_every_variable_that_the_sources_name_is_known(tmp_path: Path) -> None:
     empty = tmp_path / "empty.toml"
     empty.write_text("", "utf-8")
     for name in names:
+        said = ""
         try:
             Config.load(empty, environ={name: "1"})
         except ConfigError as error:  # no value that it may have
-            assert "there is no variable" not in str(error), name
+            said = str(error)
+        assert "there is no variable" not in said, name
 
 
 @pytest.mark.parametrize("key", ["cookies_env", "cookies_file"])

@@ -128,7 +128,7 @@ def test_a_short_id_is_replaced_wherever_it_stands() -> None:
     disguise = Disguise()
     own = disguise.account("66666")
     disguise.tree({"from": "77777@goofish", "type": "1@goofish"}, TIME)
-    tree = {"a": 77777, "b": "77777", "77777": 66666, "time": TIME, "type": 1, "c": "{\"d\":77777}"}
+    tree = {"a": 77777, "b": "77777", "77777": 66666, "time": TIME, "type": 1, "c": '{"d":77777}'}
     shown = disguise.tree(tree, TIME)
     other = shown["b"]
     assert other not in (own, "77777")

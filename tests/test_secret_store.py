@@ -373,7 +373,7 @@ async def test_what_belongs_to_another_user_is_refused(
     make: Make, folder: Path, another: Callable[[Path], None], which: str
 ) -> None:
     await saved(make(folder))
-    path = folder if which == "folder" else next(folder.glob("*.session"))
+    path = folder if which == "folder" else folder / names(folder, "*.session")[0]
     store = make(folder)
     if which == "file":
         await store.open()

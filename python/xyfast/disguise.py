@@ -86,9 +86,8 @@ class Disguise:
         return None
 
     def _key(self, key: Any) -> str:
-        if _KEY.fullmatch(key := str(key)) and not self._is_named(key):
-            return key
-        return self._string("", key)
+        name = str(key)
+        return name if _KEY.fullmatch(name) and not self._is_named(name) else self._string("", name)
 
     def _string(self, key: str, value: str) -> str:
         if not value or value in WORDS:
