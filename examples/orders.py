@@ -4,7 +4,8 @@ Shows work that must not be lost and may not be done twice. The handler only wri
 into a queue on disk, under its key; a task takes them from there, the oldest first. While the
 webhook is down it tries again after 1, 2, 4 ... 60 seconds, also after a restart, and the bot
 goes on. Each call has an ``Idempotency-Key``, since a call whose answer was lost is made again.
-A notice that the webhook refuses for good (a code from 400 to 499) is kept and logged.
+A notice that the webhook refuses for good (a code from 300 to 499; redirects are not followed, for
+they would turn the call into another one) is kept and logged.
 
 Try it without an account, in two terminals::
 
@@ -17,13 +18,17 @@ With your own: ``python examples/orders.py seller.toml URL``. Ctrl-C stops it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import json
 import logging
 import os
 import sqlite3
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
+from typing import Any
 
 from xyfast import Account, Client, OrderNotice, Settings
 
@@ -33,11 +38,23 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds
 LATER = (408, 425, 429)  # codes that ask for another try
 
 
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Makes redirects errors."""
+
+    def redirect_request(self, *words: Any, **options: Any) -> None:
+        """Follow nowhere."""
+
+
 class Queue:
-    """Notices on their way to the webhook, in a file."""
+    """Notices on their way to the webhook, in a file. A URL that cannot be one is a ValueError."""
 
     def __init__(self, path: str, url: str) -> None:
+        parts = urllib.parse.urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        if not usable or not (url.isascii() and url.isprintable()) or " " in url:
+            raise ValueError("the webhook is no http:// or https:// URL")
         self._url = url
+        self._opener = urllib.request.build_opener(NoRedirects)
         self._more = asyncio.Event()
         self._db = sqlite3.connect(path)
         self._db.execute(
@@ -76,7 +93,8 @@ class Queue:
             number, key, body = first
             try:
                 state = await asyncio.to_thread(self._post, key, body)
-            except OSError as error:  # it is down, or too slow, or asks for another try
+            # It is down, or too slow, answers what is no HTTP, or asks for another try.
+            except (OSError, http.client.HTTPException) as error:
                 log.warning("webhook did not take %s, next try in %g s: %s", key, wait, error)
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
@@ -92,11 +110,11 @@ class Queue:
             headers={"Content-Type": "application/json", "Idempotency-Key": key},
         )
         try:
-            with urllib.request.urlopen(request, timeout=10.0):
+            with self._opener.open(request, timeout=10.0):
                 return "done"
         except urllib.error.HTTPError as error:
             error.close()
-            if 400 <= error.code < 500 and error.code not in LATER:
+            if 300 <= error.code < 500 and error.code not in LATER:
                 log.error("webhook refuses %s for good: %s", key, error)
                 return "refused"
             raise
@@ -122,14 +140,18 @@ def settings() -> Settings:
 async def main(account_file: str, url: str) -> None:
     """Run until SIGTERM or Ctrl-C."""
     queue = Queue("orders-queue.db", url)
-    telling = asyncio.create_task(queue.run())
     client = Client(store="orders.db", settings=settings())
     add_handlers(client, queue)
     await client.add(Account.from_file(account_file))
-    try:
-        await client.run()
-    finally:
-        telling.cancel()
+    telling, running = asyncio.create_task(queue.run()), asyncio.create_task(client.run())
+    await asyncio.wait([telling, running], return_when=asyncio.FIRST_COMPLETED)
+    if telling.done():  # its disk is full, say
+        log.critical("cannot go on telling the webhook: the bot stops")
+    telling.cancel()
+    await client.close()
+    await running
+    with contextlib.suppress(asyncio.CancelledError):
+        await telling  # raises what ended it
 
 
 if __name__ == "__main__":

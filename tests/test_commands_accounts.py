@@ -89,6 +89,12 @@ def test_each_account_is_told(full: Path, run: Run) -> None:
     assert shown.objects == FACTS[1:2]
 
 
+def test_an_account_that_is_not_there_is_not_found(full: Path, run: Run) -> None:
+    shown = run("accounts", "--store", full, "--account", "9000000000009")
+    assert (shown.code, shown.out) == (1, "")
+    assert shown.err == "xyfast accounts: there is no account 9000000000009\n"
+
+
 def test_times_are_local_for_people(full: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with shanghai(monkeypatch):
         lines = run("accounts", "--store", full).out.splitlines()

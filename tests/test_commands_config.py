@@ -63,8 +63,8 @@ def test_each_value_is_shown_with_its_origin(run: Run, monkeypatch: pytest.Monke
     ("proxy", "expected"),
     [
         ("http://127.0.0.1:1", "http://127.0.0.1:1"),
-        ("socks5://user:synthetic-secret@h:1", "socks5://***@h:1"),
-        ("http://synthetic-secret%40x:synthetic-secret@[::1]:1/", "http://***@[::1]:1"),
+        ("socks5://user:synthetic-secret@h:1", "socks5://<secret>@h:1"),
+        ("http://synthetic-secret%40x:synthetic-secret@[::1]:1/", "http://<secret>@[::1]:1"),
     ],
 )
 def test_no_secret_is_shown(proxy: str, expected: str, run: Run) -> None:
@@ -87,12 +87,20 @@ def test_no_secret_is_shown(proxy: str, expected: str, run: Run) -> None:
     )
     values = shown(run)
     assert values["settings.proxy"][0] == values["accounts[1].proxy"][0] == expected
-    assert values["accounts[1].cookies"][0] == values["accounts[1].device_id"][0] == "***"
+    assert values["accounts[1].cookies"][0] == values["accounts[1].device_id"][0] == "<secret>"
     assert values["accounts[1].name"][0] == "shop"
     assert values["accounts[2].cookies_file"][0] == "a.cookies"
-    assert values["accounts[2].proxy"][0] == "***"
+    assert values["accounts[2].proxy"][0] == "<secret>"
     assert values["accounts[3].proxy"][0] == "direct"
     assert "synthetic-secret" not in json.dumps(values) + run("config", "show").out
+
+
+def test_a_cookie_in_place_of_a_name_is_not_shown(run: Run) -> None:
+    write('[[accounts]]\ncookies_file = "cookie2=synthetic-secret"\n')
+    for command in ("show", "check"):
+        for result in (run("config", command), run("config", command, "--json")):
+            assert "<secret>" in result.out
+            assert "synthetic-secret" not in result.out + result.err
 
 
 def test_a_wrong_file_is_exit_code_2_a_line_for_each_fault(run: Run) -> None:

@@ -98,7 +98,7 @@ def test_cookies_that_are_missing_are_a_finding(place: Place) -> None:
     Path(f"{ME}.cookies").write_text(f"unb={ME}; cookie2=a; sgcookie=a; _m_h5_tk=a_1", "utf-8")
     place.finds("accounts", "warning", "no `_m_h5_tk_enc`", "network tools")
     Path(f"{ME}.cookies").unlink()
-    place.finds("accounts", "failed", f"{ME}.cookies: cannot be read: No such", "configure.md")
+    place.finds("accounts", "failed", f"{ME}.cookies`: cannot be read: No such", "configure.md")
 
 
 # --- the store --------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_roots_that_are_not_there(place: Place) -> None:
 def test_a_proxy_that_is_not_there_is_told_without_its_login(place: Place) -> None:
     place.write('proxy = "http://user:synthetic-secret@127.0.0.1:9"')
     links, tokens = place.found()
-    assert f"{place.url} through http://***@127.0.0.1:9: " in links["text"]
+    assert f"{place.url} through http://<secret>@127.0.0.1:9: " in links["text"]
     assert "see that the proxy runs" in tokens["cure"]
     assert "synthetic-secret" not in place.run("doctor").out
 

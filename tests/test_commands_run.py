@@ -316,6 +316,39 @@ async def test_a_second_signal_cuts_handlers_off(place: Place) -> None:
     assert "handlers cut off (count=1)" in ran.err
 
 
+async def test_a_bot_ends_with_its_terminal(place: Place) -> None:
+    place.write("bot.py", ROUTER)
+    async with place.ran("bot.py", "--dev") as ran:
+        await place.answers("a", "WORD a")
+        assert await ran.end(number=signal.SIGHUP) == 0
+    await place.until(lambda: not place.server.links(ME))
+
+
+async def test_a_bot_ends_if_what_watches_it_fails(place: Place) -> None:
+    place.write("bot.py", ROUTER)
+    async with place.ran("bot.py", "--dev") as ran:
+        await place.answers("a", "WORD a")
+        ran.process._transport.get_pipe_transport(2).close()  # type: ignore[attr-defined]
+        place.write("bot.py", ROUTER.replace("WORD", "other"))
+        assert await ran.end() == 141  # as of a program that SIGPIPE ends
+    await place.until(lambda: not place.server.links(ME))
+
+
+async def test_what_any_logger_says_holds_no_secret(place: Place) -> None:
+    place.write(
+        "bot.py",
+        "import logging\nfrom xyfast import Secret\nKEY = Secret('synthetic-canary')\n"
+        + ROUTER.replace(
+            "    await", "    logging.getLogger('bot').warning('has %s', KEY.reveal())\n    await"
+        ),
+    )
+    async with place.ran("bot.py") as ran:
+        await place.answers("a", "WORD a")
+        assert await ran.end(number=signal.SIGTERM) == 0
+    assert "has <secret>" in ran.err
+    assert "synthetic-canary" not in ran.err
+
+
 # --- the page ---------------------------------------------------------------------------
 
 

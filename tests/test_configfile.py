@@ -303,9 +303,9 @@ def test_cookies_that_cannot_be_had_are_named_one_by_one(tmp_path: Path) -> None
     for line, words in zip(
         lines,
         [
-            f"{path}: {tmp_path / 'none.cookies'}: cannot be read: No such file or directory",
-            f"{path}: {tmp_path / 'bad.cookies'}: the cookies have no `unb`",
-            f"{path}: {tmp_path / 'latin.cookies'}: is not UTF-8 text",
+            f"{path}: `{tmp_path / 'none.cookies'}`: cannot be read: No such file or directory",
+            f"{path}: `{tmp_path / 'bad.cookies'}`: the cookies have no `unb`",
+            f"{path}: `{tmp_path / 'latin.cookies'}`: is not UTF-8 text",
             f"{path}: variable `COOKIES`: is not set",
             f"{path}: `accounts[6].cookies` are of {ME}, as others are",
         ],
@@ -331,3 +331,33 @@ def test_every_field_is_documented_for_the_file(kind: Any) -> None:
     for each in found:
         assert each.meaning
         assert (each.default is None) == (each.example is not None)
+
+
+def test_every_variable_that_the_sources_name_is_known(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    files = [*root.glob("python/**/*.py"), *root.glob("src/**/*.rs")]
+    names = set(re.findall(r"\bXYFAST_\w*[A-Z]\b", "".join(f.read_text("utf-8") for f in files)))
+    assert {"XYFAST_SECRETS_KEY", "XYFAST_SIMD", "XYFAST_HEARTBEAT"} <= names
+    empty = tmp_path / "empty.toml"
+    empty.write_text("", "utf-8")
+    for name in names:
+        said = ""
+        try:
+            Config.load(empty, environ={name: "1"})
+        except ConfigError as error:  # no value that it may have
+            said = str(error)
+        assert "there is no variable" not in said, name
+
+
+@pytest.mark.parametrize("key", ["cookies_env", "cookies_file"])
+@pytest.mark.parametrize("cookies", ["unb=9000000000001; a=canary", "unb=1;\\n a=canary"])
+def test_cookies_in_place_of_a_name_are_refused_and_not_shown(
+    tmp_path: Path, key: str, cookies: str
+) -> None:
+    path = tmp_path / "xyfast.toml"
+    path.write_text(f'[[accounts]]\n{key} = "{cookies}"\n', "utf-8")
+    with pytest.raises(ConfigError) as raised:
+        Config.load(path, environ={})
+    kind = "variable" if key == "cookies_env" else "file"
+    assert f"`accounts[1].{key}` must be the name of a {kind}" in str(raised.value)
+    assert "canary" not in str(raised.value)

@@ -122,3 +122,21 @@ def test_any_tree_has_a_disguise_that_is_json(tree: Any, texts: bool) -> None:
 def test_no_text_of_any_key_is_kept(text: str) -> None:
     shown = Disguise().tree({"1": text, "x": {"text": text, "2": [text]}, "updateKey": text}, TIME)
     assert text in WORDS or text not in compact(shown)
+
+
+def test_a_short_id_is_replaced_wherever_it_stands() -> None:
+    disguise = Disguise()
+    own = disguise.account("66666")
+    disguise.tree({"from": "77777@goofish", "type": "1@goofish"}, TIME)
+    tree = {"a": 77777, "b": "77777", "77777": 66666, "time": TIME, "type": 1, "c": '{"d":77777}'}
+    shown = disguise.tree(tree, TIME)
+    other = shown["b"]
+    assert other not in (own, "77777")
+    assert shown == {
+        "a": int(other),
+        "b": other,
+        other: int(own),
+        "time": TIME,
+        "type": 1,
+        "c": f'{{"d":{other}}}',
+    }

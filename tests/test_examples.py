@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -53,7 +54,13 @@ class Webhook:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 hook.heard.append((self.headers["Idempotency-Key"], body))
-                self.send_response(hook.codes.pop(0) if hook.codes else 200)
+                code = hook.codes.pop(0) if hook.codes else 200
+                if not code:
+                    self.wfile.write(b"what is no HTTP\r\n\r\n")
+                    return
+                self.send_response(code)
+                if 300 <= code < 400:
+                    self.send_header("Location", "/elsewhere")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -256,7 +263,7 @@ async def test_orders_are_told_once_unless_the_webhook_wants_another_try(
     orders = load("orders")
     monkeypatch.setattr(orders, "FIRST_WAIT", 0.01)
     queue = orders.Queue(str(tmp_path / "queue.db"), webhook.url)
-    webhook.codes += [500, 200, 400, 200]
+    webhook.codes += [500, 0, 200, 400, 200]
     notices = []
 
     def setup(client: Client) -> None:
@@ -271,13 +278,53 @@ async def test_orders_are_told_once_unless_the_webhook_wants_another_try(
         buyer = kit.buyer()
         names = [await told(kit, buyer.order()) for _ in range(3)]
         queue.put(notices[0])  # the handler runs again
-        await kit.until(lambda: len(webhook.heard) == 4)
+        await kit.until(lambda: len(webhook.heard) == 5)
         queue.put(notices[1])
         names.append(await told(kit, buyer.order()))
-        await kit.until(lambda: len(webhook.heard) == 5)
+        await kit.until(lambda: len(webhook.heard) == 6)
     first, refused, third, last = names
     heard = [key.partition(":")[2] for key, _ in webhook.heard]
-    assert heard == [first, first, refused, third, last]
+    assert heard == [first, first, first, refused, third, last]
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307])
+async def test_an_order_is_not_taken_elsewhere(
+    code: int, kit: Kit, tmp_path: Path, webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    orders = load("orders")
+    queue = orders.Queue(str(tmp_path / "queue.db"), webhook.url)
+    webhook.codes += [code]
+    buyer = kit.buyer()
+    async with telling(queue):
+        await kit.start(lambda client: orders.add_handlers(client, queue))
+        await told(kit, buyer.order())
+        await kit.until(lambda: "for good" in caplog.text)
+        await told(kit, buyer.order())
+        await kit.until(lambda: len(webhook.heard) == 2)
+        states = queue._db.execute("SELECT state FROM notice ORDER BY number").fetchall()
+    assert states[0] == ("refused",)
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:9000", "ftp://h/", "http://", "http://h/a b"])
+def test_orders_want_a_url(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no http"):
+        load("orders").Queue(str(tmp_path / "queue.db"), url)
+
+
+async def test_orders_stop_when_they_cannot_be_told(
+    kit: Kit, tmp_path: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = load("orders")
+    write_accounts(tmp_path / "fake", kit.server)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XYFAST_URL", kit.server.url)
+    monkeypatch.setenv("XYFAST_TOKEN_URL", kit.server.token_url)
+    with sqlite3.connect("orders-queue.db") as db:
+        db.execute("CREATE TABLE notice (number)")  # not as it is to be
+    db.close()
+    file = f"fake/{kit.server.accounts[0]}.toml"
+    with pytest.raises(sqlite3.OperationalError):
+        await asyncio.wait_for(orders.main(file, webhook.url), 30)
 
 
 async def told(kit: Kit, key: str) -> str:

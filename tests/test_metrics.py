@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -24,6 +26,7 @@ from xyfast.instrumentation import (
     LinkEnded,
     Recovered,
     SendFinished,
+    SendOutcome,
     StateChanged,
     Troubled,
 )
@@ -33,6 +36,7 @@ from xyfast.instrumentation.snapshot import AccountSnapshot
 from xyfast.testing import FakeServer, Fault
 
 FAST = {"measure_every": 0.05}
+SENDS = dict.fromkeys(get_args(SendOutcome), 0)
 
 
 @asynccontextmanager
@@ -118,7 +122,7 @@ async def test_every_hop_of_a_message_and_of_its_answer_is_timed(server: FakeSer
         for number in range(3):
             server.push_text(ME, f"{number}", conversation=f"7000000001{number}")
         shown = await until(world, metrics, lambda a: a.handled == 6)
-    assert (shown.received, shown.known, shown.sends) == (6, 0, {"sent": 3})  # echoes too
+    assert (shown.received, shown.known, shown.sends) == (6, 0, SENDS | {"sent": 3})  # echoes too
     hops = metrics.snapshot().hops
     assert list(hops) == list(HOPS)
     counts = [latency.count for latency in hops.values()]
@@ -139,7 +143,7 @@ async def test_links_heartbeats_and_states_are_counted(server: FakeServer) -> No
         await until(world, metrics, lambda a: a.replaced == 1 and a.ended.get("closed"))
     over = one(metrics)
     assert over.ended == {"link": 1, "closed": 2}
-    assert over.errors == {"link": 1}
+    assert +Counter(over.errors) == {"link": 1}
     assert (over.state, over.link_age) == ("closed", None)
     assert [move.new for move in over.transitions] == [
         "connecting",
@@ -291,7 +295,7 @@ async def test_what_waits_to_be_sent_is_measured(server: FakeServer) -> None:
         world.client.resume(ME)
         await sending
         shown = await until(world, metrics, lambda a: a.sending == 0)
-    assert shown.sends == {"sent": 1}
+    assert shown.sends == SENDS | {"sent": 1}
 
 
 async def test_a_store_that_fails_leaves_the_rest_measured_and_is_told_of_once(
@@ -346,6 +350,23 @@ def test_accounts_beyond_the_bound_are_counted_together() -> None:
     assert list(accounts) == ["0", "1", OTHERS]
     assert (accounts[OTHERS].received, accounts[OTHERS].entered) == (8, {"connecting": 8})
     assert accounts[OTHERS].state is None
+
+
+def test_what_alerts_look_at_begins_at_zero() -> None:
+    metrics = Metrics()
+    metrics(moved(State.DISCONNECTED, State.CONNECTING))
+    shown = metrics.snapshot()
+    assert shown.accounts[ME].dead == {"payload": 0, "handler": 0}
+    assert shown.accounts[ME].sends == SENDS
+    alerts = (Path(__file__).parent.parent / "examples/monitoring/alerts.yml").read_text("utf-8")
+    named = re.findall(r'xyfast_errors_total\{class=~"(.+?)"\}', alerts)
+    assert len(named) == 2
+    assert {name for names in named for name in names.split("|")} == {
+        name
+        for errors in (shown.errors, shown.accounts[ME].errors)
+        for name, count in errors.items()
+        if count == 0
+    }
 
 
 def test_rates_are_of_the_last_looks() -> None:

@@ -86,6 +86,32 @@ def test_the_rest_of_a_long_text_is_left_out() -> None:
     assert redact(text) == "x " * 16_383 + "ab... (16 more characters)"
 
 
+@pytest.mark.parametrize("start", [-60, -10, -1])
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        ("canary-of-mine-0", "<secret>"),
+        ("Y2FuYXJ5LW9mLW1pbmUtMA==", "<secret>"),
+        ("http://me:canary-of-mine-1@127.0.0.1/", "http://<secret>@"),
+        ("9F0C3A51-0000-4000-8000-000000000000-9000000000001", "<secret>"),
+    ],
+)
+def test_a_secret_across_the_cut_is_left_out(secret: str, shown: str, start: int) -> None:
+    known = Secret("canary-of-mine-0")
+    before = "中 " * ((32_768 + start) // 2) + " " * (start % 2)
+    text, _, more = redact(f"{before}{secret} {'x ' * 8000}").partition("... (")
+    assert text.startswith(before + shown), known
+    assert more == f"{len(secret) + 1 + 16_000 + start} more characters)"
+
+
+def test_a_quote_has_a_bound() -> None:
+    ends = "\\" * 16 + '"'
+    assert redact(f"cookie:{ends}a{ends} b") == f"cookie:{ends}<secret>{ends} b"
+    # Beyond, the rest of the line is taken: to look for the other quote would take quadratic time.
+    ends = "\\" * 17 + '"'
+    assert redact(f"cookie:{ends}a{ends} b") == "cookie:<secret>"
+
+
 # --- by shape -------------------------------------------------------------------------------
 
 SHAPES = [

@@ -353,3 +353,31 @@ async def test_a_save_that_fails_changes_nothing_and_the_next_one_works(
     assert await loaded(store) == "old"
     await store.save(ME, Secret("new"))
     assert await loaded(store) == "new"
+
+
+@pytest.fixture
+def another(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Gives a file to another user, as far as the process can see."""
+
+    def give(path: Path) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, 54321, -1)
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: 54321)
+
+    return give
+
+
+@pytest.mark.parametrize("which", ["folder", "file"])
+async def test_what_belongs_to_another_user_is_refused(
+    make: Make, folder: Path, another: Callable[[Path], None], which: str
+) -> None:
+    await saved(make(folder))
+    path = folder if which == "folder" else folder / names(folder, "*.session")[0]
+    store = make(folder)
+    if which == "file":
+        await store.open()
+    another(path)
+    with pytest.raises(StoreError, match=rf"{path.name} belongs to another user"):
+        await (store.load(ME) if which == "file" else store.open())
+    await store.close()

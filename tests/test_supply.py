@@ -136,6 +136,8 @@ def test_actions_are_pinned_by_commit_and_know_no_secret() -> None:
     for file in files:
         text = file.read_text("utf-8")
         for action in re.findall(r"uses: (.+)", text):
+            if action == "./.github/workflows/ci.yml":  # of the same commit
+                continue
             assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", action), action
         assert "secrets." not in text
         assert "pull_request_target" not in text

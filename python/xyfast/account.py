@@ -55,6 +55,7 @@ _KEYS = {
     "send_cookies": bool,
 }
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
@@ -180,6 +181,17 @@ def check_table(table: Mapping[str, Any], path: str | PathLike[str], before: str
         raise ConfigError(f"{path}: `{before}cookies` is missing: {_HINT}")
     if len(given) > 1:
         raise ConfigError(f"{path}: give one of {' and '.join(given)}, not more")
+    # Who has put cookies there by mistake does not want to see them in a log.
+    if not _VARIABLE.fullmatch(table.get("cookies_env", "_")):
+        raise ConfigError(
+            f"{path}: `{before}cookies_env` must be the name of a variable; cookies themselves "
+            f"stand under `{before}cookies`"
+        )
+    if re.search(r"[;\x00-\x1f\x7f]", table.get("cookies_file", "")):
+        raise ConfigError(
+            f"{path}: `{before}cookies_file` must be the name of a file; cookies themselves "
+            f"stand under `{before}cookies`"
+        )
     if table.get("cookies_env", "").startswith(PREFIX):
         raise ConfigError(
             f"{path}: `{before}cookies_env` must not begin with {PREFIX}: such variables are "
@@ -199,7 +211,7 @@ def account_of(
     where = f"{path}: "
     if (name := values.pop("cookies_file", None)) is not None:
         file = Path(path).parent / name
-        where = f"{where}{file}: "
+        where = f"{where}{quoted(str(file))}: "
         try:
             values["cookies"] = file.read_text(encoding="utf-8")
         except OSError as error:

@@ -23,7 +23,13 @@ _ROOTS = {"path": True, "example": "company.pem"}
 _PROXY = {"example": "socks5://127.0.0.1:1080"}
 _MAY_BE_ZERO = ("handler_retries", "blocked_after")
 
-OTHER_VARIABLES = ("XYFAST_CONFIG", "XYFAST_RETENTION_", "XYFAST_SIMD", "XYFAST_STORE")
+OTHER_VARIABLES = (
+    "XYFAST_CONFIG",
+    "XYFAST_RETENTION_",
+    "XYFAST_SECRETS_KEY",
+    "XYFAST_SIMD",
+    "XYFAST_STORE",
+)
 """Variables, and a beginning of some, that are no fields of `Settings`."""
 
 SLACK = 2_000

@@ -33,6 +33,7 @@ _PLAIN = {"_platform", "msgArg1", "tag", "sourceId"}
 _TOKEN = re.compile(r"[A-Za-z0-9_:.-]{1,24}")
 _KEY = re.compile(r"[A-Za-z_]\w{0,39}|[0-9]{1,7}", re.ASCII)
 _ID = re.compile(r"[0-9]{8,}")
+_LONGER = re.compile(r"[0-9]{4,}")
 _NOTE = re.compile(r"[0-9a-f]{32}")
 _UPDATE = re.compile(r"[0-9]+(:[0-9A-Za-z_-]+)+")
 _SMALL = 10_000_000
@@ -48,11 +49,13 @@ class Disguise:
         self._texts = texts
         self._accounts = 0
         self._ids: dict[str, str] = {}
+        self._named: set[str] = set()
         self._others: dict[str, str] = {}
         self._around = 0
 
     def account(self, account_id: str) -> str:
         """Give the stand-in of an account of the user's own, the first time a new one."""
+        self._named.add(account_id)
         if account_id not in self._ids:
             self._accounts += 1
             self._ids[account_id] = f"9{self._accounts:012d}"
@@ -73,6 +76,8 @@ class Disguise:
         if isinstance(value, bool) or value is None:
             return value
         if isinstance(value, int):
+            if self._is_named(str(value)):
+                return int(self._id(str(value)))
             if abs(value) < _SMALL or self._is_time(value):
                 return value
             return int(self._id(str(value)))
@@ -81,15 +86,21 @@ class Disguise:
         return None
 
     def _key(self, key: Any) -> str:
-        return key if _KEY.fullmatch(key := str(key)) else self._string("", key)
+        name = str(key)
+        return name if _KEY.fullmatch(name) and not self._is_named(name) else self._string("", name)
 
     def _string(self, key: str, value: str) -> str:
         if not value or value in WORDS:
             return value
+        if self._is_named(value):
+            return self._id(value)
         number = value.removesuffix(SUFFIX).removesuffix(".PNM")
         if number != value:
             rest = value[len(number) :]
-            return (self._id(number) if number.isascii() and number.isdigit() else "0") + rest
+            if not (number.isascii() and number.isdigit()):
+                return "0" + rest
+            self._named.add(number)
+            return self._id(number) + rest
         if key in _WRITTEN and not (key == "2" and _ID.fullmatch(value)):
             return value if self._texts else self._other(value)
         if key in _NAMES:
@@ -144,6 +155,10 @@ class Disguise:
 
     def _is_time(self, value: float) -> bool:
         return abs(value - self._around) < NEAR
+
+    def _is_named(self, value: str) -> bool:
+        """Whether this is an id, known by what stood around it; the shortest are other numbers."""
+        return value in self._named and _LONGER.fullmatch(value) is not None
 
     def _id(self, value: str) -> str:
         return self._ids.setdefault(value, str(8_000_000_000_001 + len(self._ids)))

@@ -20,7 +20,8 @@ from xyfast.secret import HIDDEN, KNOWN, PERCENT, undone
 
 __all__ = ["Redaction", "redact"]
 
-_MOST = 32_768  # characters of a text that are looked through; the rest is not shown
+_MOST = 32_768  # characters of a text that are shown at most
+_BEYOND = 8_192  # so many more are looked through: a secret may begin before the cut
 _DEPTH = 3  # encodings within each other
 
 # --- by value -----------------------------------------------------------------------------
@@ -127,8 +128,11 @@ def _within(
 
 
 def _without(data: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+    """``data`` without what stands there; spans may reach, or be, beyond its end."""
     kept, end = [], 0
     for start, stop in sorted(spans):
+        if start >= len(data):
+            break
         if start >= end:
             kept += [data[end:start], HIDDEN.encode()]
         end = max(end, stop)
@@ -141,7 +145,8 @@ _NAMES = (
     "_m_h5_tk_enc|_m_h5_tk|_m_h5_c|cookie2|sgcookie|_tb_token_|cna|tfstk|x5secdata|x5sec|"
     "access_?token|refresh_?token"
 )
-_QUOTE = r"""(?:\\*["']|%22|%27)"""
+# As many escapes as four encodings in JSON take; any number of them would take quadratic time.
+_QUOTE = r"""(?:\\{0,16}["']|%22|%27)"""
 _SHAPES: Final = (
     # A quoted header value ends at its quote, another one at the end of its line.
     (
@@ -178,14 +183,38 @@ def redact(text: str, /) -> str:
     'GET http://<secret>@127.0.0.1/ cookie2=<secret>; a=1'
     """
     rest = len(text) - _MOST
-    if rest > 0:
-        text = text[:_MOST]
-    data = text.encode("utf-8", "surrogatepass")
+    if rest <= 0:
+        return _redacted(text, len(text))
+    return f"{_redacted(text[: _MOST + _BEYOND], _MOST)}... ({rest} more characters)"
+
+
+def _redacted(text: str, cut: int) -> str:
+    """Look through ``text``; give what becomes of its first ``cut`` characters.
+
+    A secret across the cut is left out as a whole.
+    """
+    data = _encoded(text)
     if spans := _spans(data):
-        text = _without(data, spans).decode("utf-8", "surrogatepass")
-    for pattern, shown in _SHAPES:
-        text = pattern.sub(shown, text)
-    return f"{text}... ({rest} more characters)" if rest > 0 else text
+        shown = _without(data[: len(_encoded(text[:cut]))], spans)
+        text, cut = _decoded(_without(data, spans)), len(_decoded(shown))
+    for pattern, form in _SHAPES:
+        kept, end = [], 0
+        for match in pattern.finditer(text):
+            if match.start() >= cut:
+                break
+            kept += [text[end : match.start()], match.expand(form)]
+            end = match.end()
+        before = "".join(kept)
+        text, cut = before + text[end:], len(before) + max(0, cut - end)
+    return text[:cut]
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
 
 
 # --- log records --------------------------------------------------------------------------

@@ -47,6 +47,9 @@ async def _list(options: argparse.Namespace, store: SqliteStore) -> int:
                 time_of(each.saved),
                 colour="yellow" if each.dead else None,
             )
+    if options.account is not None and not found:
+        complain(options, f"there is no account {options.account}")
+        return 1
     if not found:
         complain(options, "there are no accounts")
     return 0

@@ -12,6 +12,7 @@ from xyfast.account import Account
 from xyfast.commands.shared import painted, print_json, printable
 from xyfast.configfile import DEFAULT_FILE, Config
 from xyfast.errors import ConfigError
+from xyfast.redaction import redact
 
 __all__ = ["LEVELS", "Finding", "accounts", "file", "private", "show"]
 
@@ -40,16 +41,17 @@ class Finding:
 
 
 def show(findings: Iterable[Finding], *, json: bool) -> None:
-    """Print each when it is found."""
+    """Print each when it is found, without secrets."""
     for each in findings:
+        text, cure = redact(each.text), redact(each.cure)
         if json:
-            facts = {"about": each.about, "level": each.level, "text": each.text}
-            print_json(facts | {"cure": each.cure or None})
+            facts = {"about": each.about, "level": each.level, "text": text}
+            print_json(facts | {"cure": cure or None})
             continue
         level = painted(f"{each.level:7}", _COLOURS[each.level])
-        print(f"{level}  {each.about:10}  {printable(each.text)}", flush=True)
-        if each.cure:
-            print(f"{'':21}{printable(each.cure)}", flush=True)
+        print(f"{level}  {each.about:10}  {printable(text)}", flush=True)
+        if cure:
+            print(f"{'':21}{printable(cure)}", flush=True)
 
 
 def file(config: Config) -> Iterator[Finding]:

@@ -24,7 +24,8 @@ from xyfast.commands.shared import (
 )
 from xyfast.config import Settings
 from xyfast.configfile import DEFAULT_FILE, DEFAULT_STORE, Config
-from xyfast.secret import reveal
+from xyfast.redaction import redact
+from xyfast.secret import HIDDEN, reveal
 from xyfast.store import Retention
 from xyfast.tables import Field, documented
 
@@ -127,7 +128,9 @@ def _values(config: Config) -> Iterator[_Value]:
             yield _Value(name, value, config.origins.get(name, "default"))
     for number, table in enumerate(config.tables, 1):
         for key, value in table.items():
-            shown = value if key in _SHOWN else redacted(value) if key == "proxy" else "***"
+            shown = redacted(value) if key == "proxy" else value if key in _SHOWN else HIDDEN
+            if isinstance(shown, str):
+                shown = redact(shown)
             name = f"accounts[{number}].{key}"
             yield _Value(name, shown, f"{config.path}: `{name}`")
 

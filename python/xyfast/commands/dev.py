@@ -40,6 +40,8 @@ class _Supervisor:
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._signalled)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(signal.SIGHUP, self._signalled)
         while True:
             seen = self._stamps()
             code = self._run_once(seen)
@@ -64,16 +66,20 @@ class _Supervisor:
         environ = {**os.environ, "PYTHONSAFEPATH": "1"}
         bot = subprocess.Popen(command, env=environ, start_new_session=True)
         told, changed = 0, False
-        while bot.poll() is None:
-            if not changed and (which := _changed(seen, self._stamps())):
-                changed = True
-                complain(options, f"{', '.join(which)} changed: stopping, then starting again")
-                bot.terminate()
-            if self._signals > told:
-                # The second time it cuts its handlers off, the third time it is killed.
-                told += 1
-                bot.send_signal(signal.SIGKILL if told > 2 else signal.SIGTERM)
-            time.sleep(_LOOK)
+        try:
+            while bot.poll() is None:
+                if not changed and (which := _changed(seen, self._stamps())):
+                    changed = True
+                    complain(options, f"{', '.join(which)} changed: stopping, then starting again")
+                    bot.terminate()
+                if self._signals > told:
+                    # The second time it cuts its handlers off, the third time it is killed.
+                    told += 1
+                    bot.send_signal(signal.SIGKILL if told > 2 else signal.SIGTERM)
+                time.sleep(_LOOK)
+        except BaseException:  # standard error is closed, say: it must not run on unseen
+            bot.terminate()
+            raise
         return None if changed or told else bot.returncode
 
     def _stamps(self) -> Stamps:

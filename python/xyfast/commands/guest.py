@@ -21,8 +21,8 @@ __all__ = [
 ]
 
 EXIT_CODES = (
-    "Exit code 0: done, 1: nothing (or not all that was named) was found or the store could "
-    "not be read, 2: wrong use."
+    "Exit code 0: done, also if a list is empty, 1: what was named or chosen was not found (or "
+    "not all of it), or the store could not be read, 2: wrong use."
 )
 _AT_ONCE = 1000  # some ms in which the bot cannot write
 

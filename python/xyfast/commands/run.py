@@ -22,6 +22,7 @@ from xyfast.commands.shared import (
 )
 from xyfast.configfile import DEFAULT_FILE, Config
 from xyfast.errors import ConfigError, StateError
+from xyfast.redaction import Redaction
 
 __all__ = ["add_parser"]
 
@@ -111,5 +112,6 @@ class _Formatter(logging.Formatter):
 
 def _set_up_logging(level: str) -> None:
     handler = logging.StreamHandler()
+    handler.addFilter(Redaction())  # loggers of the bot and of libraries have none
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -13,6 +13,8 @@ from typing import Any, TextIO, TypeAlias
 
 from xyfast.account import DIRECT
 from xyfast.configfile import Config
+from xyfast.redaction import redact
+from xyfast.secret import HIDDEN
 
 __all__ = [
     "EXIT_CODES",
@@ -75,8 +77,8 @@ def config_of(options: argparse.Namespace) -> Config:
 
 
 def complain(options: argparse.Namespace, reason: str) -> None:
-    """Write to standard error why not all is well, each line of it by itself."""
-    for line in reason.splitlines():
+    """Write to standard error why not all is well, each line of it by itself, without secrets."""
+    for line in redact(reason).splitlines():
         print(f"{options.name}: {printable(line)}", file=sys.stderr)
 
 
@@ -99,9 +101,9 @@ def redacted(url: str) -> str:
         return url
     found = re.fullmatch(r"(\w+://)(.*@)?([^@/]+)/?", url, re.DOTALL)
     if found is None:
-        return "***"  # who knows what it is
+        return HIDDEN  # who knows what it is
     scheme, login, host = found.groups()
-    return f"{scheme}{'***@' if login else ''}{host}"
+    return f"{scheme}{f'{HIDDEN}@' if login else ''}{host}"
 
 
 def time_of(ms: int | None) -> str:

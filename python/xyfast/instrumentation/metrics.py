@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 from xyfast.events import State
 from xyfast.instrumentation import (
@@ -33,6 +33,7 @@ from xyfast.instrumentation import (
     Recovered,
     Retried,
     SendFinished,
+    SendOutcome,
     StateChanged,
     Troubled,
 )
@@ -68,6 +69,11 @@ OTHERS = "others"
 _LAST = 20  # of each account's changes of state, and of gaps
 _LAST_DEAD = 50
 _MARKS = 13
+# These begin at 0 for each account, or for the client: Prometheus sees no increase in the first
+# number of a series, and alerts ask for these.
+_CAUSES = ("payload", "handler")
+_ERRORS = ("ConfigError", "proxy-refused", "untrusted")
+_CLIENT_ERRORS = ("StoreError", "StoreFull")
 
 
 Timed = tuple[tuple[str, float], ...]
@@ -110,6 +116,10 @@ def latencies(fact: Fact, /) -> Timed:
     return () if times is None else times(fact)
 
 
+def _zeros(names: Iterable[str]) -> Counter[str]:
+    return Counter(dict.fromkeys(names, 0))
+
+
 class _Account:
     """What is counted of one account."""
 
@@ -119,9 +129,9 @@ class _Account:
         self.transitions: deque[Transition] = deque(maxlen=_LAST)
         self.entered: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
-        self.errors: Counter[str] = Counter()
-        self.dead: Counter[str] = Counter()
-        self.sends: Counter[str] = Counter()
+        self.errors = _zeros(_ERRORS)
+        self.dead = _zeros(_CAUSES)
+        self.sends = _zeros(get_args(SendOutcome))
         self.registered = self.replaced = self.deaf = 0
         self.beats = self.good = 0
         self.received = self.known = self.handled = self.failures = self.retries = 0
@@ -192,7 +202,7 @@ class Metrics:
         self._accounts: dict[str, _Account] = {}
         self._client: ClientMeasured | None = None
         self._timed = {what: Histogram() for what in (*HOPS, "heartbeat")}
-        self._errors: Counter[str] = Counter()
+        self._errors = _zeros(_CLIENT_ERRORS)
         self._blocked = self._slept = 0
         self._blocked_seconds = self._slept_seconds = 0.0
         self._dead: deque[DeadShown] = deque(maxlen=_LAST_DEAD)

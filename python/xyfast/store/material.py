@@ -49,8 +49,8 @@ class FileSecretStore:
 
     Each account has a file of mode 0600, which is replaced as a whole: whenever the process or
     the machine crashes, it holds what it held before or what was to be saved. A file that others
-    may read, and a folder that others may write to, are refused. One process at a time owns the
-    folder, by a lock on its file ``lock``.
+    may read, a folder that others may write to, and what belongs to another user than this one
+    and root, are refused. One process at a time owns the folder, by a lock on its file ``lock``.
     """
 
     def __init__(self, path: str | os.PathLike[str], /) -> None:
@@ -116,7 +116,9 @@ class FileSecretStore:
 
     def _open(self) -> None:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = stat.S_IMODE(self._path.stat().st_mode)
+        facts = self._path.stat()
+        _check_owner(self._path, facts)
+        mode = stat.S_IMODE(facts.st_mode)
         if mode & 0o022:
             raise StoreError(
                 f"others may write to the folder {self._path} (mode {mode:04o}); "
@@ -185,12 +187,22 @@ _ANEW = "move it away, and the account starts anew with the cookies that you giv
 
 
 def read_private(path: Path) -> bytes:
-    """Read a file; raises `StoreError` if others than its owner may, too."""
+    """Read a file; raises `StoreError` if it is another user's, or others may read it too."""
     with path.open("rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        facts = os.fstat(file.fileno())
+        _check_owner(path, facts)
+        mode = stat.S_IMODE(facts.st_mode)
         if mode & 0o077:
             raise StoreError(
                 f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}, and if "
                 "others use this machine, replace what is in it"
             )
         return file.read()
+
+
+def _check_owner(path: Path, facts: os.stat_result) -> None:
+    if facts.st_uid not in (0, os.geteuid()):
+        raise StoreError(
+            f"{path} belongs to another user (uid {facts.st_uid}), who may read and change it; "
+            "give it to the user that runs this: chown"
+        )
