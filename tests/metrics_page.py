@@ -24,9 +24,10 @@ What `xyfast.instrumentation.metrics.Metrics` counts, by the names under which P
 date.
 
 Counters begin at 0 with the `Metrics`. Gauges are as old as the last look, `Settings.measure_every`
-(5 s) at most; those that nobody knows are left out. Labels are the account and one class; accounts
-past the first 10 000 are counted together as `others`. Histograms have no account, so that there
-are few series however many accounts there are. No label is a secret or a message's text.
+(5 s) at most, twice that when the store does not answer; those that nobody knows are left out, as
+is what the store does not tell. Labels are the account and one class; accounts past the first
+10 000 are counted together as `others`. Histograms have no account, so that there are few series
+however many accounts there are. No label is a secret or a message's text.
 
 OpenTelemetry's instruments have the same names with `xyfast.` in front, without `_total`, and
 without `_seconds` and `_bytes`, which are their units.
