@@ -42,7 +42,8 @@ class SessionMaterial:
         if self._secrets is not None:
             self._kept = await self._secrets.load(self._account_id)
             if self._kept is not None:
-                saved |= self._read(self._kept.reveal())
+                # What the store has of it, a later run without ``secrets`` has left.
+                saved = self._read(self._kept.reveal()) | saved
         return kept, saved
 
     async def save_secret(self, secret: dict[str, Any]) -> None:
