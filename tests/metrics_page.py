@@ -26,9 +26,10 @@ date.
 Counters begin at 0 with the `Metrics`; those with a class begin with the first event of the class,
 save that the classes whose errors, dead letters and sends examples/monitoring/alerts.yml looks at
 are there from the start. Gauges are as old as the last look, `Settings.measure_every` (5 s) at
-most; those that nobody knows are left out. Labels are the account and one class; accounts past
-the first 10 000 are counted together as `others`. Histograms have no account, so that there are
-few series however many accounts there are. No label is a secret or a message's text.
+most, twice that when the store does not answer; those that nobody knows are left out, as is what
+the store does not tell. Labels are the account and one class; accounts past the first 10 000 are
+counted together as `others`. Histograms have no account, so that there are few series however many
+accounts there are. No label is a secret or a message's text.
 
 OpenTelemetry's instruments have the same names with `xyfast.` in front, without `_total`, and
 without `_seconds` and `_bytes`, which are their units.

@@ -6,9 +6,10 @@ HEAD = """\
 `xyfast.instrumentation.metrics.Metrics` 统计的内容，名称与 Prometheus 得到的相同（[监控](../howto/monitoring.zh.md)）。
 本页由 `python tests/metrics_page.py` 根据 `xyfast.instrumentation.table` 里的表生成，过期时测试会失败。
 
-计数器从 `Metrics` 建立时的 0 开始。仪表值来自最近一次查看，最多是 `Settings.measure_every`（5 秒）以前的；
-没人知道的值会省略。标签是账号和一个分类；超过前 10 000 个的账号合计为 `others`。直方图不分账号，所以无论有多少
-账号，序列都不多。标签里没有密钥，也没有消息正文。
+计数器从 `Metrics` 建立时的 0 开始；带分类的从该分类的第一个事件开始，只有 examples/monitoring/alerts.yml 要看的那些
+错误、死信和发送的分类从一开始就在。仪表值来自最近一次查看，最多是 `Settings.measure_every`（5 秒）以前的，存储不应答时
+最多两倍；没人知道的值会省略，存储没有说的也一样。标签是账号和一个分类；超过前 10 000 个的账号合计为 `others`。直方图不分
+账号，所以无论有多少账号，序列都不多。标签里没有密钥，也没有消息正文。
 
 OpenTelemetry 的仪器用同样的名称，前面加 `xyfast.`，去掉 `_total`，也去掉作为单位的 `_seconds` 和 `_bytes`。
 

@@ -19,6 +19,7 @@ from xyfast import (
     ConfigError,
     EncryptedSecretStore,
     FileSecretStore,
+    Gap,
     MemoryStore,
     Secret,
     SecretStore,
@@ -123,24 +124,41 @@ async def test_a_move_that_is_cut_off_is_carried_out_by_the_next_run(
     secrets = FileSecretStore(tmp_path / "secrets")
     await secrets.open()
     old = {"device_id": "D-1", "cookies": {"a": "1"}, "given": "g"}
-    await SessionMaterial(ME, store, None).save(old, {"began": 5, "gaps": []})
+    await SessionMaterial(ME, store, None).save_rest(old, {"began": 5, "gaps": []})
     inbox = (await store.load(ME)).session
 
     moving = SessionMaterial(ME, store, secrets)
     _, saved = await moving.load()
     assert saved == {**old, "began": 5, "gaps": []}
     if at == 2:
-        await secrets.save(ME, Secret(json.dumps({**old, "device_id": "D-2"})))
+        await moving.save_secret(old)
     assert (await store.load(ME)).session == inbox
 
     again = SessionMaterial(ME, store, secrets)
     _, saved = await again.load()
-    assert saved["device_id"] == f"D-{at}"
-    await again.save({**old, "device_id": f"D-{at}"}, {"began": 5, "gaps": []})
+    assert saved == {**old, "began": 5, "gaps": []}
+    await again.save_secret(old)
+    await again.save_rest(old, {"began": 5, "gaps": []})
     assert json.loads((await store.load(ME)).session or "") == {"began": 5, "gaps": []}
     _, saved = await SessionMaterial(ME, store, secrets).load()
-    assert (saved["device_id"], saved["began"]) == (f"D-{at}", 5)
+    assert saved == {**old, "began": 5, "gaps": []}
     await secrets.close()
+
+
+async def test_what_a_run_without_the_secret_store_has_left_is_newer(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    store, account = MemoryStore(), Account.from_cookies(server.cookies(ME))
+    devices = []
+    for secrets in (tmp_path, None, tmp_path):
+        await store.open()
+        async with running(server, store=store, secrets=secrets) as world:
+            await world.client.add(account)
+            devices.append(world.client.accounts[0].device_id)
+    assert devices[0] != devices[1] == devices[2]
+    await store.open()
+    kept = json.loads((await store.load(ME)).session or "")
+    assert "device_id" not in kept
 
 
 async def test_secrets_are_written_only_when_they_change(
@@ -149,10 +167,10 @@ async def test_secrets_are_written_only_when_they_change(
     secrets = Slipping(tmp_path)
     material = SessionMaterial(ME, MemoryStore(), secrets)
     await secrets.open()
-    for gaps in range(3):
-        await material.save({"device_id": "D-1"}, {"gaps": [gaps]})
+    for _ in range(3):
+        await material.save_secret({"device_id": "D-1"})
     assert secrets.saves == 1
-    await material.save({"device_id": "D-2"}, {"gaps": []})
+    await material.save_secret({"device_id": "D-2"})
     assert secrets.saves == 2
     await secrets.close()
 
@@ -174,6 +192,45 @@ async def test_new_cookies_are_saved_once_the_secret_store_works_again(
     assert fresh.cookies["cookie2"].reveal().encode() in files(tmp_path, ME)
     assert "session material not saved yet (account=" in caplog.text
     assert caplog.text.count("the disk is full") == 1
+
+
+class Hanging(Slipping):
+    """One that does not answer while it slips."""
+
+    async def save(self, account_id: str, material: Secret) -> None:
+        if self.slips:
+            self.saves += 1
+            await asyncio.Event().wait()
+        await super().save(account_id, material)
+
+
+@pytest.mark.parametrize("kind", [Slipping, Hanging])
+async def test_positions_and_gaps_do_not_wait_for_the_secret_store(
+    kind: type[Slipping], server: FakeServer, tmp_path: Path
+) -> None:
+    secrets, store = kind(tmp_path), MemoryStore()
+    settings, told = {"store_retry": 0.02}, asyncio.Event()
+    async with running(server, store=store, secrets=secrets, settings=settings) as world:
+
+        @world.client.on(Gap)
+        async def wait(gap: Gap) -> None:
+            await told.wait()
+
+        await world.connect()
+        driver = world.client._drivers[ME]
+        await world.until(lambda: driver.sync.confirmed is not None)
+        secrets.slips, before = True, secrets.saves
+        world.client.replace_credentials(Account.from_cookies(server.log_in(ME)))
+        driver.unread()
+        await world.until(lambda: secrets.saves > before)
+        link = driver.sync.confirmed
+        server.reset(ME)
+        await world.until(lambda: driver.sync.confirmed not in (None, link))
+        kept = json.loads((await store.load(ME)).session or "")
+        assert [gap["reason"] for gap in kept["gaps"]] == ["a frame could not be read"]
+        assert "cookies" not in kept
+        secrets.slips = False
+        told.set()
 
 
 class Cancelling(Slipping):

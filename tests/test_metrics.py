@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import pytest
 
-from world import ME, World, running
+from world import ME, OTHER, World, running
 from xyfast import ChatMessage, Gap, MemoryStore, SqliteStore, State, StoreError
 from xyfast.instrumentation import (
     AccountMeasured,
@@ -298,26 +298,71 @@ async def test_what_waits_to_be_sent_is_measured(server: FakeServer) -> None:
     assert shown.sends == SENDS | {"sent": 1}
 
 
+class Odd(MemoryStore):
+    """A store of which some calls fail, or do not answer."""
+
+    def __init__(self, *, hangs: bool, verb: str) -> None:
+        super().__init__()
+        self._hangs = hangs
+        self.failing = verb
+
+    async def depth(self) -> Any:
+        await self._fail("depth")
+        return await super().depth()
+
+    async def load(self, account_id: str) -> Any:
+        if account_id == ME:
+            await self._fail("load")
+        return await super().load(account_id)
+
+    async def _fail(self, verb: str) -> None:
+        if self.failing == verb:
+            if self._hangs:
+                await asyncio.Event().wait()
+            raise RuntimeError("canary")
+
+
+@pytest.mark.parametrize("hangs", [False, True])
 async def test_a_store_that_fails_leaves_the_rest_measured_and_is_told_of_once(
-    server: FakeServer, caplog: pytest.LogCaptureFixture
+    hangs: bool, server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Odd(MemoryStore):
-        failing = True
-
-        async def depth(self) -> Any:
-            if self.failing:
-                raise RuntimeError("canary")
-            return await super().depth()
-
-    metrics, store = Metrics(), Odd()
+    metrics, store = Metrics(), Odd(hangs=hangs, verb="depth")
     async with watched(server, metrics, store=store) as world:
         shown = await until(world, metrics, lambda a: a.dedup is not None)
         assert (shown.unhandled, shown.dead_letters, shown.lag) == (None, None, None)
-        store.failing = False
+        store.failing = ""
         await until(world, metrics, lambda a: a.unhandled == 0)
     lines = [record for record in caplog.records if record.name == "xyfast.measuring"]
     assert [line.getMessage().splitlines()[0] for line in lines] == ["not all was measured ()"]
-    assert "canary" not in lines[0].getMessage().splitlines()[-1]
+    last = lines[0].getMessage().splitlines()[-1]
+    assert last == (
+        "StoreError: the store did not answer within 0.05 s" if hangs else "RuntimeError"
+    )
+
+
+def looked(shown: AccountSnapshot) -> tuple[int | None, bool]:
+    return shown.unhandled, shown.lag is None
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_an_account_of_which_the_store_does_not_tell_leaves_the_others_measured(
+    hangs: bool, server: FakeServer
+) -> None:
+    metrics, store, go = Metrics(), Odd(hangs=hangs, verb=""), asyncio.Event()
+    async with watched(server, metrics, store=store) as world:
+        await world.connect(OTHER)
+
+        @world.client.on(ChatMessage)
+        async def work(message: ChatMessage) -> None:
+            await go.wait()
+
+        server.push_text(ME, "hello")
+        await until(world, metrics, lambda a: a.unhandled == 1 and a.lag is not None)
+        store.failing = "load"
+        server.push_text(OTHER, "hello")
+        await until(world, metrics, lambda a: a.unhandled == 1 and a.lag is None)
+        await world.until(lambda: looked(one(metrics, OTHER)) == (1, hangs))
+        go.set()
 
 
 # --- what is kept ---------------------------------------------------------------------

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -381,3 +382,68 @@ async def test_what_belongs_to_another_user_is_refused(
     with pytest.raises(StoreError, match=rf"{path.name} belongs to another user"):
         await (store.load(ME) if which == "file" else store.open())
     await store.close()
+
+
+async def test_a_cancelled_close_lets_go_of_the_folder_all_the_same(
+    make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, begun, go = make(folder), threading.Event(), threading.Event()
+    await store.open()
+    [thread] = [each for each in threading.enumerate() if each.name.startswith("xyfast-secrets")]
+    fsync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        begun.set()
+        go.wait(60)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    saving = asyncio.create_task(store.save(ME, Secret("new")))
+    await asyncio.to_thread(begun.wait, 60)
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait({closing})
+    go.set()
+    await saving
+    await asyncio.to_thread(thread.join, 10)
+    assert not thread.is_alive()
+    store = make(folder)
+    await store.open()
+    assert await loaded(store) == "new"
+    await store.close()
+
+
+FORKED = """
+import asyncio, os, sys
+from xyfast import FileSecretStore, Secret, StoreError
+store = FileSecretStore(sys.argv[1])
+
+async def child():
+    for refused in (store.load("1"), store.save("1", Secret("of the child")), store.open()):
+        try:
+            await asyncio.wait_for(refused, 5)
+        except StoreError as error:
+            print(error)
+    await store.close()
+
+asyncio.run(store.open())
+asyncio.run(store.save("1", Secret("of the parent")))
+if os.fork() == 0:
+    asyncio.run(child())
+    sys.exit()
+assert os.wait()[1] == 0
+print(asyncio.run(store.load("1")).reveal())
+asyncio.run(store.close())
+"""
+
+
+async def test_a_forked_child_is_refused_and_leaves_the_folder_to_its_parent(folder: Path) -> None:
+    command = [sys.executable, "-c", FORKED, str(folder)]
+    done = await asyncio.to_thread(
+        subprocess.run, command, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("was opened before a fork: it is its parent's") == 2
+    assert done.stdout.count("is open already") == 1
+    assert done.stdout.endswith("of the parent\n")

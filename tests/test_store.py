@@ -310,3 +310,24 @@ def test_no_repr_shows_a_text() -> None:
     assert "payload of" not in repr(row("a"))
     assert "contentType" not in repr(letter("a"))
     assert "blob" not in repr(Kept(1, 1, "blob"))
+
+
+async def test_a_look_at_an_account_does_not_go_through_the_rows_of_others() -> None:
+    class Counted(str):
+        __slots__ = ()
+        compared = 0
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            Counted.compared += 1
+            return str.__eq__(self, other)
+
+    store = MemoryStore()
+    await store.open()
+    other = Counted(OTHER)
+    await store.commit([row(f"{n}", other, position=n) for n in range(1000)], received={ME: 9})
+    await store.commit([row("a", position=5), row("b", position=7)], handled("a"))
+    Counted.compared = 0
+    assert await store.load(ME) == Kept(9, 6, None)
+    assert dict(await store.depth()) == {ME: (1, 0), OTHER: (1000, 0)}
+    assert Counted.compared < 10

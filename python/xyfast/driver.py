@@ -128,9 +128,9 @@ class Driver:
             account.id, env.transport, settings.request_timeout, clock=env.clock, dice=env.dice
         )
         self._material = SessionMaterial(account.id, env.store, env.secrets)
-        self._saving = Saving(
-            account.id, self._save, retry=settings.store_retry, spawn=self._tasks.spawn
-        )
+        saving = partial(Saving, account.id, retry=settings.store_retry, spawn=self._tasks.spawn)
+        # One for each place: gaps, for which positions wait, need the store alone.
+        self._saving, self._saving_secret = saving(self._save_rest), saving(self._save_secret)
         self.gaps = Gaps(env.deliver, self._saving.begin, env.hooks)
         self.pulse = Pulse(env.transport)
         self.login = Login(
@@ -140,7 +140,7 @@ class Driver:
             env.credentials,
             env.token_gate,
             feed=self.feed,
-            changed=self._saving.begin,
+            changed=self._login_changed,
             trouble=self._trouble,
             spawn=self._tasks.spawn,
         )
@@ -196,7 +196,8 @@ class Driver:
         self.sync.load(kept, stored.get("began"))
         self.login.load(stored, self._env.dice)
         self.gaps.load(stored.get("gaps", ()))
-        await self._save()
+        await self._save_secret()
+        await self._save_rest()
         await self.outbox.load()
 
     def feed(self, event: Event) -> None:
@@ -252,7 +253,7 @@ class Driver:
 
     async def close(self) -> None:
         """Cancel and await everything that this driver has started, and save what is not yet."""
-        unsaved = self._saving.unsaved
+        unsaved = [each for each in (self._saving, self._saving_secret) if each.unsaved]
         if self._timer is not None:
             self._timer.cancel()
         self.sync.stop()
@@ -260,13 +261,20 @@ class Driver:
         self.login.give_up()
         self._dialler.close()
         await self._tasks.end()
-        if unsaved:
-            await self._saving.end()
+        for saving in unsaved:
+            await saving.end()
 
-    async def _save(self) -> None:
+    def _login_changed(self) -> None:
+        self._saving_secret.begin()
+        self._saving.begin()  # it keeps when that was
+
+    async def _save_secret(self) -> None:
+        await self._material.save_secret(self.login.saved())
+
+    async def _save_rest(self) -> None:
         rest = {"began": self.sync.began, "gaps": self.gaps.saved()}
         rest["saved"] = int(self._env.clock() * 1000)
-        await self._material.save(self.login.saved(), rest)
+        await self._material.save_rest(self.login.saved(), rest)
 
     def _unkept(self) -> bool:
         """Whether there may be gaps that a crash would make nobody know of."""

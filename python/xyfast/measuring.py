@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 from xyfast.dispatch import Dispatcher
 from xyfast.driver import Driver
+from xyfast.errors import StoreError
 from xyfast.instrumentation import AccountMeasured, ClientMeasured, Hooks
 from xyfast.intake import Intake
 from xyfast.logs import logger, say
@@ -16,6 +18,8 @@ from xyfast.store import Depth, Store
 __all__ = ["Measuring"]
 
 log = logger(__name__)
+
+T = TypeVar("T")
 
 _LAP = 100  # accounts that are told of before others get the event loop
 
@@ -38,12 +42,12 @@ class Measuring:
         self._hooks = hooks
 
     async def run(self, every: float) -> None:
-        """Tell every so many seconds, without end."""
+        """Tell every so many seconds, without end; the store has as long to answer."""
         failed = False
         while True:
             await asyncio.sleep(every)
             try:
-                await self._tell()
+                await self._tell(every)
             except Exception as error:
                 if not failed:
                     say(log, logging.WARNING, "not all was measured", error=error)
@@ -51,15 +55,12 @@ class Measuring:
             else:
                 failed = False
 
-    async def _tell(self) -> None:
-        depths: Mapping[str, Depth] | None = None
-        trouble: Exception | None = None
-        try:
-            depths = await self._store.depth()
-        except Exception as error:
-            trouble = error
+    async def _tell(self, within: float) -> None:
+        """Tell of all that there is; raises `_Asking.trouble`."""
+        asking = _Asking(within)
+        depths = await asking.answer(lambda: self._store.depth())
         for number, account_id in enumerate(list(self._drivers), start=1):
-            lag = None if depths is None else await self._lag(account_id, depths)
+            lag = None if depths is None else await self._lag(asking, account_id, depths)
             if (driver := self._drivers.get(account_id)) is not None:
                 self._tell_account(driver, depths, lag)
             if number % _LAP == 0:
@@ -75,8 +76,8 @@ class Measuring:
                 unrecorded=intake.unrecorded,
             )
         )
-        if trouble is not None:
-            raise trouble
+        if asking.trouble is not None:
+            raise asking.trouble
 
     def _tell_account(
         self, driver: Driver, depths: Mapping[str, Depth] | None, lag: float | None
@@ -102,11 +103,35 @@ class Measuring:
             )
         )
 
-    async def _lag(self, account_id: str, depths: Mapping[str, Depth]) -> float | None:
+    async def _lag(
+        self, asking: _Asking, account_id: str, depths: Mapping[str, Depth]
+    ) -> float | None:
         """How far handling is behind; where nothing waits the store need not be asked."""
         if account_id not in depths or not depths[account_id].unhandled:
             return 0.0
-        kept = await self._store.load(account_id)
-        if kept.received is None or kept.handled is None:
+        kept = await asking.answer(lambda: self._store.load(account_id))
+        if kept is None or kept.received is None or kept.handled is None:
             return None
         return (kept.received - kept.handled) / 1e6
+
+
+class _Asking:
+    """What a store says ``within`` so many seconds, all in all."""
+
+    def __init__(self, within: float) -> None:
+        self.trouble: Exception | None = None
+        """What it raised first; `StoreError` if it was late."""
+        self._within = within
+        self._end = asyncio.get_running_loop().time() + within
+
+    async def answer(self, call: Callable[[], Awaitable[T]]) -> T | None:
+        """What it says; None if it raises or is late."""
+        left = self._end - asyncio.get_running_loop().time()
+        try:
+            return await asyncio.wait_for(call(), left)
+        except asyncio.TimeoutError:
+            error: Exception = StoreError(f"the store did not answer within {self._within:g} s")
+        except Exception as raised:
+            error = raised
+        self.trouble = self.trouble or error
+        return None

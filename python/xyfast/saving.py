@@ -23,7 +23,7 @@ class SessionMaterial:
     """What is secret of an account and what is not, in ``secrets`` and ``store``.
 
     Without ``secrets`` all of it is in the store; what is there when they are given moves over
-    with the first `save`.
+    with the first save.
     """
 
     def __init__(self, account_id: str, store: Store, secrets: SecretStore | None) -> None:
@@ -42,19 +42,27 @@ class SessionMaterial:
         if self._secrets is not None:
             self._kept = await self._secrets.load(self._account_id)
             if self._kept is not None:
-                saved |= self._read(self._kept.reveal())
+                # What the store has of it, a later run without ``secrets`` has left.
+                saved = self._read(self._kept.reveal()) | saved
         return kept, saved
 
-    async def save(self, secret: dict[str, Any], rest: dict[str, Any]) -> None:
-        """Save both; what is secret first, since it leaves the store with the rest."""
+    async def save_secret(self, secret: dict[str, Any]) -> None:
+        """Save in ``secrets``, if there are any, what has changed of it; raises `StoreError`."""
         if self._secrets is None:
-            await self._store.save_session(self._account_id, json.dumps(secret | rest))
             return
         material = Secret(json.dumps(secret), parts=())
         if material != self._kept:
             await self._secrets.save(self._account_id, material)
             self._kept = material
-        await self._store.save_session(self._account_id, json.dumps(rest))
+
+    async def save_rest(self, secret: dict[str, Any], rest: dict[str, Any]) -> None:
+        """Save in the store what is not secret, and without ``secrets`` what is.
+
+        What the store held of secrets is gone then: the first time comes after `save_secret`.
+        Raises `StoreError`.
+        """
+        both = secret | rest if self._secrets is None else rest
+        await self._store.save_session(self._account_id, json.dumps(both))
 
     def _read(self, text: str) -> dict[str, Any]:
         try:
@@ -67,7 +75,7 @@ class SessionMaterial:
 
 
 class Saving:
-    """Saves session material as it is by then, one try at a time.
+    """Saves what one place keeps of an account as it is by then, one try at a time.
 
     ``save()`` does it and may raise whatever a store does, ``retry`` are the seconds until it is
     tried again, ``spawn`` starts a task that its owner awaits or cancels.

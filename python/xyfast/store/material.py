@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
@@ -15,6 +13,7 @@ from urllib.parse import quote
 from xyfast.errors import StoreError
 from xyfast.secret import Secret
 from xyfast.store.lock import Lock
+from xyfast.store.worker import Worker
 
 __all__ = ["FileSecretStore", "SecretStore", "read_private"]
 
@@ -56,13 +55,13 @@ class FileSecretStore:
     def __init__(self, path: str | os.PathLike[str], /) -> None:
         self._path = Path(path)
         self._lock: Lock | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._worker: Worker | None = None
 
     async def open(self) -> None:
         """See `SecretStore.open`; makes the folder if there is none."""
-        if self._thread is not None:
+        if self._worker is not None:
             raise StoreError(f"the secret store {self._path} is open already")
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="xyfast-secrets")
+        self._worker = Worker("xyfast-secrets")
         try:
             await self._run(self._open)
         except BaseException:
@@ -79,10 +78,10 @@ class FileSecretStore:
 
     async def close(self) -> None:
         """See `SecretStore.close`."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            await asyncio.get_running_loop().run_in_executor(thread, self._let_go)
-            thread.shutdown()
+        worker = self._worker
+        if worker is not None and worker.ours:
+            self._worker = None
+            await worker.end(self._let_go)
 
     # --- what a file holds ------------------------------------------------------------
 
@@ -102,10 +101,14 @@ class FileSecretStore:
     # --- the thread -------------------------------------------------------------------
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._thread is None:
+        if self._worker is None:
             raise StoreError(f"the secret store {self._path} is not open")
+        if not self._worker.ours:
+            raise StoreError(
+                f"the secret store {self._path} was opened before a fork: it is its parent's"
+            )
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return await self._worker.run(work)
         except BlockingIOError:
             raise StoreError(
                 f"the secret store {self._path} is in use by another process or client; stop that "

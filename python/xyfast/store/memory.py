@@ -24,10 +24,14 @@ _SWEEP = 1000  # most rows of a kind that a sweep forgets
 
 @dataclass(slots=True)
 class _Shelf:
-    """What is kept of one account. ``queue`` may name rows that no longer wait there."""
+    """What is kept of one account. ``queue`` may name rows that no longer wait there.
+
+    ``open`` are its rows that are in `MemoryStore._open`, by key.
+    """
 
     received: int | None = None
     session: str | None = None
+    open: dict[str, Slot] = field(default_factory=dict)
     queue: Queue = field(default_factory=Queue)
 
 
@@ -143,8 +147,7 @@ class MemoryStore:
         """See `Store.load`."""
         self._check()
         shelf = self._shelves[account_id]
-        rows = (slot.row for (owner, _), slot in self._open.items() if owner == account_id)
-        handled = cursor(shelf.received, (row.position for row in rows))
+        handled = cursor(shelf.received, (slot.row.position for slot in shelf.open.values()))
         return Kept(shelf.received, handled, shelf.session)
 
     async def save_session(self, account_id: str, blob: str) -> None:
@@ -173,10 +176,10 @@ class MemoryStore:
     async def depth(self) -> Mapping[str, Depth]:
         """See `Store.depth`."""
         self._check()
-        unhandled = Counter(account_id for account_id, _ in self._open)
         dead = Counter(account_id for account_id, _ in self._dead)
+        unhandled = {name: len(shelf.open) for name, shelf in self._shelves.items() if shelf.open}
         accounts = unhandled.keys() | dead.keys()
-        return {each: Depth(unhandled[each], dead[each]) for each in accounts}
+        return {each: Depth(unhandled.get(each, 0), dead[each]) for each in accounts}
 
     async def revive(self, account_id: str, keys: Collection[str]) -> int:
         """See `Store.revive`."""
@@ -186,7 +189,7 @@ class MemoryStore:
             identity = (account_id, key)
             slot = self._remove_dead(identity) or self._handled.pop(identity)
             if slot is not None:
-                self._open[identity] = slot
+                self._put(slot)
                 self._size += len(slot.row.payload)
                 self._wait(slot, redelivered=slot.row.redelivered + 1, dead=None)
                 revived += 1
@@ -321,7 +324,7 @@ class MemoryStore:
                 slot.row = replace(slot.row, taken=False)
                 self._bury(slot)
                 return row.position
-            self._open[slot.identity] = slot
+            self._put(slot)
             self._size += len(row.payload)
             if not row.taken:
                 self._wait(slot)
@@ -330,6 +333,10 @@ class MemoryStore:
             slot.place = place
             self._wait(slot, position=row.position)
         return behind
+
+    def _put(self, slot: Slot) -> None:
+        account_id, key = slot.identity
+        self._open[account_id, key] = self._shelves[account_id].open[key] = slot
 
     def _wait(self, slot: Slot, **changes: object) -> None:
         slot.waits = True
@@ -350,6 +357,8 @@ class MemoryStore:
         slot = self._open.pop(identity, None)
         if slot is None:
             return
+        account_id, key = identity
+        del self._shelves[account_id].open[key]
         self._size -= len(slot.row.payload)
         slot.waits = False
         slot.row = replace(slot.row, taken=False, dead=letter)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 import time as clocks
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -28,11 +26,11 @@ from xyfast.store.rows import (
     Standing,
 )
 from xyfast.store.schema import connect
+from xyfast.store.worker import Worker
 
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
-V = TypeVar("V")
 
 _SWEEP = 1000  # most rows of a table that a sweep deletes: some ms of the thread
 
@@ -80,8 +78,7 @@ class SqliteStore:
         self._shared = shared
         self._clock = clock
         self._patient = Patient(clock, steady)
-        self._process = 0
-        self._thread: ThreadPoolExecutor | None = None
+        self._worker: Worker | None = None
         self._open_file: _Open | None = None
 
     async def open(self) -> None:
@@ -90,10 +87,9 @@ class SqliteStore:
         Raises `StoreError` if it is no inbox, of a newer version, damaged, or owned by
         another process. A file that cannot be read is left as it is.
         """
-        if self._thread is not None:
+        if self._worker is not None:
             raise StoreError(f"the store {self._path} is open already")
-        self._process = os.getpid()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="xyfast-store")
+        self._worker = Worker("xyfast-store")
         try:
             await self._run(self._open)
         except BaseException:
@@ -226,16 +222,10 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Carry out what was asked for before, close the file and end the thread."""
-        thread = self._thread
-        if thread is None or self._process != os.getpid():
-            return
-        self._thread = None
-        try:
-            await self._on(thread, self._close)
-        except BaseException:
-            thread.shutdown(wait=False)  # it ends when it has done all that
-            raise
-        thread.shutdown()
+        worker = self._worker
+        if worker is not None and worker.ours:
+            self._worker = None
+            await self._told(worker.end(self._close))
 
     # --- the thread -----------------------------------------------------------------
 
@@ -250,27 +240,16 @@ class SqliteStore:
         return await self._run(lambda: work(self._file()))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._thread is None:
+        if self._worker is None:
             raise StoreError(f"the store {self._path} is not open")
-        if self._process != os.getpid():
+        if not self._worker.ours:
             raise StoreError(f"the store {self._path} was opened before a fork: it is its parent's")
-        return await self._on(self._thread, work)
+        return await self._told(self._worker.run(work))
 
-    async def _on(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-
-        def job() -> None:  # a caller that is cancelled does not keep it from being done
-            try:
-                result = work()
-            except BaseException as error:
-                loop.call_soon_threadsafe(_tell, done, done.set_exception, error)
-            else:
-                loop.call_soon_threadsafe(_tell, done, done.set_result, result)
-
-        thread.submit(job)
+    async def _told(self, work: Awaitable[T]) -> T:
+        """Await work; what it raises is told as `StoreError`."""
         try:
-            return await done
+            return await work
         except BlockingIOError:
             raise StoreError(
                 f"the store {self._path} is in use by another process or store; stop that one or "
@@ -361,8 +340,3 @@ class SqliteStore:
             messages, letters = file.inbox.sweep(now, _SWEEP), file.outbox.sweep(now, _SWEEP)
         file.inbox.total -= messages
         return messages + letters
-
-
-def _tell(done: asyncio.Future[T], tell: Callable[[V], None], what: V) -> None:
-    if not done.cancelled():
-        tell(what)
