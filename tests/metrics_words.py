@@ -6,7 +6,8 @@ HEAD = """\
 `xyfast.instrumentation.metrics.Metrics` 统计的内容，名称与 Prometheus 得到的相同（[监控](../howto/monitoring.zh.md)）。
 本页由 `python tests/metrics_page.py` 根据 `xyfast.instrumentation.table` 里的表生成，过期时测试会失败。
 
-计数器从 `Metrics` 建立时的 0 开始。仪表值来自最近一次查看，最多是 `Settings.measure_every`（5 秒）以前的；
+计数器从 `Metrics` 建立时的 0 开始；分类的计数器从该分类的第一个事件开始，只有
+examples/monitoring/alerts.yml 查看的错误、死信和发送的分类一开始就有。仪表值来自最近一次查看，最多是 `Settings.measure_every`（5 秒）以前的；
 没人知道的值会省略。标签是账号和一个分类；超过前 10 000 个的账号合计为 `others`。直方图不分账号，所以无论有多少
 账号，序列都不多。标签里没有密钥，也没有消息正文。
 
