@@ -111,9 +111,9 @@ def test_the_module_has_no_crate_twice_but_those_known() -> None:
     assert {name for name, count in Counter(c[0] for c in crates).items() if count > 1} == TWICE
 
 
-def test_the_package_needs_no_other_python_package() -> None:
+def test_the_package_needs_tomli_where_python_has_none_and_nothing_else() -> None:
     project = toml("pyproject.toml")
-    assert "dependencies" not in project["project"]
+    assert project["project"]["dependencies"] == ["tomli>=2; python_version < '3.11'"]
     for names in project["project"]["optional-dependencies"].values():
         assert all(re.fullmatch(r"[\w-]+[<>=0-9.,]*", name) for name in names)
     wanted = [each for group in project["dependency-groups"].values() for each in group]
