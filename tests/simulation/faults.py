@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from simulation.network import Wire
-from simulation.scenario import TROUBLES, Moment
+from simulation.scenario import TROUBLES, UNHEARD, Moment
 from xyfast.testing import samples
 from xyfast.testing.faults import Fault
 from xyfast.testing.samples import Message, Sample
@@ -240,6 +240,9 @@ _ACTIONS: dict[str, Callable[[World, Moment], Awaitable[None] | None]] = {
     "server down": _server_down,
     "black hole": _attribute(_network, "black_hole", True, False),
     "duplicates": _standing(Fault.DUPLICATE),
+    "mute": _standing(Fault.MUTE),
+    "position refused": _standing(Fault.POSITION_REFUSED),
+    "position unanswered": _standing(Fault.POSITION_UNANSWERED),
     "bad payloads": _standing(Fault.BAD_PAYLOAD),
     "lost acks": _attribute(_network, "lose_acks", True, False),
     "lost answer": _attribute(_network, "lose_answers", 1, 0),
@@ -266,4 +269,5 @@ _ACTIONS: dict[str, Callable[[World, Moment], Awaitable[None] | None]] = {
     "replaced": _replaced,
     "slept": _slept,
 }
-assert _ACTIONS.keys() == {"push", "flood", "garbled", "zombie", "replaced", "slept", *TROUBLES}
+_BESIDE = {"push", "flood", "garbled", "zombie", "replaced", "slept"}
+assert _ACTIONS.keys() == {*_BESIDE, *TROUBLES, *UNHEARD}

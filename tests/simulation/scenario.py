@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from xyfast.config import Settings
 from xyfast.testing import OldToken, Redelivery, RepeatedUuid, Replay, SecondLink, ServerSettings
 
-__all__ = ["FINALES", "TROUBLES", "Moment", "Scenario"]
+__all__ = ["FINALES", "TROUBLES", "UNHEARD", "Moment", "Scenario"]
 
 ACCOUNTS = ("9000000000001", "9000000000002")
 CONVERSATIONS = ("70000000011", "70000000012", "70000000013")
@@ -45,6 +45,9 @@ TROUBLES = {
     "clock jumps": 1,
 }
 """What can go wrong, and how often beside the others."""
+
+UNHEARD = ("mute", "position refused", "position unanswered")
+"""What else can: servers that answer heartbeats, and not what an account asks for."""
 
 FINALES = ("zombies", "swallowed", "deaf for good")
 """Tests of the client's hearing in good weather, when all else is over."""
@@ -97,6 +100,9 @@ class Scenario:
         linking = random.Random(f"{seed}:linking")
         for what in linking.choices(("replaced", "slept"), k=linking.choice((0, 0, 1, 3))):
             moments.append(_moment(linking, what, length, accounts))
+        asking = random.Random(f"{seed}:asking")
+        for what in asking.choices(UNHEARD, k=asking.choice((0, 0, 0, 1, 2))):
+            moments.append(_moment(asking, what, length, accounts))
         settings, server = _settings(dice), _server(dice)
         settings = replace(settings, probe_after=hearing.choice((20.0, 60.0)))
         listing = random.Random(f"{seed}:listing")
