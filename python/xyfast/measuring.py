@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from xyfast.dispatch import Dispatcher
 from xyfast.driver import Driver
@@ -43,11 +43,18 @@ class Measuring:
 
     async def run(self, every: float) -> None:
         """Tell every so many seconds, without end; the store has as long to answer."""
+        asking = _Asking(every)
+        try:
+            await self._run(every, asking)
+        finally:
+            await asking.end()
+
+    async def _run(self, every: float, asking: _Asking) -> None:
         failed = False
         while True:
             await asyncio.sleep(every)
             try:
-                await self._tell(every)
+                await self._tell(asking)
             except Exception as error:
                 if not failed:
                     say(log, logging.WARNING, "not all was measured", error=error)
@@ -55,9 +62,9 @@ class Measuring:
             else:
                 failed = False
 
-    async def _tell(self, within: float) -> None:
+    async def _tell(self, asking: _Asking) -> None:
         """Tell of all that there is; raises `_Asking.trouble`."""
-        asking = _Asking(within)
+        asking.begin()
         depths = await asking.answer(lambda: self._store.depth())
         for number, account_id in enumerate(list(self._drivers), start=1):
             lag = None if depths is None else await self._lag(asking, account_id, depths)
@@ -116,22 +123,54 @@ class Measuring:
 
 
 class _Asking:
-    """What a store says ``within`` so many seconds, all in all."""
+    """Asks a store, in each round so many seconds at most, all in all, and one thing at a time."""
 
     def __init__(self, within: float) -> None:
         self.trouble: Exception | None = None
-        """What it raised first; `StoreError` if it was late."""
+        """What it raised first in this round; `StoreError` if it was late."""
         self._within = within
-        self._end = asyncio.get_running_loop().time() + within
+        self._end = 0.0
+        self._task: asyncio.Task[Any] | None = None
+
+    def begin(self) -> None:
+        """Another round begins."""
+        self.trouble = None
+        self._end = asyncio.get_running_loop().time() + self._within
 
     async def answer(self, call: Callable[[], Awaitable[T]]) -> T | None:
         """What it says; None if it raises or is late."""
-        left = self._end - asyncio.get_running_loop().time()
         try:
-            return await asyncio.wait_for(call(), left)
-        except asyncio.TimeoutError:
-            error: Exception = StoreError(f"the store did not answer within {self._within:g} s")
-        except Exception as raised:
-            error = raised
-        self.trouble = self.trouble or error
-        return None
+            return await self._answer(call)
+        except Exception as error:
+            self.trouble = self.trouble or error
+            return None
+
+    async def end(self) -> None:
+        """Wait for what is asked still: the store may be closed afterwards."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
+        loop = asyncio.get_running_loop()
+        left = self._end - loop.time()
+        # One that does not hear that it is cancelled is not asked again meanwhile.
+        if left > 0.0 and (self._task is None or self._task.done()):
+            task: asyncio.Task[T] = loop.create_task(_run(call))
+            self._task = task
+            task.add_done_callback(_retrieve)
+            await asyncio.wait({task}, timeout=left)
+            if task.done():
+                return task.result()
+            task.cancel()
+        raise StoreError(f"the store did not answer within {self._within:g} s")
+
+
+async def _run(call: Callable[[], Awaitable[T]]) -> T:
+    return await call()
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Let asyncio not log what was raised too late for anybody."""
+    if not task.cancelled():
+        task.exception()
