@@ -265,7 +265,7 @@ class AccountMeasured(Fact):
     """Its dead letters in the store."""
     lag: float | None
     """Seconds of the server's stream between what is stored and what is handled
-    (`Kept.received` and `Kept.handled`)."""
+    (`Kept.received` and `Kept.handled`); None if it does not answer."""
     gaps: int
     """Gaps whose handlers have not ended."""
     sending: int
