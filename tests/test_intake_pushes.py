@@ -88,8 +88,13 @@ def test_a_push_is_acknowledged_when_all_that_it_carries_is_stored(
             await store.commit(received={ME: BASE * 1000})
             await desk.connect()
             store.fails = iter(fails)
-            ack = desk.wire.ack
-            desk.wire.ack = lambda frames: (store.acknowledged(frames), ack(frames))[1]  # type: ignore[method-assign]
+            acknowledge = desk.wire.ack
+
+            def ack(frames: Sequence[Frame]) -> int:
+                store.acknowledged(frames)
+                return acknowledge(frames)
+
+            desk.wire.ack = ack  # type: ignore[method-assign]
             for number, (messages, wait) in enumerate(zip(pushes, waits, strict=False), 1):
                 entries = [sample(each) if each else BAD for each in messages]
                 store.given.append(push(number, *entries))
