@@ -66,6 +66,7 @@ def place(
     monkeypatch.chdir(tmp_path)
     for name in (*doctor._PROXY_VARIABLES, "XYFAST_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(doctor._core, "build_profile", "release")
     place = Place(run, threaded_server)
     place.write()
     return place

@@ -329,6 +329,7 @@ async def test_a_bot_ends_if_what_watches_it_fails(place: Place) -> None:
     async with place.ran("bot.py", "--dev") as ran:
         await place.answers("a", "WORD a")
         ran.process._transport.get_pipe_transport(2).close()  # type: ignore[attr-defined]
+        await asyncio.sleep(0)  # now it is closed
         place.write("bot.py", ROUTER.replace("WORD", "other"))
         assert await ran.end() == 141  # as of a program that SIGPIPE ends
     await place.until(lambda: not place.server.links(ME))
