@@ -229,6 +229,7 @@ def test_a_clock_that_is_wrong(
     ahead: int, level: str, words: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor._core, "build_profile", "release")
     threaded = ThreadedServer(ME, OTHER, clock=lambda: int((time.time() + ahead) * 1000))
     try:
         place = Place(run, threaded)
