@@ -267,6 +267,17 @@ async def test_what_lies_before_the_time_in_question_is_no_gap() -> None:
     assert len(shelf.inbox) == 20
 
 
+async def test_behind_a_missed_message_from_before_the_time_in_question_may_be_more() -> None:
+    """The account's position has passed one, and nobody knows how many."""
+    shelf = Shelf()
+    for n in range(-50, 3):
+        shelf.message("1", n * 1000)
+    found = await shelf.run(pages=1, slack=600_000)
+    assert len(shelf.inbox) == 20
+    [gap] = found.gaps
+    assert (gap.start, gap.end) == (START - 600_000, START - 17_000)
+
+
 async def test_conversations_are_read_to_the_bound_and_the_rest_is_told() -> None:
     shelf = Shelf()
     for n in range(200):

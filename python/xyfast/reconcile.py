@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from xyfast import envelope, history, requests
+from xyfast.config import SLACK
 from xyfast.errors import NotSent, RequestError, SendRefused
 from xyfast.logs import logger, say
 from xyfast.messages import Conversation, Gap
@@ -201,7 +202,8 @@ class Reconciler:
 
         Pages of known messages alone are passed over until one reaches back to ``since``,
         fifty times as many as count: a replay has brought them, and where it began too late,
-        what is missing lies behind them. ``last`` names the message that the list shows.
+        what is missing lies behind them. An unknown message from well before ``since`` says that
+        more may be missing there. ``last`` names the message that the list shows.
         """
         entries: dict[str, _Entry] = {}  # the newest first
         known: set[str] = set()
@@ -209,6 +211,7 @@ class Reconciler:
         reason: str | None = None
         cursor = oldest = requests.NEWEST
         pages = passed = 0
+        since = span.since
         while True:
             if pages == self._pages or passed == _KNOWN * self._pages:
                 reason = f"more than {max(pages, passed)} pages of history"
@@ -223,8 +226,11 @@ class Reconciler:
             inside = [each for each in page if not _before(each, span.start)]
             here = set(await self._known([each.key for each in page]))
             lowest = min([each.time for each in inside if each.time is not None], default=oldest)
-            reached = reached or any(_before(each, span.since) for each in page)
-            if reached or lowest == oldest or any(each.key not in here for each in inside):
+            new = [each for each in inside if each.key not in here]
+            if since > span.start and any(_before(each, since - SLACK) for each in new):
+                since, reached = span.start, False
+            reached = reached or any(_before(each, since) for each in page)
+            if reached or lowest == oldest or new:
                 pages += 1
                 entries.update((each.key, each) for each in inside)
                 known |= here
@@ -242,7 +248,7 @@ class Reconciler:
         await self._commit(recovery, list(entries.values()), known)
         if reason is not None and not reached:
             end = min(oldest, span.end)
-            recovery.gaps.append(self._gap(span.since, end, reason, conversation_id))
+            recovery.gaps.append(self._gap(since, end, reason, conversation_id))
         elif not (reason or shown) and last is not None and not await self._known([last]):
             reason = "a message is listed and is not in the history"
             recovery.gaps.append(self._gap(span.start, span.end, reason, conversation_id))

@@ -66,10 +66,10 @@ class Positions:
     def came(self, pushed: Pushed) -> None:
         """From now on no position that is told must pass it before it is durable.
 
-        What was mislaid may be passed already when it comes: it is looked for in the lists.
+        What was mislaid, or told as missing, may be passed already when it comes.
         """
         account, furthest = pushed.account, self._furthest[pushed.account]
-        if not pushed.mislaid or pushed.pts > furthest:
+        if pushed.pts > furthest or not (pushed.mislaid or self._told(pushed)):
             self._in_hand[account][pushed.id] = pushed.pts
         self._furthest[account] = max(furthest, pushed.pts)
 
@@ -101,8 +101,8 @@ class Positions:
         if account not in self._stored:  # else a restart goes on from there
             self.begun[account] = position
         for key, pts in self._in_hand[account].items():
-            durable = pts > position or (account, key) in self._rows
-            self._must(durable, "acked <= durable", pts)
+            durable = (account, key) in self._rows or self._told(self._server.by_id[account, key])
+            self._must(pts > position or durable, "acked <= durable", pts)
         self._pass(account, position)
 
     def step(self) -> None:

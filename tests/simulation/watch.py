@@ -430,8 +430,14 @@ class Watch:
                 self.must(excused, "in sequence", *identity, "after", other.id)
 
     def _late(self, pushed: Pushed, newer: Pushed) -> bool:
-        """Whether a message that was mislaid, or told as missing, came after a newer one."""
-        if not pushed.mislaid and not self._excused(pushed):
+        """Whether a message came after a newer one, and nobody promises that it does not.
+
+        It was told as missing, or another link was given it, or both are of one millisecond.
+        """
+        assert pushed.message is not None
+        assert newer.message is not None
+        tie = pushed.message.time == newer.message.time
+        if not tie and not pushed.withheld and not pushed.mislaid and not self._excused(pushed):
             return False
         order = self._order.get((pushed.account, pushed.id))
         return order is None or order > self._order[newer.account, newer.id]
