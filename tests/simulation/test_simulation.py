@@ -18,7 +18,6 @@ OPEN = {
     474: "in sequence",
     650: "in sequence",
     818: "acked <= durable",
-    1377: "acked <= durable",
     1843: "next dial <= bound",
 }
 
