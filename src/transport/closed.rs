@@ -4,7 +4,6 @@ use std::io;
 
 use rustix::io::Errno;
 use rustix::process::{getrlimit, Resource};
-use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::Error;
@@ -151,7 +150,6 @@ pub(super) fn closed_by_server(frame: Option<CloseFrame>) -> Closed {
 /// What an error says about the end of a link.
 pub(super) fn ended(error: &Error) -> Closed {
     match error {
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => hung_up(),
         Error::Protocol(error) => Closed::new(Trouble::Protocol, error.to_string()),
         Error::Capacity(error) => Closed::new(Trouble::Protocol, error.to_string()),
         Error::Utf8(_) => Closed::new(Trouble::Protocol, "a text is not UTF-8"),
@@ -170,7 +168,6 @@ pub(super) fn ended(error: &Error) -> Closed {
 /// The close code that tells the server what it did wrong.
 pub(super) fn complaint(error: &Error) -> Option<CloseCode> {
     match error {
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         Error::Protocol(_) => Some(CloseCode::Protocol),
         Error::Capacity(_) => Some(CloseCode::Size),
         Error::Utf8(_) => Some(CloseCode::Invalid),

@@ -10,6 +10,7 @@ use std::sync::{Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
@@ -366,7 +367,13 @@ impl State {
                 self.flush();
                 closed_by_server(frame)
             }
-            End::Error(Error::ConnectionClosed | Error::AlreadyClosed) => hung_up(),
+            // A write that failed took the reason with it: the end of the stream is all that is
+            // left to read.
+            End::Error(
+                Error::ConnectionClosed
+                | Error::AlreadyClosed
+                | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+            ) => self.fault.take().unwrap_or_else(hung_up),
             End::Error(error) => {
                 if let Some(code) = complaint(&error) {
                     self.say_goodbye(code);

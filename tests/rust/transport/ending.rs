@@ -77,6 +77,18 @@ fn a_reset_is_link_trouble() {
 }
 
 #[test]
+fn a_reset_that_a_write_met_is_told_as_one() {
+    let server = Server::registered(Peer::reset);
+    let mut user = User::opened(quiet(&server.url));
+    server.join();
+    // The system tells of a reset once: what is read after this is a plain end.
+    for _ in 0..2 {
+        user.links.send(1, "{}".to_owned());
+    }
+    assert_eq!(user.expect_closed().reason, "connection reset");
+}
+
+#[test]
 fn a_server_that_hangs_up_is_link_trouble() {
     let closed = end(quiet, drop);
     assert_eq!((closed.trouble, closed.code), (Trouble::Link, None));
