@@ -57,18 +57,19 @@ pub(super) fn base64<const READ: usize, const WRITE: usize>(
 ///
 /// `ascii` turns 16 elements as if they were ASCII and says how many of the first ones are;
 /// `block` turns 32 and says whether all are.
-/// `four` and `eight` turn so many characters as if each had three bytes of UTF-8 and say
-/// whether all of them are valid and do; a level without a step of eight says no.
+/// `four` and `eight` turn so many characters as if each had three bytes of UTF-8; `four` says
+/// how many of the first ones are valid and do, `eight` whether all are and do; a level without
+/// a step of eight says no.
 ///
 /// A step whose length is known beforehand need not be waited for. So long characters are
-/// turned by fours and eights, and plain code turns the few that remain.
+/// turned by fours and eights, and at the end of a run by as many as there seem to be.
 #[inline(always)]
 pub(super) fn transcode<const FOUR: usize, const EIGHT: usize, S: Transcode<D>, D>(
     source: &[S],
     out: &mut [MaybeUninit<D>],
     block: impl Fn(&[S; 32], &mut [MaybeUninit<D>; 32]) -> bool,
     ascii: impl Fn(&[S; 16], &mut [MaybeUninit<D>; 16]) -> usize,
-    four: impl Fn(&[S; FOUR], &mut [MaybeUninit<D>; PLACE]) -> bool,
+    four: impl Fn(&[S; FOUR], &mut [MaybeUninit<D>; PLACE]) -> usize,
     eight: impl Fn(&[S; EIGHT], &mut [MaybeUninit<D>; PLACE]) -> bool,
 ) -> Option<Widened> {
     let room = out.len();
@@ -95,10 +96,12 @@ pub(super) fn transcode<const FOUR: usize, const EIGHT: usize, S: Transcode<D>, 
             let window = rest.first_chunk().filter(|_| may_be(8));
             let count = if window.is_some_and(|window| eight(window, to)) {
                 8
-            } else if may_be(4) && four(from, to) {
-                4
             } else {
-                break;
+                let count = (2..=4).rev().find(|&count| may_be(count));
+                match count.filter(|&count| four(from, to) >= count) {
+                    Some(count) => count,
+                    None => break,
+                }
             };
             (rest, out) = (&rest[S::READ * count..], &mut out[S::WRITE * count..]);
             bits |= 0xffff;

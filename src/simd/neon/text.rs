@@ -24,7 +24,7 @@ pub(in super::super) fn widen(utf8: &[u8], out: &mut [MaybeUninit<u16>]) -> Opti
             store_u16::<8, _>(to, vmovl_high_u8(bytes));
             ascii_run(bytes)
         },
-        |from, to| long(from, to) >= 4,
+        |from, to| long(from, to).min(4),
         |from, to| long(from, to) == 8,
     )
 }
@@ -47,7 +47,7 @@ pub(in super::super) fn widen4(utf8: &[u8], out: &mut [MaybeUninit<u32>]) -> Opt
         |from: &[u8; 24], to| {
             let (points, count) = points(load_triples::<0, _>(from));
             store_u32::<0, _>(to, vmovl_u16(vget_low_u16(points)));
-            count >= 4
+            count.min(4)
         },
         |from: &[u8; 24], to| {
             let (points, count) = points(load_triples::<0, _>(from));
@@ -69,7 +69,7 @@ pub(in super::super) fn narrow1(units: &[u8], out: &mut [MaybeUninit<u8>]) -> Op
             store::<0, _>(to, bytes);
             ascii_run(bytes)
         },
-        |_: &[u8; 1], _| false,
+        |_: &[u8; 1], _| 0,
         |_: &[u8; 1], _| false,
     );
     Some(made?.len)
@@ -93,7 +93,7 @@ pub(in super::super) fn narrow(units: &[u16], out: &mut [MaybeUninit<u8>]) -> Op
             store::<0, _>(to, bytes);
             ascii_run(bytes)
         },
-        |from, to| long(from, to) >= 4,
+        |from, to| long(from, to).min(4),
         |from, to| long(from, to) == 8,
     );
     Some(made?.len)
@@ -119,7 +119,7 @@ pub(in super::super) fn narrow4(units: &[u32], out: &mut [MaybeUninit<u8>]) -> O
             store::<0, _>(to, bytes);
             ascii_run(bytes)
         },
-        |from, to| long(from, to) >= 4,
+        |from, to| long(from, to).min(4),
         |from, to| long(from, to) == 8,
     );
     Some(made?.len)

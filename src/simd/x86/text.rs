@@ -66,7 +66,7 @@ pub(super) mod sse41 {
                 store16::<0, _, _>(to, bytes);
                 ascii_run(bytes)
             },
-            |_: &[u8; 1], _| false,
+            |_: &[u8; 1], _| 0,
             |_: &[u8; 1], _| false,
         );
         Some(made?.len)
@@ -124,10 +124,11 @@ pub(super) mod sse41 {
         (_mm_movemask_epi8(bytes) | 0x1_0000).trailing_zeros() as usize
     }
 
-    /// Puts four characters of three bytes together, and says whether all are valid.
+    /// Puts four characters of three bytes together, and counts the leading ones that are
+    /// valid.
     #[inline]
     #[target_feature(enable = "ssse3,sse4.1")]
-    pub(super) fn points(bytes: __m128i) -> (__m128i, bool) {
+    pub(super) fn points(bytes: __m128i) -> (__m128i, usize) {
         // Each lane holds the last byte, the middle one and the first.
         let order = _mm_setr_epi8(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1);
         let lanes = _mm_shuffle_epi8(bytes, order);
@@ -140,15 +141,15 @@ pub(super) mod sse41 {
         let points = _mm_madd_epi16(pairs, _mm_set1_epi32(0x1000_0001));
         (
             points,
-            all(_mm_andnot_si128(too_low_or_surrogate(points), shape)),
+            leading(_mm_andnot_si128(too_low_or_surrogate(points), shape)),
         )
     }
 
-    /// Spells four code points in three bytes each, and says whether that is the spelling of
-    /// all.
+    /// Spells four code points in three bytes each, and counts the leading ones of which that
+    /// is the spelling.
     #[inline]
     #[target_feature(enable = "ssse3,sse4.1")]
-    pub(super) fn utf8(points: __m128i, to: &mut [MaybeUninit<u8>; PLACE]) -> bool {
+    pub(super) fn utf8(points: __m128i, to: &mut [MaybeUninit<u8>; PLACE]) -> usize {
         let last = _mm_and_si128(_mm_slli_epi32(points, 16), _mm_set1_epi32(0x003f_0000));
         let middle = _mm_and_si128(_mm_slli_epi32(points, 2), _mm_set1_epi32(0x3f00));
         let first = _mm_srli_epi32(points, 12);
@@ -159,7 +160,7 @@ pub(super) mod sse41 {
         let order = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
         store16::<0, _, _>(to, _mm_shuffle_epi8(lanes, order));
         let small = _mm_cmpeq_epi32(_mm_srli_epi32(points, 16), _mm_setzero_si128());
-        all(_mm_andnot_si128(too_low_or_surrogate(points), small))
+        leading(_mm_andnot_si128(too_low_or_surrogate(points), small))
     }
 
     #[inline]
@@ -172,10 +173,11 @@ pub(super) mod sse41 {
         )
     }
 
+    /// Counts the leading lanes that are set.
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn all(lanes: __m128i) -> bool {
-        _mm_movemask_epi8(lanes) == 0xffff
+    fn leading(lanes: __m128i) -> usize {
+        _mm_movemask_ps(_mm_castsi128_ps(lanes)).trailing_ones() as usize
     }
 }
 
@@ -289,7 +291,7 @@ pub(super) mod avx2 {
         Some(made?.len)
     }
 
-    /// As at the lower level, for eight characters.
+    /// Puts eight characters of three bytes together, and says whether all are valid.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn points(bytes: &[u8; 24]) -> (__m256i, bool) {
