@@ -227,16 +227,26 @@ pub(super) mod avx512 {
     ) -> (usize, usize) {
         let [lower, upper] = TO_SIX.map(|half| load64::<0, _, _>(&half));
         let pack = load64::<0, _, _>(&PACK);
-        let done = walk::base64::<64, 48>(text, out, |chunk, place| {
-            let text = load64::<0, _, _>(chunk);
+        // 48 bytes, and what has the highest bit where a character is foreign.
+        let decode = |text| {
             let six = _mm512_permutex2var_epi8(lower, text, upper);
             let twelve = _mm512_maddubs_epi16(six, _mm512_set1_epi32(0x0140_0140));
             let lanes = _mm512_madd_epi16(twelve, _mm512_set1_epi32(0x0001_1000));
             let bytes = _mm512_permutexvar_epi8(pack, lanes);
-            store32::<0, _, _>(place, _mm512_castsi512_si256(bytes));
-            store16::<32, _, _>(place, _mm512_extracti32x4_epi32(bytes, 2));
-            let foreign = _mm512_movepi8_mask(_mm512_or_si512(text, six));
-            foreign.trailing_zeros() as usize
+            (bytes, _mm512_or_si512(text, six))
+        };
+        let done = walk::base64::<128, 96>(text, out, |chunk, place| {
+            let (first, foreign) = decode(load64::<0, _, _>(chunk));
+            let (second, more) = decode(load64::<64, _, _>(chunk));
+            // What the first store has too many the second one covers.
+            store64::<0, _, _>(place, first);
+            store32::<48, _, _>(place, _mm512_castsi512_si256(second));
+            store16::<80, _, _>(place, _mm512_extracti32x4_epi32(second, 2));
+            if _mm512_movepi8_mask(_mm512_or_si512(foreign, more)) == 0 {
+                return 128;
+            }
+            let [first, second] = [foreign, more].map(|foreign| _mm512_movepi8_mask(foreign));
+            (u128::from(second) << 64 | u128::from(first)).trailing_zeros() as usize
         });
         done.unwrap_or_else(|| avx2::base64_decode(text, out))
     }
