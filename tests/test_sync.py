@@ -84,16 +84,21 @@ async def connect(desk: Desk, *, server_time: int | None) -> None:
     driver.feed(LinkOpened(driver.session.dialling))
 
 
+@pytest.mark.parametrize("received", [None, (BASE + 5000) * 1000])
 @pytest.mark.parametrize("server_time", [None, BASE + 5000])
-def test_no_position_is_told_before_what_came_earlier_is_stored(server_time: int | None) -> None:
+def test_no_position_is_told_before_what_came_earlier_is_stored(
+    server_time: int | None, received: int | None
+) -> None:
     """The server counts what it has pushed below that position as received."""
 
     async def main() -> None:
         store = Picky()
+        if received is not None:
+            await store.commit(received={ME: received})
         async with working(store) as desk:
             await connect(desk, server_time=server_time)
             desk.give(push(1, sample(1)))
-            if server_time is None:
+            if server_time is received is None:
                 await answer(desk, GET_STATE, {"pts": (BASE + 5000) * 1000})
             await asyncio.sleep(10.0)
             assert not asked(desk, ACK_DIFF)

@@ -283,10 +283,11 @@ class Sync:
         else:
             build = partial(requests.ack_diff, pts=received, now_ms=self._calls.now_ms())
         if (self.received or 0) // 1000 <= (self.began or 0):
-            # It is kept, or a crash of a new account would begin again at "now". And it may
-            # be given what is from before its beginning.
+            # It is kept, or a crash of a new account would begin again at "now".
             await insist(self._pauses, self._patience.complain, self._position.keep)
-            await self._settled()
+        # Up to there the server counts all as received, also what an older link has not brought
+        # and this one has: where both share what is pushed, or from before our beginning.
+        await self._settled()
         await self._lists.ask_patiently(build, heard=self._replays)
 
     async def _begin(self) -> str:

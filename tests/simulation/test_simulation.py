@@ -17,7 +17,6 @@ CHUNK = 50
 OPEN = {
     474: "in sequence",
     650: "in sequence",
-    818: "acked <= durable",
     1843: "next dial <= bound",
 }
 
