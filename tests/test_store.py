@@ -163,7 +163,24 @@ async def test_a_known_row_moves_behind_what_is_new_before_it_in_its_package(sto
     await store.commit([row("c", position=5), row("d", position=5), row("e", position=7)])
     package = [row("a", position=5), row("b", position=5), row("c", position=5)]
     await store.commit([package[0], *(replace(each, follows=True) for each in package[1:])])
-    assert await waiting(store) == ["d", "a", "b", "c", "e"]
+    assert await waiting(store) == ["a", "b", "c", "d", "e"]
+
+
+async def test_what_is_new_in_a_package_parts_nothing_that_waits(store: Store) -> None:
+    """A replay tells the order in several packages, and only one of them has something new."""
+    await store.commit([row(name, position=5) for name in "bcde"])
+    await store.commit([row("f", position=5), row("g", position=6)])
+    first = [row("b", position=5), row("new", position=5, follows=True)]
+    second = [row("c", position=5, follows=True), row("d", position=5)]
+    await store.commit([*first, *second, row("e", position=5, follows=True)])
+    assert await waiting(store) == ["b", "new", "c", "d", "e", "f", "g"]
+
+
+async def test_what_waits_keeps_its_order_whatever_packages_leave_out(store: Store) -> None:
+    await store.commit([row(name, position=5) for name in "abcd"])
+    package = [row(name, position=5, follows=name != "new") for name in ("new", "b", "d", "last")]
+    await store.commit(package)
+    assert await waiting(store) == ["a", "new", "b", "c", "d", "last"]
 
 
 async def test_a_known_row_keeps_its_place_otherwise(

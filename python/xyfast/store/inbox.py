@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from xyfast.store.accounts import Accounts
+from xyfast.store.order import Stretch, stand_anew, stretches
 from xyfast.store.retention import LONGER, NEAR, Lost, Retention
 from xyfast.store.rows import DeadLetter, Depth, Outcome, Page, Row
 from xyfast.store.schema import DEAD, HANDLED, TAKEN, WAITING
@@ -72,7 +73,6 @@ class Inbox:
             if received:
                 self._accounts.advance(received)
             forgotten, letters = self._make_room(self.total + len(new)) if new else (0, 0)
-        self._place += len(rows)
         self.total += len(new) - forgotten - letters
         self.lost.add(letters)
         return new
@@ -223,24 +223,29 @@ class Inbox:
             ],
         )
         if db.total_changes - before == len(rows):
+            self._place += len(rows)
             return [(row.account_id, row.key) for row in rows]
         added = {p for (p,) in db.execute("SELECT place FROM inbox WHERE place >= ?", (first,))}
-        moved = []
-        behind: int | None = None  # a new one of the package, at this position
-        for place, row in zip(count(first), rows):
-            if place in added:
-                behind = row.position
-            elif not row.follows:
-                behind = None
-            elif row.position == behind:
-                account, position = ids[row.account_id], to_integer(row.position)
-                moved.append((place, position, account, to_text(row.key)))
-        db.executemany(
-            "UPDATE inbox SET place = ?, position = ?"
-            f" WHERE account = ? AND key = ? AND state = {WAITING}",
-            moved,
-        )
+        self._place += len(rows)
+        for stretch in stretches(rows, {place - first for place in added}):
+            self._stand_anew(ids[stretch.account_id], stretch)
         return [(r.account_id, r.key) for place, r in zip(count(first), rows) if place in added]
+
+    def _stand_anew(self, account: int, stretch: Stretch) -> None:
+        """Let what waits at the position of a stretch stand as that says."""
+        db, position = self._db, to_integer(stretch.position)
+        one = f"WHERE account = ? AND key = ? AND state = {WAITING}"
+        members = [(position, account, to_text(key)) for key in stretch.keys]
+        db.executemany(f"UPDATE inbox SET position = ? {one}", members)
+        found = db.execute(
+            f"SELECT key FROM inbox WHERE state = {WAITING} AND state < 4"
+            " AND account = ? AND position = ? ORDER BY place",
+            (account, position),
+        )
+        keys = stand_anew([from_text(key) for (key,) in found], stretch)
+        places = [(place, account, to_text(key)) for place, key in zip(count(self._place), keys)]
+        db.executemany(f"UPDATE inbox SET place = ? {one}", places)
+        self._place += len(places)
 
     def _end(self, outcomes: Sequence[Outcome]) -> None:
         now = self._now()

@@ -12,6 +12,7 @@ from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
 from xyfast.store.handled import Handled, Identity, Slot
+from xyfast.store.order import Stretch, stand_anew, stretches
 from xyfast.store.queue import Head, Queue
 from xyfast.store.retention import LONGER, NEAR, Lost, Patient, Retention
 from xyfast.store.rows import DeadLetter, Depth, Kept, Outcome, Page, Posted, PostState, Row, cursor
@@ -89,9 +90,9 @@ class MemoryStore:
             if self._find(_identity(row)) is None:
                 new.setdefault(_identity(row), row)
         letters = self._letters_to_go(new, outcomes) if new else 0
-        behind: int | None = None
-        for row in rows:
-            behind = self._come(row, behind if row.follows else None)
+        came = {number for number, row in enumerate(rows) if self._come(row)}
+        for stretch in stretches(rows, came):
+            self._stand_anew(stretch)
         for account_id, key, letter in outcomes:
             self._end((account_id, key), letter)
         for account_id, position in (received or {}).items():
@@ -314,25 +315,31 @@ class MemoryStore:
             del self._numbers[bisect_left(self._numbers, (slot.place, identity))]
         return slot
 
-    def _come(self, row: Row, behind: int | None) -> int | None:
-        """Take in a row ``behind`` a new one at that position; the same for what follows it."""
+    def _come(self, row: Row) -> bool:
+        """Take in a row, and say whether it is new."""
         place = next(self._places)
-        slot = self._find(_identity(row))
-        if slot is None:
-            slot = Slot(replace(row, follows=False) if row.follows else row, place)
-            if row.dead is not None:
-                slot.row = replace(slot.row, taken=False)
-                self._bury(slot)
-                return row.position
+        if self._find(_identity(row)) is not None:
+            return False
+        slot = Slot(replace(row, follows=False) if row.follows else row, place)
+        if row.dead is not None:
+            slot.row = replace(slot.row, taken=False)
+            self._bury(slot)
+        else:
             self._put(slot)
             self._size += len(row.payload)
             if not row.taken:
                 self._wait(slot)
-            return row.position
-        if slot.waits and row.position == behind:
-            slot.place = place
-            self._wait(slot, position=row.position)
-        return behind
+        return True
+
+    def _stand_anew(self, stretch: Stretch) -> None:
+        """Let what waits at the position of a stretch stand as that says."""
+        waiting = {k: s for k, s in self._shelves[stretch.account_id].open.items() if s.waits}
+        for key in waiting.keys() & stretch.keys:
+            self._wait(waiting[key], position=stretch.position)
+        line = [k for k, slot in waiting.items() if slot.row.position == stretch.position]
+        for key in stand_anew(sorted(line, key=lambda k: waiting[k].place), stretch):
+            waiting[key].place = next(self._places)
+            self._wait(waiting[key])
 
     def _put(self, slot: Slot) -> None:
         account_id, key = slot.identity

@@ -175,10 +175,10 @@ class Store(Protocol):
         """Commit all of it at once; returns the ``(account_id, key)`` of rows that are new.
 
         A row whose identity is known changes nothing, except that one which still waits and
-        comes behind a new one of its package and of its position takes its place in line anew,
-        or what was missing would stand behind it. ``outcomes`` make
-        messages handled or dead that wait or are taken, those of ``rows`` included; others
-        stay as they are. ``received`` are positions by account; they never go back.
+        comes behind a new one of its package and of its position stands behind that from then
+        on, with all that waits behind it at that position. ``outcomes`` make messages handled
+        or dead that wait or are taken, those of ``rows`` included; others stay as they are.
+        ``received`` are positions by account; they never go back.
         When this returns, everything survives whatever the store promises to survive.
         Raises `StoreFull` when new rows would exceed the store's bounds.
         """
