@@ -73,8 +73,10 @@ class SimStore:
         await asyncio.sleep(disk.free_at - now)
         if fails and name != "close":
             disk.failures += 1
+            self._watch.failed()
             raise StoreError("the simulated disk failed")
         if disk.full and name == "commit" and args and args[0]:
+            self._watch.failed()
             raise StoreFull("the simulated disk is full")
         if not self._alive():
             await asyncio.get_running_loop().create_future()

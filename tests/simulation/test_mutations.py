@@ -15,6 +15,7 @@ from simulation.network import SimTransport
 from simulation.world import Failed, run
 from xyfast import Client
 from xyfast.account import Account, format_cookies
+from xyfast.dialler import Dialler
 from xyfast.dispatch import Delivery, Dispatcher
 from xyfast.driver import Driver
 from xyfast.events import Dial
@@ -232,6 +233,14 @@ def waits_too_long(patch: Patch) -> None:
     patch.setattr(Session, "_reconnect", lazy)
 
 
+def dials_late(patch: Patch) -> None:
+    def lazy(self: Dialler, action: Dial) -> None:
+        asyncio.get_running_loop().call_later(40.0, dial, self, action)
+
+    dial = Dialler.dial
+    patch.setattr(Dialler, "dial", lazy)
+
+
 def beats_seldom(patch: Patch) -> None:
     dial = SimTransport.dial
 
@@ -293,6 +302,7 @@ MISTAKES: list[tuple[Callable[[Patch], None], str]] = [
     (stays_away, "every account comes back"),
     (does_not_wait, "next dial >= last + delay"),
     (waits_too_long, "the wait ends in time"),
+    (dials_late, "next dial <= bound"),
     (beats_seldom, "heartbeat policy"),
     (keeps_the_old_link, "a link that was replaced ends soon"),
     (leaves_tasks, "nothing is left at close"),

@@ -86,6 +86,8 @@ class Watch:
         self._states: dict[str, State] = {}
         self._beside: dict[int, float] = {}  # since when links are up beside newer ones
         self._earliest: dict[str, tuple[float, float]] = {}
+        self._patience = 5 * settings.token_timeout  # until a dial: a token may be fetched first
+        self._store_failed = float("-inf")
         self._replaced: dict[str, float] = {}  # when deaf links were, by account
         self._silent: set[str] = set()  # accounts that were told of nothing since
         self._started: dict[Identity, int] = {}
@@ -174,6 +176,10 @@ class Watch:
                     self._sizes.pop(identity, None)
         self._seam()
 
+    def failed(self) -> None:
+        """A call of the store has failed."""
+        self._store_failed = self._now()
+
     def places(self) -> dict[str, Place]:
         """Where each account is in memory."""
         return {account: self.positions.place(account) for account in self._server.pushed}
@@ -229,6 +235,8 @@ class Watch:
         self._note("dial", account, wire.number)
         earliest, latest = self._earliest.pop(account, (0.0, float("inf")))
         self.must(now >= earliest - _SLACK, "next dial >= last + delay", account, now, earliest)
+        # What a link brings could not be kept: none is dialled before the store works again.
+        latest = max(latest, self._store_failed + self._patience)
         self.must(now <= latest + _SLACK, "next dial <= bound", account, now, latest)
         beats = (policy.heartbeat, policy.timeout, policy.misses)
         wanted = (settings.heartbeat, settings.heartbeat_timeout, settings.heartbeat_misses)
@@ -329,9 +337,7 @@ class Watch:
             if fact.new is State.FAILED:
                 most = self._settings.failed_wait
             self.must(0.0 <= fact.wait <= most, "delay <= bound", account, fact.wait)
-            # A token may have to be fetched first.
-            patience = 5 * self._settings.token_timeout
-            self._earliest[account] = now + fact.wait, now + fact.wait + patience
+            self._earliest[account] = now + fact.wait, now + fact.wait + self._patience
         elif fact.new is not State.CONNECTING or fact.old is not State.RECONNECTING:
             self._earliest.pop(account, None)
         if fact.new is State.FAILED:
