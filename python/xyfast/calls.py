@@ -204,6 +204,11 @@ class Calls:
         if server_ms is not None:
             self._server = (server_ms, asyncio.get_running_loop().time())
 
+    @property
+    def timed(self) -> bool:
+        """Whether the last link that was opened has told the server's time."""
+        return self._server is not None
+
     def now_ms(self) -> int:
         """What the server's clock shows (milliseconds); ours, which may be wrong, if none is known.
 

@@ -117,7 +117,10 @@ class Platform:
         )
 
     def _arrived(self, frame: dict[str, Any], written: float) -> None:
-        mid, body = frame["headers"]["mid"], frame["body"]
+        mid, body = frame["headers"]["mid"], frame.get("body")
+        if body is None:  # a heartbeat
+            self._answer(mid, None)
+            return
         if frame["lwp"].endswith("listUserMessages"):
             self.asked.append(written)
             if self.readable():

@@ -140,6 +140,24 @@ def test_a_clock_that_was_ahead_before_the_first_link_does_not_hide_a_send() -> 
     simulate(main())
 
 
+@pytest.mark.parametrize("ahead", [-86_400.0, 86_400.0])
+def test_a_clock_that_is_wrong_hides_no_send_over_a_link_that_told_no_time(ahead: float) -> None:
+    async def main() -> None:
+        world = await World(fate=fates("cut"), clock_ahead=ahead, told=False).start()
+        world.platform.say("x")
+        await asyncio.sleep(6.0)
+        world.text("x", durable=True)
+        await asyncio.sleep(1.0)
+        again = await restarted(world, clock_ahead=ahead, told=False)
+        await asyncio.sleep(10.0)
+        assert again.written == []
+        assert await states(again) == []
+        [post] = await again.store.settled(ME, 9)
+        assert post.message_id == world.platform.taken[1].message_id
+
+    simulate(main())
+
+
 @pytest.mark.parametrize("fate", ["ok", "lost"])
 def test_uuids_go_on_after_a_restart_with_a_clock_that_stepped_back(fate: Fate) -> None:
     async def main() -> None:

@@ -303,6 +303,8 @@ class Outbox:
             letter.wrote = self._loop.time()  # or earlier
             await self._lookup.find(letter)
             return
+        if not self._calls.timed and (link := self._calls.link) is not None:
+            await self._calls.beat(link)  # it is looked for by the time that its answer tells
         if letter.durable and letter.post.state == "queued":
             await self._durable.mark_out(letter, self._calls.now_ms())
         post = letter.post
