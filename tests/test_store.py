@@ -183,6 +183,13 @@ async def test_what_waits_keeps_its_order_whatever_packages_leave_out(store: Sto
     assert await waiting(store) == ["a", "new", "b", "c", "d", "last"]
 
 
+async def test_what_has_no_id_of_its_own_tells_no_order_when_it_comes_again(store: Store) -> None:
+    await store.commit([row(name, position=5) for name in ("digest:a", "b", "d")])
+    package = [row(name, position=5) for name in ("c", "digest:a", "digest:e", "d")]
+    await store.commit([package[0], *(replace(each, follows=True) for each in package[1:])])
+    assert await waiting(store) == ["digest:a", "b", "c", "digest:e", "d"]
+
+
 async def test_a_known_row_keeps_its_place_otherwise(
     store: Store,
 ) -> None:

@@ -18,6 +18,7 @@ from xyfast.messages import Conversation, Message, Sender
 from xyfast.reading import SUFFIX, at, identifier, mapping, number, text
 
 __all__ = [
+    "DIGEST",
     "Facts",
     "conversations",
     "history",
@@ -25,6 +26,9 @@ __all__ = [
     "read",
     "to_message",
 ]
+
+DIGEST = "digest:"
+"""With this begins the key of what has no id of its own."""
 
 
 def read(tree: object, own_id: str, /) -> Facts:
@@ -92,7 +96,7 @@ def message_key(facts: Facts | None, payload: str | None, pts: int | None, /) ->
     digest = hashlib.blake2b((payload or "").encode("utf-8", "surrogatepass"), digest_size=16)
     if payload is None or (facts is not None and facts.time_ms is None):
         digest.update(f"\0{pts}".encode())
-    return f"digest:{digest.hexdigest()}"
+    return DIGEST + digest.hexdigest()
 
 
 def to_message(

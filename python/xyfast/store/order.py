@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from xyfast.envelope import DIGEST
 from xyfast.store.rows import Row
 
 __all__ = ["Stretch", "stand_anew", "stretches"]
@@ -20,7 +21,10 @@ class Stretch(NamedTuple):
 
 
 def stretches(rows: Sequence[Row], new: set[int]) -> Iterator[Stretch]:
-    """Those of a commit; ``new`` are the numbers of its rows that are."""
+    """Those of a commit; ``new`` are the numbers of its rows that are.
+
+    Of the known ones only those with an id: a digest may be that of another event of the time.
+    """
     found: list[list[int]] = []
     for number, row in enumerate(rows):
         if row.follows and found and found[-1] and _place(rows[found[-1][0]]) == _place(row):
@@ -29,9 +33,10 @@ def stretches(rows: Sequence[Row], new: set[int]) -> Iterator[Stretch]:
             found.append([number] if number in new else [])
     for numbers in found:
         if not new.issuperset(numbers):
-            keys = [rows[number].key for number in numbers]
             fresh = {rows[number].key for number in new.intersection(numbers)}
-            yield Stretch(*_place(rows[numbers[0]]), keys, fresh)
+            keys = [rows[number].key for number in numbers]
+            told = [key for key in keys if key in fresh or not key.startswith(DIGEST)]
+            yield Stretch(*_place(rows[numbers[0]]), told, fresh)
 
 
 def stand_anew(line: Sequence[str], stretch: Stretch) -> Sequence[str]:
