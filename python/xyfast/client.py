@@ -46,6 +46,7 @@ from xyfast.store import (
     guarded,
 )
 from xyfast.switchboard import Switchboard
+from xyfast.tasks import LAST_WORD, answered
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import RustTransport, Transport
 
@@ -146,7 +147,7 @@ class Client:
         owners: dict[int, Driver] = {}
         self._switchboard = Switchboard(owners, self._transport, self._intake)
         self._drivers: dict[str, Driver] = {}
-        self._adding: set[str] = set()  # accounts whose kept state is being loaded
+        self._adding: dict[str, asyncio.Task[None]] = {}
         self._removing: dict[str, asyncio.Task[None]] = {}
         self._environment = Environment(
             settings=settings,
@@ -183,6 +184,7 @@ class Client:
             self._hooks,
             settings,
             drivers=self._drivers,
+            adding=self._adding,
             removing=self._removing,
             clock=clock,
             slept=self._slept,
@@ -210,23 +212,26 @@ class Client:
         """Take in an account and start connecting it.
 
         Messages that an earlier run stored and did not handle are handed out again.
-        Raises `StateError` if the account is there already or the client is closed, and
-        `StoreError` if the store cannot be used.
+        Raises `StateError` if the account is there already or the client is closed, also if it
+        closes meanwhile, and `StoreError` if the store cannot be used.
         """
         must_be(Account, "an Account", account=account)
         await self._life.start()
         if account.id in self._drivers or account.id in self._adding:
             raise StateError(f"account {account.id} was added already")
+        adding = asyncio.get_running_loop().create_task(self._add(account))
+        self._adding[account.id] = adding
+        adding.add_done_callback(lambda _: self._adding.pop(account.id))
+        await self._life.until_closed(adding)
+
+    async def _add(self, account: Account) -> None:
         driver = Driver(account, self._environment)
-        self._adding.add(account.id)
         try:
             await driver.load()
             self._life.check_open()
         except BaseException:
             await driver.close()
             raise
-        finally:
-            self._adding.remove(account.id)
         self._drivers[account.id] = driver
         driver.stall(self._intake.stalled)
         self._intake.recover(driver)
@@ -264,9 +269,10 @@ class Client:
 
         Nothing new is taken, its handlers that run get ``Settings.grace`` seconds, its link is
         closed. What was received and not handled stays in the store, for when the account is
-        added again. Called from a handler it returns at once, and goes on when the account's
-        handlers have ended. Raises `StateError` if the account was never added or the client is
-        closed.
+        added again; a store that does not answer is left behind two seconds later, and what it
+        was to take back comes after a restart. Called from a handler it returns at once, and goes
+        on when the account's handlers have ended. Raises `StateError` if the account was never
+        added or the client is closed.
         """
         self._life.check_open()
         driver = self._driver(account_id)
@@ -278,15 +284,24 @@ class Client:
             await asyncio.shield(removing)
 
     async def _remove(self, driver: Driver) -> None:
-        account_id, grace = driver.account.id, self._settings.grace
+        loop, account_id = asyncio.get_running_loop(), driver.account.id
+        deadline = loop.time() + self._settings.grace
+        by = deadline + 2 * LAST_WORD  # the first one is for handlers that were cut off
         try:
             driver.retire()
             with contextlib.suppress(asyncio.TimeoutError):  # if the store fails
-                await asyncio.wait_for(self._intake.take_in(driver, ()), grace)
-            unbegun, begun = await self._dispatcher.leave(account_id, grace)
+                await asyncio.wait_for(self._intake.take_in(driver, ()), self._settings.grace)
+            left = max(deadline - loop.time(), 0.0)
+            unbegun, begun = await self._dispatcher.leave(account_id, left)
             driver.feed(Drained())
-            await driver.close()
-            await self._intake.forget(account_id, unbegun, begun)
+            ends = asyncio.gather(
+                self._intake.forget(account_id, unbegun, begun),
+                driver.close(),
+                return_exceptions=True,
+            )
+            if await answered(ends, "what was not begun, and session material", by, account_id):
+                for error in filter(None, ends.result()):
+                    raise error
         except Exception as error:  # the store may be the user's own
             sentence = "not given back, comes again after a restart"
             complain(log, logging.WARNING, sentence, account_id, error)
@@ -317,9 +332,10 @@ class Client:
         """Stop: take nothing new, let running handlers finish, record, close the links.
 
         Handlers get ``Settings.grace`` seconds; the messages of those that are cut off
-        stay in the inbox. A store that does not answer is left behind a second later. May be
-        called at any time and more than once; called from a handler it returns at once, and
-        the client closes when the handler has ended.
+        stay in the inbox. A store that does not answer is left behind a second later. Whatever
+        hangs, all of it takes ``grace`` + ``close_timeout`` + 5 seconds at most. May be called at
+        any time and more than once; called from a handler it returns at once, and the client
+        closes when the handler has ended.
         """
         await self._life.close()
 
