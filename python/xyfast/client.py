@@ -8,7 +8,6 @@ transport → `Switchboard` → `Intake` (commit, acknowledge) → `Dispatcher` 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import os
@@ -21,19 +20,20 @@ from typing import Any, TypeVar
 
 from xyfast import envelope, history, requests
 from xyfast.account import Account
+from xyfast.accounts import Accounts
 from xyfast.arguments import must_be, must_be_text, must_have
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import Driver, Environment
-from xyfast.errors import ConfigError, StateError
-from xyfast.events import Drained, LinkDeaf, Pause, Start, State
+from xyfast.errors import ConfigError
+from xyfast.events import LinkDeaf, Pause, Start, State
 from xyfast.gate import Pace
 from xyfast.gates import PROCESS, Gates
 from xyfast.instrumentation import Hook, Hooks, LoopBlocked, MachineSlept
 from xyfast.intake import Intake
 from xyfast.life import Life
 from xyfast.login import CredentialSource
-from xyfast.logs import complain, logger, say, seconds
+from xyfast.logs import logger, say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.outbox import Outbox
 from xyfast.store import (
@@ -46,7 +46,6 @@ from xyfast.store import (
     guarded,
 )
 from xyfast.switchboard import Switchboard
-from xyfast.tasks import LAST_WORD, answered
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import RustTransport, Transport
 
@@ -146,10 +145,7 @@ class Client:
         )
         owners: dict[int, Driver] = {}
         self._switchboard = Switchboard(owners, self._transport, self._intake)
-        self._drivers: dict[str, Driver] = {}
-        self._adding: dict[str, asyncio.Task[None]] = {}
-        self._removing: dict[str, asyncio.Task[None]] = {}
-        self._environment = Environment(
+        environment = Environment(
             settings=settings,
             store=self._store,
             secrets=self._secrets,
@@ -174,6 +170,8 @@ class Client:
             release=self._intake.release,
             take_in=self._intake.take_in,
         )
+        self._accounts = Accounts(environment, self._intake, self._dispatcher)
+        self._drivers = self._accounts.drivers
         self._life = Life(
             self._store,
             self._secrets,
@@ -183,9 +181,7 @@ class Client:
             self._dispatcher,
             self._hooks,
             settings,
-            drivers=self._drivers,
-            adding=self._adding,
-            removing=self._removing,
+            accounts=self._accounts,
             clock=clock,
             slept=self._slept,
             blocked=self._blocked,
@@ -217,26 +213,7 @@ class Client:
         """
         must_be(Account, "an Account", account=account)
         await self._life.start()
-        if account.id in self._drivers or account.id in self._adding:
-            raise StateError(f"account {account.id} was added already")
-        adding = asyncio.get_running_loop().create_task(self._add(account))
-        self._adding[account.id] = adding
-        adding.add_done_callback(lambda _: self._adding.pop(account.id))
-        await self._life.until_closed(adding)
-
-    async def _add(self, account: Account) -> None:
-        driver = Driver(account, self._environment)
-        try:
-            await driver.load()
-            self._life.check_open()
-        except BaseException:
-            await driver.close()
-            raise
-        self._drivers[account.id] = driver
-        driver.stall(self._intake.stalled)
-        self._intake.recover(driver)
-        driver.gaps.tell_again()
-        driver.feed(Start())
+        await self._life.until_closed(self._accounts.add(account))
 
     def pause(self, account_id: str, /) -> None:
         """Close an account's link and open none until `resume`.
@@ -275,39 +252,10 @@ class Client:
         added or the client is closed.
         """
         self._life.check_open()
-        driver = self._driver(account_id)
-        removing = self._removing.get(account_id)
-        if removing is None:
-            removing = asyncio.get_running_loop().create_task(self._remove(driver))
-            self._removing[account_id] = removing
+        must_be_text(account_id=account_id)
+        removing = self._accounts.remove(account_id)
         if not self._dispatcher.runs(asyncio.current_task()):
             await asyncio.shield(removing)
-
-    async def _remove(self, driver: Driver) -> None:
-        loop, account_id = asyncio.get_running_loop(), driver.account.id
-        deadline = loop.time() + self._settings.grace
-        by = deadline + 2 * LAST_WORD  # the first one is for handlers that were cut off
-        try:
-            driver.retire()
-            with contextlib.suppress(asyncio.TimeoutError):  # if the store fails
-                await asyncio.wait_for(self._intake.take_in(driver, ()), self._settings.grace)
-            left = max(deadline - loop.time(), 0.0)
-            unbegun, begun = await self._dispatcher.leave(account_id, left)
-            driver.feed(Drained())
-            ends = asyncio.gather(
-                self._intake.forget(account_id, unbegun, begun),
-                driver.close(),
-                return_exceptions=True,
-            )
-            if await answered(ends, "what was not begun, and session material", by, account_id):
-                for error in filter(None, ends.result()):
-                    raise error
-        except Exception as error:  # the store may be the user's own
-            sentence = "not given back, comes again after a restart"
-            complain(log, logging.WARNING, sentence, account_id, error)
-        finally:
-            del self._drivers[account_id]
-            del self._removing[account_id]
 
     def replace_credentials(self, account: Account, /) -> None:
         """Go on with new cookies of an account, in whatever state it is.
@@ -496,7 +444,4 @@ class Client:
 
     def _driver(self, account_id: str) -> Driver:
         must_be_text(account_id=account_id)
-        try:
-            return self._drivers[account_id]
-        except KeyError:
-            raise StateError(f"account {account_id} was never added") from None
+        return self._accounts.driver(account_id)

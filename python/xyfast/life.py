@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from xyfast import upkeep
+from xyfast.accounts import Accounts
 from xyfast.config import Settings
 from xyfast.dispatch import Dispatcher
-from xyfast.driver import Driver
 from xyfast.errors import StateError
 from xyfast.events import Drained, Stop
 from xyfast.instrumentation import Hooks
@@ -32,10 +32,8 @@ log = logger(__name__)
 class Life:
     """Opens the parts of a client, and closes them.
 
-    ``drivers`` are those of its accounts by now, ``adding`` and ``removing`` what begins and ends
-    the accounts that are being added and removed. ``slept(seconds)`` is told when the machine has
-    slept, by ``clock`` (seconds since the epoch), and ``blocked(seconds)`` when the event loop was
-    blocked.
+    ``slept(seconds)`` is told when the machine has slept, by ``clock`` (seconds since the epoch),
+    and ``blocked(seconds)`` when the event loop was blocked.
     """
 
     def __init__(
@@ -49,9 +47,7 @@ class Life:
         hooks: Hooks,
         settings: Settings,
         *,
-        drivers: Mapping[str, Driver],
-        adding: Mapping[str, asyncio.Task[None]],
-        removing: Mapping[str, asyncio.Task[None]],
+        accounts: Accounts,
         clock: Callable[[], float],
         slept: Callable[[float], None],
         blocked: Callable[[float], None],
@@ -64,9 +60,7 @@ class Life:
         self._dispatcher = dispatcher
         self._hooks = hooks
         self._settings = settings
-        self._drivers = drivers
-        self._adding = adding
-        self._removing = removing
+        self._accounts = accounts
         self._clock = clock
         self._slept = slept
         self._blocked = blocked
@@ -124,9 +118,8 @@ class Life:
             loop.create_task(watch_sleep(self._clock, self._slept)),
         ]
         if self._hooks:
-            measuring = Measuring(
-                self._drivers, self._store, self._intake, self._dispatcher, self._hooks
-            )
+            drivers = self._accounts.drivers
+            measuring = Measuring(drivers, self._store, self._intake, self._dispatcher, self._hooks)
             self._upkeep.append(loop.create_task(measuring.run(settings.measure_every)))
 
     async def until_closed(self, work: asyncio.Task[None]) -> None:
@@ -206,9 +199,8 @@ class Life:
         loop = asyncio.get_running_loop()
         if self._starting is not None:
             await answered(self._starting, "its opening", deadline)
-        for adding in self._adding.values():
-            adding.cancel()
-        for driver in list(self._drivers.values()):
+        self._accounts.give_up()
+        for driver in list(self._accounts.drivers.values()):
             driver.feed(Stop())
         stopping = self._dispatcher.stop(max(deadline - loop.time(), 0.0))
         left, _ = await asyncio.gather(stopping, self._refuse(deadline + LAST_WORD))
@@ -220,16 +212,16 @@ class Life:
             # It may have been cancelled: go on closing.
             if not await answered(self._intaking, "the record of what was handled", by):
                 self._intake.tell_left()
-        for driver in list(self._drivers.values()):
+        for driver in list(self._accounts.drivers.values()):
             driver.feed(Drained())
         self._transport.resume()
         await self._switchboard.all_ended(self._settings.close_timeout + 1.0)
 
     async def _refuse(self, by: float) -> None:
         """Take nothing new; what had come of accounts that are being removed is committed."""
-        if self._removing:  # which ends by itself
+        if removing := self._accounts.removing:
             left = by - asyncio.get_running_loop().time()
-            await asyncio.wait(self._removing.values(), timeout=left)
+            await asyncio.wait(removing.values(), timeout=left)
         self._intake.refuse()
 
     async def _let_go(self, by: float) -> None:
@@ -242,7 +234,7 @@ class Life:
         for task in self._upkeep:
             task.cancel()
         upkeep = asyncio.gather(*self._upkeep, return_exceptions=True)
-        changing = (*self._adding.values(), *self._removing.values())
+        changing = (*self._accounts.adding.values(), *self._accounts.removing.values())
         changes = asyncio.gather(*changing, return_exceptions=True)
         try:
             if await answered(ends, "session material", by):
@@ -257,7 +249,7 @@ class Life:
                 closing.result()
 
     async def _end_accounts(self) -> None:
-        await asyncio.gather(*(driver.close() for driver in self._drivers.values()))
+        await asyncio.gather(*(driver.close() for driver in self._accounts.drivers.values()))
 
     async def _close_stores(self) -> None:
         try:
