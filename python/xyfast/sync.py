@@ -294,15 +294,14 @@ class Sync:
         return state
 
     def _replays(self, answer: Answer) -> None:
-        if self._follow(answer):
+        self._follow(answer)
+        if self._follows is not None:
             self._replay.begin()
 
-    def _follow(self, answer: Answer) -> bool:
+    def _follow(self, answer: Answer) -> None:
         """The server knows our position; its answer is the first that follows from it."""
-        if answer.frame.link != self._link:
-            return False
-        self._follows, self._replay.reached = self._link, None
-        return True
+        if answer.frame.link == self._link:
+            self._follows, self._replay.reached = self._link, None
 
     def _useless(self) -> None:
         """Requests say that another link is needed."""
