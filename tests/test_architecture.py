@@ -48,9 +48,9 @@ LAYERS = [
         "watchdog",
         "pulse",
     ],
-    ["reconcile", "markers", "probe", "holding", "patience", "position", "lists", "sync"],
+    ["reconcile", "markers", "probe", "holding", "patience", "position", "replay", "lists", "sync"],
     ["saving", "gaps", "login", "dialler", "driver", "arrivals", "intake", "switchboard"],
-    ["measuring", "life", "client", "configfile"],
+    ["measuring", "accounts", "life", "client", "configfile"],
     ["testing"],
     ["commands", "__main__"],
 ]

@@ -16,7 +16,7 @@ THEY = [str(9_100_000_000_001 + number) for number in range(3)]
 
 
 def gate(desk: Desk) -> SharedGate:
-    found: SharedGate = desk.client._environment.link_gate
+    found: SharedGate = desk.client._accounts._environment.link_gate
     return found
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import logging
 from collections.abc import Collection
 from dataclasses import replace
@@ -16,10 +14,10 @@ import pytest
 from simulation.loop import simulate
 from stores import Maker, row
 from wire import BASE, ME, Desk, number, push, sample, working
-from xyfast import Account, ChatMessage
+from xyfast import ChatMessage
 from xyfast._core import read_payload
 from xyfast.entries import Entry
-from xyfast.errors import StateError, StoreError
+from xyfast.errors import StoreError
 from xyfast.store import MemoryStore, Page, Row, Store
 
 
@@ -221,135 +219,6 @@ def test_a_record_that_fails_is_tried_again_until_the_grace_time_is_over(
         caplog.clear()
         with caplog.at_level(logging.ERROR):
             simulate(main(works_again))
-
-
-class Stuck(MemoryStore):
-    """A store of which a verb never returns once it is stuck."""
-
-    stuck: str | None = None
-
-    async def open(self) -> None:
-        await self._pass("open")
-        await super().open()
-
-    async def commit(self, *args: Any, **positions: Any) -> Collection[tuple[str, str]]:
-        await self._pass("commit")
-        return await super().commit(*args, **positions)
-
-    async def save_session(self, account_id: str, blob: str) -> None:
-        await self._pass("save_session")
-        await super().save_session(account_id, blob)
-
-    async def untake(self, identities: Collection[tuple[str, str]], *, begun: bool = False) -> None:
-        await self._pass("untake")
-        await super().untake(identities, begun=begun)
-
-    async def close(self) -> None:
-        await self._pass("close")
-        await super().close()
-
-    async def _pass(self, verb: str) -> None:
-        if self.stuck == verb:
-            await asyncio.Event().wait()
-
-
-@pytest.mark.parametrize("verb", ["commit", "save_session", "close"])
-def test_a_store_that_never_answers_is_left_behind(
-    verb: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def main() -> None:
-        store = Stuck()
-        async with working(store, grace=3.0, close_timeout=0.1) as desk:
-            await desk.connect()
-            desk.flood(range(1), 1)
-            await desk.until(lambda: desk.handled)
-            store.stuck = verb
-            kept = Account.from_cookies(f"unb={ME}; _m_h5_tk=b_1; cookie2=c")
-            desk.client.replace_credentials(kept)
-            begin = asyncio.get_running_loop().time()
-            await desk.client.close()
-            assert asyncio.get_running_loop().time() - begin < 5.2
-
-    simulate(main())
-    assert caplog.text.count("store does not answer") == 1
-    assert ("handled and not recorded" in caplog.text) == (verb == "commit")
-
-
-def test_a_store_that_never_answers_while_an_account_is_removed_is_left_behind() -> None:
-    async def main() -> None:
-        store = Stuck()
-        async with working(store, max_handlers=1, grace=3.0, close_timeout=0.1) as desk:
-            await desk.connect()
-            desk.gate.clear()
-            desk.flood(range(3), 3)
-            await desk.until(lambda: len(desk.wire.acked) == 3)
-            store.stuck = "untake"
-            removing = asyncio.ensure_future(desk.client.remove(ME))
-            await asyncio.sleep(1.0)
-            begin = asyncio.get_running_loop().time()
-            await asyncio.wait_for(desk.client.close(), 60.0)
-            assert asyncio.get_running_loop().time() - begin < 6.0
-            await asyncio.wait({removing})
-
-    simulate(main())
-
-
-class Deaf(MemoryStore):
-    """A store whose verb does not end when it is cancelled, and fails in the end."""
-
-    def __init__(self, verb: str) -> None:
-        super().__init__()
-        self.asked, self.let = asyncio.Event(), asyncio.Event()
-        setattr(self, verb, self._hang)
-
-    async def _hang(self, *arguments: object) -> Any:
-        self.asked.set()
-        while not self.let.is_set():
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.let.wait()
-        raise ValueError("cookies")
-
-
-@pytest.mark.parametrize("verb", ["sweep", "revived", "depth", "close"])
-def test_a_store_that_does_not_hear_its_cancellation_is_left_behind(
-    verb: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def main() -> None:
-        store = Deaf(verb)
-        soon = {"sweep_every": 1.0, "revived_every": 1.0, "measure_every": 1.0}
-        async with working(store, grace=3.0, close_timeout=0.1, **soon) as desk:
-            await desk.connect()
-            if verb != "close":
-                await store.asked.wait()
-            loop = asyncio.get_running_loop()
-            begin = loop.time()
-            closing = asyncio.ensure_future(desk.client.close())
-            await asyncio.wait({closing}, timeout=60.0)
-            took = loop.time() - begin
-            store.let.set()
-            await closing
-            assert took < 5.2
-            await asyncio.sleep(1.0)
-        gc.collect()  # asyncio logs what nobody has asked for when its task goes
-
-    simulate(main())
-    assert caplog.text.count("store does not answer") == 1
-    assert "never retrieved" not in caplog.text
-
-
-def test_a_store_that_never_opens_is_left_behind() -> None:
-    async def main() -> None:
-        store = Stuck()
-        store.stuck = "open"
-        desk = Desk(store, grace=3.0)
-        adding = asyncio.ensure_future(desk.add(ME))
-        await asyncio.sleep(1.0)
-        await desk.client.close()
-        with pytest.raises(StateError, match="closed"):
-            await adding
-        assert asyncio.get_running_loop().time() <= 1.0 + 3.0 + 1.0
-
-    simulate(main())
 
 
 def test_a_store_is_tried_once_more_when_handlers_took_all_the_grace_time() -> None:

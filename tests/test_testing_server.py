@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import importlib
+import socket
 import sys
 from typing import Any
 
@@ -139,3 +141,23 @@ def test_a_missing_library_is_named_with_the_install_line(
     with pytest.raises(ImportError, match=rf'{missing}: pip install "xyfast\[testing\]"'):
         importlib.import_module("xyfast.testing")
     assert xyfast.testing.FakeServer is FakeServer
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_closing_cuts_what_it_has_only_just_accepted(turns: int) -> None:
+    """And leaves nothing behind, neither a task nor a socket."""
+    server = FakeServer([A])
+    await server.start()
+    ports = [int(url.split("/")[2].split(":")[1]) for url in (server.url, server.token_url)]
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10.0))
+            for port in ports
+        ]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        for client in clients:
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)

@@ -8,7 +8,6 @@ transport → `Switchboard` → `Intake` (commit, acknowledge) → `Dispatcher` 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import os
@@ -21,19 +20,20 @@ from typing import Any, TypeVar
 
 from xyfast import envelope, history, requests
 from xyfast.account import Account
+from xyfast.accounts import Accounts
 from xyfast.arguments import must_be, must_be_text, must_have
 from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher, Handled, Router
 from xyfast.driver import Driver, Environment
-from xyfast.errors import ConfigError, StateError
-from xyfast.events import Drained, LinkDeaf, Pause, Start, State
+from xyfast.errors import ConfigError
+from xyfast.events import LinkDeaf, Pause, Start, State
 from xyfast.gate import Pace
 from xyfast.gates import PROCESS, Gates
 from xyfast.instrumentation import Hook, Hooks, LoopBlocked, MachineSlept
 from xyfast.intake import Intake
 from xyfast.life import Life
 from xyfast.login import CredentialSource
-from xyfast.logs import complain, logger, say, seconds
+from xyfast.logs import logger, say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.outbox import Outbox
 from xyfast.store import (
@@ -145,10 +145,7 @@ class Client:
         )
         owners: dict[int, Driver] = {}
         self._switchboard = Switchboard(owners, self._transport, self._intake)
-        self._drivers: dict[str, Driver] = {}
-        self._adding: set[str] = set()  # accounts whose kept state is being loaded
-        self._removing: dict[str, asyncio.Task[None]] = {}
-        self._environment = Environment(
+        environment = Environment(
             settings=settings,
             store=self._store,
             secrets=self._secrets,
@@ -173,6 +170,8 @@ class Client:
             release=self._intake.release,
             take_in=self._intake.take_in,
         )
+        self._accounts = Accounts(environment, self._intake, self._dispatcher)
+        self._drivers = self._accounts.drivers
         self._life = Life(
             self._store,
             self._secrets,
@@ -182,8 +181,7 @@ class Client:
             self._dispatcher,
             self._hooks,
             settings,
-            drivers=self._drivers,
-            removing=self._removing,
+            accounts=self._accounts,
             clock=clock,
             slept=self._slept,
             blocked=self._blocked,
@@ -210,28 +208,12 @@ class Client:
         """Take in an account and start connecting it.
 
         Messages that an earlier run stored and did not handle are handed out again.
-        Raises `StateError` if the account is there already or the client is closed, and
-        `StoreError` if the store cannot be used.
+        Raises `StateError` if the account is there already or the client is closed, also if it
+        closes meanwhile, and `StoreError` if the store cannot be used.
         """
         must_be(Account, "an Account", account=account)
         await self._life.start()
-        if account.id in self._drivers or account.id in self._adding:
-            raise StateError(f"account {account.id} was added already")
-        driver = Driver(account, self._environment)
-        self._adding.add(account.id)
-        try:
-            await driver.load()
-            self._life.check_open()
-        except BaseException:
-            await driver.close()
-            raise
-        finally:
-            self._adding.remove(account.id)
-        self._drivers[account.id] = driver
-        driver.stall(self._intake.stalled)
-        self._intake.recover(driver)
-        driver.gaps.tell_again()
-        driver.feed(Start())
+        await self._life.until_closed(self._accounts.add(account))
 
     def pause(self, account_id: str, /) -> None:
         """Close an account's link and open none until `resume`.
@@ -264,35 +246,16 @@ class Client:
 
         Nothing new is taken, its handlers that run get ``Settings.grace`` seconds, its link is
         closed. What was received and not handled stays in the store, for when the account is
-        added again. Called from a handler it returns at once, and goes on when the account's
-        handlers have ended. Raises `StateError` if the account was never added or the client is
-        closed.
+        added again; a store that does not answer is left behind two seconds later, and what it
+        was to take back comes after a restart. Called from a handler it returns at once, and goes
+        on when the account's handlers have ended. Raises `StateError` if the account was never
+        added or the client is closed.
         """
         self._life.check_open()
-        driver = self._driver(account_id)
-        removing = self._removing.get(account_id)
-        if removing is None:
-            removing = asyncio.get_running_loop().create_task(self._remove(driver))
-            self._removing[account_id] = removing
+        must_be_text(account_id=account_id)
+        removing = self._accounts.remove(account_id)
         if not self._dispatcher.runs(asyncio.current_task()):
             await asyncio.shield(removing)
-
-    async def _remove(self, driver: Driver) -> None:
-        account_id, grace = driver.account.id, self._settings.grace
-        try:
-            driver.retire()
-            with contextlib.suppress(asyncio.TimeoutError):  # if the store fails
-                await asyncio.wait_for(self._intake.take_in(driver, ()), grace)
-            unbegun, begun = await self._dispatcher.leave(account_id, grace)
-            driver.feed(Drained())
-            await driver.close()
-            await self._intake.forget(account_id, unbegun, begun)
-        except Exception as error:  # the store may be the user's own
-            sentence = "not given back, comes again after a restart"
-            complain(log, logging.WARNING, sentence, account_id, error)
-        finally:
-            del self._drivers[account_id]
-            del self._removing[account_id]
 
     def replace_credentials(self, account: Account, /) -> None:
         """Go on with new cookies of an account, in whatever state it is.
@@ -317,9 +280,10 @@ class Client:
         """Stop: take nothing new, let running handlers finish, record, close the links.
 
         Handlers get ``Settings.grace`` seconds; the messages of those that are cut off
-        stay in the inbox. A store that does not answer is left behind a second later. May be
-        called at any time and more than once; called from a handler it returns at once, and
-        the client closes when the handler has ended.
+        stay in the inbox. A store that does not answer is left behind a second later. Whatever
+        hangs, all of it takes ``grace`` + ``close_timeout`` + 5 seconds at most. May be called at
+        any time and more than once; called from a handler it returns at once, and the client
+        closes when the handler has ended.
         """
         await self._life.close()
 
@@ -480,7 +444,4 @@ class Client:
 
     def _driver(self, account_id: str) -> Driver:
         must_be_text(account_id=account_id)
-        try:
-            return self._drivers[account_id]
-        except KeyError:
-            raise StateError(f"account {account_id} was never added") from None
+        return self._accounts.driver(account_id)

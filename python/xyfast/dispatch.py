@@ -242,12 +242,12 @@ class Dispatcher:
 
     def cut_off(self) -> None:
         """Cancel what runs, while `stop` waits for it."""
-        self._cancel(self._tasks.keys() - self._cut_off)
+        self._cancel(set(self._tasks))
 
     def _cancel(self, tasks: set[asyncio.Task[float | None]]) -> None:
-        self._cut_off |= tasks
-        for task in tasks:
+        for task in tasks - self._cut_off:
             task.cancel()
+        self._cut_off |= tasks
 
     async def leave(self, account_id: str, grace: float) -> tuple[list[Delivery], list[Delivery]]:
         """Start nothing more of an account, let what runs finish, cancel the rest, as `stop` does.

@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from xyfast import upkeep
+from xyfast.accounts import Accounts
 from xyfast.config import Settings
 from xyfast.dispatch import Dispatcher
-from xyfast.driver import Driver
 from xyfast.errors import StateError
 from xyfast.events import Drained, Stop
 from xyfast.instrumentation import Hooks
@@ -21,6 +20,7 @@ from xyfast.logs import logger, say, seconds
 from xyfast.measuring import Measuring
 from xyfast.store import SecretStore, Store
 from xyfast.switchboard import Switchboard
+from xyfast.tasks import LAST_WORD, answered, retrieve
 from xyfast.transport import Transport
 from xyfast.watchdog import watch_loop, watch_sleep
 
@@ -28,15 +28,12 @@ __all__ = ["Life"]
 
 log = logger(__name__)
 
-_LAST_WORD = 1.0  # seconds past the grace time that a store gets to answer
-
 
 class Life:
     """Opens the parts of a client, and closes them.
 
-    ``drivers`` are those of its accounts by now, ``removing`` what ends the accounts that are
-    being removed. ``slept(seconds)`` is told when the machine has slept, by ``clock`` (seconds
-    since the epoch), and ``blocked(seconds)`` when the event loop was blocked.
+    ``slept(seconds)`` is told when the machine has slept, by ``clock`` (seconds since the epoch),
+    and ``blocked(seconds)`` when the event loop was blocked.
     """
 
     def __init__(
@@ -50,8 +47,7 @@ class Life:
         hooks: Hooks,
         settings: Settings,
         *,
-        drivers: Mapping[str, Driver],
-        removing: Mapping[str, asyncio.Task[None]],
+        accounts: Accounts,
         clock: Callable[[], float],
         slept: Callable[[float], None],
         blocked: Callable[[float], None],
@@ -64,8 +60,7 @@ class Life:
         self._dispatcher = dispatcher
         self._hooks = hooks
         self._settings = settings
-        self._drivers = drivers
-        self._removing = removing
+        self._accounts = accounts
         self._clock = clock
         self._slept = slept
         self._blocked = blocked
@@ -74,8 +69,7 @@ class Life:
         self._upkeep: list[asyncio.Task[None]] = []
         self._unwatch: Callable[[], None] = lambda: None
         self._closing: asyncio.Task[None] | None = None
-        self._deadline = 0.0  # of closing, by the loop's time
-        self._stopped = asyncio.Event()
+        self._closed: asyncio.Future[None] | None = None  # since it was started
 
     @property
     def over(self) -> bool:
@@ -92,16 +86,15 @@ class Life:
     async def start(self) -> None:
         """Open the store and begin; whoever comes while this goes on waits for it."""
         self.check_open()
-        starting = self._starting
+        starting, loop = self._starting, asyncio.get_running_loop()
+        if self._closed is None:
+            self._closed = loop.create_future()
         if starting is None or _failed(starting):
-            starting = self._starting = asyncio.get_running_loop().create_task(self._open())
-        try:
-            await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            if starting.cancelled():  # the store did not answer until the client closed
-                self.check_open()
-            raise
+            starting = self._starting = loop.create_task(self._open())
+            starting.add_done_callback(retrieve)
+        await _first(starting, self._closed)
         self.check_open()
+        starting.result()
 
     async def _open(self) -> None:
         loop, settings = asyncio.get_running_loop(), self._settings
@@ -125,14 +118,31 @@ class Life:
             loop.create_task(watch_sleep(self._clock, self._slept)),
         ]
         if self._hooks:
-            measuring = Measuring(
-                self._drivers, self._store, self._intake, self._dispatcher, self._hooks
-            )
+            drivers = self._accounts.drivers
+            measuring = Measuring(drivers, self._store, self._intake, self._dispatcher, self._hooks)
             self._upkeep.append(loop.create_task(measuring.run(settings.measure_every)))
+
+    async def until_closed(self, work: asyncio.Task[None]) -> None:
+        """Await what has begun after the start, and cancel it when the caller is cancelled.
+
+        Raises `StateError` if the client closes first, and leaves it behind if it must.
+        """
+        assert self._closed is not None
+        work.add_done_callback(retrieve)
+        try:
+            await _first(work, self._closed)
+        except asyncio.CancelledError:
+            work.cancel()
+            await _first(work, self._closed)
+            raise
+        if not work.done() or work.cancelled():
+            self.check_open()
+        work.result()
 
     async def run(self) -> None:
         """See `Client.run`."""
         await self.start()
+        assert self._closed is not None
         loop = asyncio.get_running_loop()
         handled = []
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -142,7 +152,7 @@ class Life:
                 continue  # not the main thread: whoever runs us calls close()
             handled.append(number)
         try:
-            await self._stopped.wait()
+            await asyncio.wait({self._closed})
         finally:
             for number in handled:
                 loop.remove_signal_handler(number)
@@ -169,20 +179,77 @@ class Life:
         """Close once, in a task that nobody else's end cuts short."""
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close())
+            self._closing.add_done_callback(self._is_closed)
         return self._closing
 
+    def _is_closed(self, _: asyncio.Task[None]) -> None:
+        if self._closed is not None:
+            self._closed.set_result(None)
+
     async def _close(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.grace
         try:
-            await self._wind_down()
+            await self._wind_down(deadline)
         finally:
+            await self._let_go(max(deadline, loop.time()) + LAST_WORD)
+
+    async def _wind_down(self, deadline: float) -> None:
+        """Take nothing new, end what runs, record it, and close the links."""
+        loop = asyncio.get_running_loop()
+        if self._starting is not None:
+            await answered(self._starting, "its opening", deadline)
+        self._accounts.give_up()
+        for driver in list(self._accounts.drivers.values()):
+            driver.feed(Stop())
+        stopping = self._dispatcher.stop(max(deadline - loop.time(), 0.0))
+        left, _ = await asyncio.gather(stopping, self._refuse(deadline + LAST_WORD))
+        if left:
+            say(log, logging.WARNING, "handlers cut off", count=left)
+        if self._intaking is not None:
+            self._intake.stop(deadline)
+            by = max(deadline, loop.time()) + LAST_WORD
+            # It may have been cancelled: go on closing.
+            if not await answered(self._intaking, "the record of what was handled", by):
+                self._intake.tell_left()
+        for driver in list(self._accounts.drivers.values()):
+            driver.feed(Drained())
+        self._transport.resume()
+        await self._switchboard.all_ended(self._settings.close_timeout + 1.0)
+
+    async def _refuse(self, by: float) -> None:
+        """Take nothing new; what had come of accounts that are being removed is committed."""
+        if removing := self._accounts.removing:
+            left = by - asyncio.get_running_loop().time()
+            await asyncio.wait(removing.values(), timeout=left)
+        self._intake.refuse()
+
+    async def _let_go(self, by: float) -> None:
+        """Save what is not yet and end all that goes on until then, and close the stores.
+
+        However much of it hangs: all of that has begun. Stores get a second of their own.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.create_task(self._end_accounts())
+        for task in self._upkeep:
+            task.cancel()
+        upkeep = asyncio.gather(*self._upkeep, return_exceptions=True)
+        changing = (*self._accounts.adding.values(), *self._accounts.removing.values())
+        changes = asyncio.gather(*changing, return_exceptions=True)
+        try:
+            if await answered(ends, "session material", by):
+                ends.result()
+        finally:
+            await answered(upkeep, "its upkeep", by)
+            await answered(changes, "accounts that were being added or removed", by)
             self._unwatch()
             self._transport.stop()
-            closing = asyncio.ensure_future(self._close_stores())
-            try:
-                if await self._answered(closing, "its closing"):
-                    closing.result()
-            finally:
-                self._stopped.set()
+            closing = loop.create_task(self._close_stores())
+            if await answered(closing, "its closing", by + LAST_WORD):
+                closing.result()
+
+    async def _end_accounts(self) -> None:
+        await asyncio.gather(*(driver.close() for driver in self._accounts.drivers.values()))
 
     async def _close_stores(self) -> None:
         try:
@@ -191,46 +258,9 @@ class Life:
             if self._secrets is not None:
                 await self._secrets.close()
 
-    async def _answered(self, work: asyncio.Future[Any], what: str) -> bool:
-        """Wait for what the store is asked to do; whether it is over, or was left behind."""
-        left = self._deadline - asyncio.get_running_loop().time()
-        await asyncio.wait({work}, timeout=max(left, 0.0) + _LAST_WORD)
-        if not work.done():
-            # What it raises by then is asked for, else asyncio logs that.
-            work.add_done_callback(lambda late: late.cancelled() or late.exception())
-            work.cancel()
-            say(log, logging.ERROR, "store does not answer, going on without", what=what)
-            return False
-        return True
 
-    async def _wind_down(self) -> None:
-        self._deadline = asyncio.get_running_loop().time() + self._settings.grace
-        if self._starting is not None:
-            await self._answered(self._starting, "its opening")
-        drivers = list(self._drivers.values())
-        for driver in drivers:
-            driver.feed(Stop())
-        if self._removing:
-            removals = asyncio.gather(*self._removing.values(), return_exceptions=True)
-            await self._answered(removals, "what was not begun of removed accounts")
-        self._intake.refuse()
-        if left := await self._dispatcher.stop(self._settings.grace):
-            say(log, logging.WARNING, "handlers cut off", count=left)
-        if self._intaking is not None:
-            self._intake.stop(self._deadline)
-            # It may have been cancelled: go on closing.
-            if not await self._answered(self._intaking, "the record of what was handled"):
-                self._intake.tell_left()
-        for driver in drivers:
-            driver.feed(Drained())
-        self._transport.resume()
-        await self._switchboard.all_ended(self._settings.close_timeout + 1.0)
-        ends = asyncio.gather(*(driver.close() for driver in drivers))
-        if await self._answered(ends, "session material"):
-            ends.result()
-        for task in self._upkeep:
-            task.cancel()
-        await self._answered(asyncio.gather(*self._upkeep, return_exceptions=True), "its upkeep")
+async def _first(*futures: asyncio.Future[None]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _failed(task: asyncio.Task[None]) -> bool:

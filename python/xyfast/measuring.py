@@ -14,6 +14,7 @@ from xyfast.instrumentation import AccountMeasured, ClientMeasured, Hooks
 from xyfast.intake import Intake
 from xyfast.logs import logger, say
 from xyfast.store import Depth, Store
+from xyfast.tasks import retrieve
 
 __all__ = ["Measuring"]
 
@@ -158,7 +159,7 @@ class _Asking:
         if left > 0.0 and (self._task is None or self._task.done()):
             task: asyncio.Task[T] = loop.create_task(_run(call))
             self._task = task
-            task.add_done_callback(_retrieve)
+            task.add_done_callback(retrieve)
             await asyncio.wait({task}, timeout=left)
             if task.done():
                 return task.result()
@@ -168,9 +169,3 @@ class _Asking:
 
 async def _run(call: Callable[[], Awaitable[T]]) -> T:
     return await call()
-
-
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Let asyncio not log what was raised too late for anybody."""
-    if not task.cancelled():
-        task.exception()

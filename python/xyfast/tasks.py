@@ -9,9 +9,12 @@ from typing import Any
 
 from xyfast.logs import logger, say
 
-__all__ = ["Spawn", "Tasks"]
+__all__ = ["LAST_WORD", "Spawn", "Tasks", "answered", "retrieve"]
 
 log = logger(__name__)
+
+LAST_WORD = 1.0
+"""Seconds that a store gets to answer when all else is over."""
 
 Spawn = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
 """Starts a task that its owner awaits or cancels."""
@@ -45,3 +48,32 @@ class Tasks:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             say(log, logging.ERROR, "a task failed", error=error, account=self._account_id)
+
+
+async def answered(
+    work: asyncio.Future[Any], what: str, by: float, account_id: str | None = None
+) -> bool:
+    """Wait for what a store is asked to do, until ``by`` (the loop's time); whether it is over.
+
+    If not, it is cancelled, and left behind if it does not hear that; ``what`` says in the log
+    what is missing then. So it is if the caller is cancelled.
+    """
+    work.add_done_callback(retrieve)
+    left = by - asyncio.get_running_loop().time()
+    try:
+        await asyncio.wait({work}, timeout=max(left, 0.0))
+    except asyncio.CancelledError:
+        work.cancel()
+        raise
+    if work.done():
+        return True
+    work.cancel()
+    sentence = "store does not answer, going on without"
+    say(log, logging.ERROR, sentence, account=account_id, what=what)
+    return False
+
+
+def retrieve(work: asyncio.Future[Any]) -> None:
+    """Let asyncio not log what it raised when nobody asks for it any more."""
+    if not work.cancelled():
+        work.exception()

@@ -27,6 +27,8 @@ __all__ = ["FakeServer"]
 CONVERSATION = "70000000011"
 BUYER = "9000000000102"
 BACKLOG = 4096
+TURNS = 3
+"""Turns of asyncio's loop after which a socket that it has accepted is a connection."""
 RECHECK = 0.02
 """Seconds after which a waiting condition is looked at again, changed ledger or not."""
 
@@ -108,6 +110,12 @@ class FakeServer:
 
     async def down(self) -> None:
         """Cut everything with RST and refuse connections until `up`."""
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            for socket in listener.sockets:
+                loop.remove_reader(socket.fileno())
+        for _ in range(TURNS):  # else asyncio forgets them and leaves them open
+            await asyncio.sleep(0)
         for listener in self._listeners:
             listener.close()
         await self.wait(self._nothing_connected)
