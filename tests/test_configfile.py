@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stores import ME, OTHER
-from xyfast import Config, ConfigError, Retention, Secret, Settings
+from xyfast import Config, ConfigError, Retention, Secret, Secrets, Settings
 from xyfast.account import format_cookies
 from xyfast.tables import Layers, documented
 
@@ -324,7 +324,7 @@ def test_a_config_shows_no_secrets(tmp_path: Path) -> None:
     assert SECRET not in repr(Config.load(path, environ={"COOKIES": SECRET}))
 
 
-@pytest.mark.parametrize("kind", [Settings, Retention])
+@pytest.mark.parametrize("kind", [Secrets, Settings, Retention])
 def test_every_field_is_documented_for_the_file(kind: Any) -> None:
     found = list(documented(kind))
     assert [each.name for each in found] == [field.name for field in dataclasses.fields(kind)]

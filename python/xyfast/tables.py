@@ -34,7 +34,10 @@ PREFIX = "XYFAST_"
 """What the variables of settings begin with."""
 
 ACCOUNTS = "accounts"
-_SECTIONS = {"store": str, "settings": dict, "retention": dict, ACCOUNTS: list}
+_SECTIONS = {
+    **{"store": str, "secrets": dict, "settings": dict, "retention": dict},
+    ACCOUNTS: list,
+}
 _WORDS = {
     "str": "a string",
     "str | None": "a string",
@@ -71,7 +74,7 @@ def read_toml(path: str | PathLike[str], /) -> dict[str, Any]:
 
 
 def read_config(path: str | PathLike[str], /) -> dict[str, Any]:
-    """Read a file of ``store``, ``[settings]``, ``[retention]`` and ``[[accounts]]``.
+    """Read a file of ``store``, ``[secrets]``, ``[settings]``, ``[retention]``, ``[[accounts]]``.
 
     What is in a section is not looked at. Raises `ConfigError` for another key.
     """
@@ -129,7 +132,7 @@ class Layers(Generic[T]):
             elif not self._fits(key, value):
                 self._refuse(f"{path}: `{before}{key}`", key)
             else:
-                if self._fields[key].metadata.get("path"):
+                if value and self._fields[key].metadata.get("path"):
                     value = str(Path(path).parent / str(value))
                 self._set(key, value, f"{path}: `{before}{key}`")
 

@@ -49,9 +49,9 @@ def load(path: Path) -> ModuleType:
 def client_of(module: ModuleType, config: Config) -> tuple[Client, bool]:
     """The client that a module of `load` has or makes, and whether it goes by the config.
 
-    A Router becomes the handlers of a Client with the store and the settings of the config. A
+    A Router becomes the handlers of a Client with the stores and the settings of the config. A
     module with clients may have routers beside them. Raises `ConfigError` if it has none of
-    them, or more than one.
+    them, or more than one, or one that leaves secrets where the config does not want them.
     """
     path = Path(str(module.__file__))
     names: dict[int, str] = {}
@@ -71,7 +71,13 @@ def client_of(module: ModuleType, config: Config) -> tuple[Client, bool]:
     thing = getattr(module, name)
     if isinstance(thing, Client):
         return thing, False
-    return Client(router=thing, store=config.make_store(), settings=config.settings), True
+    client = Client(
+        router=thing,
+        store=config.make_store(),
+        secrets=config.make_secrets(),
+        settings=config.settings,
+    )
+    return client, True
 
 
 def _made(path: Path, maker: Callable[..., object], config: Config) -> tuple[Client, bool]:
@@ -82,6 +88,12 @@ def _made(path: Path, maker: Callable[..., object], config: Config) -> tuple[Cli
     if not isinstance(client, Client):
         kind = type(client).__name__
         raise ConfigError(f"{path}: `{_MAKER}` must return a Client, not {kind}")
+    if takes and config.secrets.store is not None and not client.keeps_secrets_apart:
+        raise ConfigError(
+            f"{path}: `{_MAKER}` must give its Client secrets=config.make_secrets(), as "
+            f"{config.origins['secrets.store']} wants it: without them session material is kept "
+            "in clear"
+        )
     return client, takes
 
 

@@ -84,6 +84,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         return
     yield from checks.file(config)
     yield from checks.accounts(config)
+    yield from checks.secrets(config)
     yield from _descriptors(len(config.tables))
     yield from _store(config)
     yield from _disk(config)
