@@ -235,18 +235,62 @@ async def test_a_bot_ends_if_what_watches_it_fails(place: Place) -> None:
     await place.until(lambda: not place.server.links(ME))
 
 
-async def test_what_any_logger_says_holds_no_secret(place: Place) -> None:
-    place.write(
-        "bot.py",
-        "import logging\nfrom xyfast import Secret\nKEY = Secret('synthetic-canary')\n"
-        + ROUTER.replace(
-            "    await", "    logging.getLogger('bot').warning('has %s', KEY.reveal())\n    await"
-        ),
+TELLING = (
+    "import logging\nfrom xyfast import Secret\nKEY = Secret('synthetic-canary')\n"
+    + ROUTER.replace(
+        "    await",
+        "    logging.getLogger('bot').warning('has %s\\x9b', KEY.reveal(), extra={'of': 'shop'})\n"
+        "    await",
     )
+)
+
+
+async def test_what_any_logger_says_holds_no_secret(place: Place) -> None:
+    place.write("bot.py", TELLING)
     async with place.ran("bot.py") as ran:
         await place.answers("a", "WORD a")
         assert await ran.end(number=signal.SIGTERM) == 0
-    assert "has <secret>" in ran.err
+    assert "has <secret>\\u009b\n" in ran.err
+    assert "synthetic-canary" not in ran.err
+
+
+async def test_the_log_may_be_lines_of_json(place: Place) -> None:
+    place.write("bot.py", TELLING + "    raise ValueError(KEY.reveal())\n")
+    async with place.ran("bot.py", "--log-json", "--log-level", "debug") as ran:
+        await place.answers("a", "WORD a")
+        await place.until(lambda: "handler raised" in ran.err)
+        assert await ran.end(number=signal.SIGTERM) == 0
+    lines = [json.loads(line) for line in ran.err.splitlines()]
+    said = {(line["logger"], line["message"]): line for line in lines}
+    assert said["bot", "has <secret>\x9b"]["of"] == "shop"
+    assert said["xyfast.driver", "account is connected"]["account"] == ME
+    assert any(line["logger"] == "asyncio" for line in lines)
+    assert "synthetic-canary" not in ran.err
+
+
+async def test_a_bot_that_sets_up_its_log_is_told_that_json_is_not_written(place: Place) -> None:
+    place.write("bot.py", "import logging\nlogging.basicConfig()\n" + ROUTER)
+    async with place.ran("bot.py", "--log-json") as ran:
+        await place.until(lambda: place.server.links(ME))
+        assert await ran.end(number=signal.SIGTERM) == 0
+    assert ran.err == "xyfast run: bot.py sets up logging itself: --log-json has no effect\n"
+
+
+async def test_json_is_written_while_it_is_developed_too(place: Place) -> None:
+    place.write("bot.py", ROUTER)
+    async with place.ran("bot.py", "--dev", "--log-json") as ran:
+        await place.answers("a", "WORD a")
+        assert await ran.end(number=signal.SIGTERM) == 0
+    assert "account is connected" in {json.loads(line)["message"] for line in ran.err.splitlines()}
+
+
+async def test_what_a_file_raises_is_shown_without_secrets(place: Place) -> None:
+    secret = "from xyfast import Secret\nKEY = Secret('synthetic-canary')\n"
+    place.write("bot.py", f"{secret}raise ValueError(KEY.reveal())")
+    async with place.ran("bot.py") as ran:
+        assert await ran.end() == 2
+    assert "ValueError: <secret>" in ran.err
+    assert 'bot.py", line 3' in ran.err
     assert "synthetic-canary" not in ran.err
 
 
