@@ -84,6 +84,9 @@ def test_no_secret_is_shown(proxy: str, expected: str, run: Run) -> None:
         [[accounts]]
         cookies_env = "A"
         proxy = "direct"
+        [[accounts]]
+        cookies_env = "A"
+        proxy = "http://h:1?login=synthetic-secret"
         """
     )
     values = shown(run)
@@ -93,6 +96,7 @@ def test_no_secret_is_shown(proxy: str, expected: str, run: Run) -> None:
     assert values["accounts[2].cookies_file"][0] == "a.cookies"
     assert values["accounts[2].proxy"][0] == "<secret>"
     assert values["accounts[3].proxy"][0] == "direct"
+    assert values["accounts[4].proxy"][0] == "<secret>"
     assert "synthetic-secret" not in json.dumps(values) + run("config", "show").out
 
 

@@ -14,7 +14,15 @@ import pytest
 from bots import CLIENT, ROUTER, Place
 from inboxes import Run
 from stores import ME
-from xyfast import Config, ConfigError, EncryptedSecretStore, FileSecretStore, Secret, Secrets
+from xyfast import (
+    Config,
+    ConfigError,
+    EncryptedSecretStore,
+    FileSecretStore,
+    Secret,
+    Secrets,
+    redact,
+)
 from xyfast.commands import doctor
 
 KEY = "c3ludGhldGljLXN5bnRoZXRpYy1zeW50aGV0aWMtMSE="
@@ -62,7 +70,7 @@ async def test_plain_files_are_kept_beside_the_configuration() -> None:
     path = write('[secrets]\nstore = "plain"\npath = "kept"\n', "conf/xyfast.toml")
     config = Config.load(path, environ={})
     assert b"canary" in await saved(config.make_secrets())
-    assert Path(f"conf/kept/{ME}.session").exists()
+    assert config.secrets.path == "conf/kept"
     assert config.origins["secrets.path"] == "conf/xyfast.toml: `secrets.path`"
 
 
@@ -80,6 +88,13 @@ async def test_the_key_comes_from_a_variable_or_a_file(where: str) -> None:
     await store.open()
     assert await store.load(ME) == Secret("canary")
     await store.close()
+
+
+def test_the_key_of_a_file_is_known_to_the_log() -> None:
+    write(f"{KEY}\n", "secrets.key")
+    store = load(f'{ENCRYPTED}key_file = "secrets.key"\n').make_secrets()
+    assert redact(f"the key {KEY} is") == "the key <secret> is"
+    assert KEY not in repr(vars(store))
 
 
 async def test_variables_are_stronger() -> None:
@@ -224,9 +239,7 @@ def test_a_folder_and_files_that_others_may_use(run: Run) -> None:
 def test_a_folder_that_may_not_be_written_to(run: Run) -> None:
     write('[secrets]\nstore = "plain"\n')
     Path("secrets").mkdir(0o500)
-    assert said(run, "config", "check") == [
-        ("failed", "the folder secrets may not be written to")
-    ]
+    assert said(run, "config", "check") == [("failed", "the folder secrets may not be written to")]
 
 
 # --- bots -------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ class Config:
         relative to it. Raises `ConfigError`, a line for each thing that is wrong.
         """
         path = path or environ.get("XYFAST_CONFIG") or None
-        if path is None and Path(DEFAULT_FILE).exists():
+        if path is None and os.path.lexists(DEFAULT_FILE):
             path = DEFAULT_FILE
         table = {} if path is None else read_config(path)
         folder = Path(path or "").parent
@@ -204,9 +204,9 @@ def _idle(
 ) -> Iterator[str]:
     """What is said of secrets to no effect."""
     if secrets.store is None and "path" in origins:
-        yield f'{origins["path"]}: has no effect without `secrets.store`, plain or encrypted'
+        yield f"{origins['path']}: has no effect without `secrets.store`, plain or encrypted"
     if secrets.key_file is not None and environ.get(KEY_VARIABLE):
-        yield f'{origins["key_file"]}, {KEY_VARIABLE}: both give the key; leave one of them'
+        yield f"{origins['key_file']}, {KEY_VARIABLE}: both give the key; leave one of them"
 
 
 def _before(number: int) -> str:

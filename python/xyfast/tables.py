@@ -25,6 +25,7 @@ __all__ = [
     "hint",
     "quoted",
     "read_config",
+    "read_text",
     "read_toml",
 ]
 
@@ -61,7 +62,7 @@ def read_toml(path: str | PathLike[str], /) -> dict[str, Any]:
         raise ConfigError(f"{path}: Python 3.10 reads TOML with tomli; run: pip install tomli")
     # Errors are not chained: they may carry the file's text, which holds cookies.
     try:
-        table: dict[str, Any] = toml.loads(Path(path).read_text(encoding="utf-8"))
+        table: dict[str, Any] = toml.loads(read_text(path))
         return table
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
@@ -71,6 +72,11 @@ def read_toml(path: str | PathLike[str], /) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not TOML: {error}") from None
     except (ValueError, RecursionError):  # a number or a nesting that Python does not take
         raise ConfigError(f"{path}: is not TOML that can be read: too large or too deep") from None
+
+
+def read_text(path: str | PathLike[str], /) -> str:
+    """Read a file in UTF-8, with or without the mark that some editors put in front."""
+    return Path(path).read_text(encoding="utf-8-sig")
 
 
 def read_config(path: str | PathLike[str], /) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from xyfast.client import Client
 from xyfast.configfile import Config
 from xyfast.dispatch import Router
 from xyfast.errors import ConfigError
+from xyfast.redaction import redact
 
 __all__ = ["client_of", "load"]
 
@@ -34,7 +35,7 @@ def load(path: Path) -> ModuleType:
         raise ConfigError(f"{path} is not a Python file; give the path of one, such as bot.py")
     if name in sys.stdlib_module_names or name == "xyfast":
         raise ConfigError(f"{path} has the name of a module that others import; rename it")
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path.absolute())
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -98,12 +99,13 @@ def _made(path: Path, maker: Callable[..., object], config: Config) -> tuple[Cli
 
 
 def _guarded(path: Path, work: Callable[[], object], when: str) -> object:
-    """Do what the user's code does; the lines of what it raises are printed, from it on."""
+    """Do what the user's code does; what it raises is printed, from its own lines on."""
     try:
         return work()
     except (Exception, SystemExit) as error:
         trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename != str(path):
+        while trace is not None and trace.tb_frame.f_code.co_filename != str(path.absolute()):
             trace = trace.tb_next
-        traceback.print_exception(type(error), error, trace)
+        lines = traceback.format_exception(type(error), error, trace)
+        print(redact("".join(lines)), end="", file=sys.stderr)
         raise ConfigError(f"{path} raises {type(error).__name__} {when}") from None

@@ -51,7 +51,7 @@ class EncryptedSecretStore(FileSecretStore):
             key, where = environ.get(KEY_VARIABLE), f"the variable {KEY_VARIABLE}"
             if not key:
                 raise ConfigError(f"{where} is not set; give it the key, or give key_file")
-        self._key = key if isinstance(key, Secret) else Secret(key)
+        self._key = Secret(reveal(key).strip())  # a file has a line break, which a log has not
         data = _decode(self._key, where)
         self._cipher = _aes_gcm()(data)
         # Tells keys apart, and nothing of a key that is random.
@@ -95,7 +95,7 @@ def _read(path: Path) -> str:
 
 
 def _decode(key: Secret, where: str) -> bytes:
-    text = reveal(key).strip().translate(str.maketrans("-_", "+/"))
+    text = reveal(key).translate(str.maketrans("-_", "+/"))
     try:
         data = binascii.a2b_base64(text.encode("ascii"))
     except ValueError:
