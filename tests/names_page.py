@@ -29,21 +29,23 @@ fails when it is out of date.
 _TABLE = "| name | what it is |\n| --- | --- |"
 
 # By the page of the reference, without its .md.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "Client": ("Client", "Router", "Account", "State", "CredentialSource", "Token")
-    + ("TokenProvider", "PlatformTokens"),
-    "Settings": ("Settings", "Retention", "Secrets", "Config"),
-    "Messages": ("Message", "ChatMessage", "GroupMessage", "OrderNotice", "SystemNotice")
-    + ("SessionOpened", "ReadReceipt", "Typing", "Marker", "Expired", "Gap", "Undecodable")
-    + ("Unknown", "Sent"),
-    "Store": ("Store", "SqliteStore", "MemoryStore"),
-    "Secrets": ("Secret", "redact", "Redaction", "SecretStore", "FileSecretStore")
-    + ("EncryptedSecretStore", "logging_json"),
-    "Errors": ("XyfastError", "ConfigError", "StateError", "StoreError", "StoreFull")
-    + ("TokenError", "LoginRequired", "NotSent", "SendRefused", "SendUnknown", "DecodeError")
-    + ("DecryptError", "EncodeError"),
-    "Codec": ("decrypt", "decode", "pick", "unpackb", "packb", "b64decode", "b64encode")
-    + ("DedupCache",),
+GROUPS = {
+    "Client": "Client Router Account State CredentialSource Token TokenProvider PlatformTokens",
+    "Settings": "Settings Retention Secrets Config",
+    "Messages": (
+        "Message ChatMessage GroupMessage OrderNotice SystemNotice SessionOpened ReadReceipt "
+        "Typing Marker Expired Gap Undecodable Unknown Sent"
+    ),
+    "Store": "Store SqliteStore MemoryStore",
+    "Secrets": (
+        "Secret redact Redaction SecretStore FileSecretStore EncryptedSecretStore "
+        "logging_json"
+    ),
+    "Errors": (
+        "XyfastError ConfigError StateError StoreError StoreFull TokenError LoginRequired "
+        "NotSent SendRefused SendUnknown DecodeError DecryptError EncodeError"
+    ),
+    "Codec": "decrypt decode pick unpackb packb b64decode b64encode DedupCache",
 }
 
 
@@ -62,7 +64,7 @@ def _page(head: str, table: str, ending: str, say: Callable[[str], str]) -> str:
     parts = [head]
     for title, names in GROUPS.items():
         place = "settings" if title == "Settings" else f"api/{title.lower()}"
-        lines = [f"| `{name}` | {say(_first(name, stubs))} |" for name in names]
+        lines = [f"| `{name}` | {say(_first(name, stubs))} |" for name in names.split()]
         parts.append(f"## [{say(title)}]({place}.{ending})\n\n{table}\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 

@@ -7,7 +7,7 @@ import xyfast
 
 
 def test_every_public_name_is_there_once() -> None:
-    named = [name for names in names_page.GROUPS.values() for name in names]
+    named = [name for names in names_page.GROUPS.values() for name in names.split()]
     assert sorted([*named, "__version__"]) == sorted(xyfast.__all__)
 
 
