@@ -38,8 +38,7 @@ GROUPS = {
     ),
     "Store": "Store SqliteStore MemoryStore",
     "Secrets": (
-        "Secret redact Redaction SecretStore FileSecretStore EncryptedSecretStore "
-        "logging_json"
+        "Secret redact Redaction SecretStore FileSecretStore EncryptedSecretStore logging_json"
     ),
     "Errors": (
         "XyfastError ConfigError StateError StoreError StoreFull TokenError LoginRequired "
