@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from bots import Place
 from canaries import Cage, listening
 from inboxes import Run, Shown
 from scripted import User
@@ -85,6 +86,12 @@ async def user() -> AsyncIterator[User]:
     user = User()
     yield user
     user.end()
+
+
+@pytest.fixture
+def place(server: FakeServer, tmp_path: Path) -> Place:
+    """A folder with a configuration, for bots."""
+    return Place(tmp_path, server)
 
 
 @pytest.fixture

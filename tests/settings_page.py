@@ -1,4 +1,4 @@
-"""Makes docs/reference/settings.md of the fields of `Settings` and `Retention`, and its Chinese.
+"""Makes docs/reference/settings.md of the fields of `Settings` and its like, and its Chinese.
 
 ``python tests/settings_page.py`` writes both; settings_words.py has the Chinese.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import settings_words as chinese
 from xyfast.config import Settings
+from xyfast.configfile import Secrets
 from xyfast.store import Retention
 from xyfast.tables import documented
 
@@ -27,11 +28,11 @@ code by `python tests/settings_page.py`, and a test fails when it is out of date
 `Client(settings=Settings(heartbeat=10.0))` changes some of them. All numbers are above zero, but
 `handler_retries` and `blocked_after`, which may be 0; another value is a `ConfigError` that names
 its field. What a store keeps, and for how long, is a `Retention`:
-`Client(store=SqliteStore("xyfast.db", Retention(keep=86_400.0)))`. All three are imported from
-`xyfast`.
+`Client(store=SqliteStore("xyfast.db", Retention(keep=86_400.0)))`. `Secrets` says where session
+material is kept ([secrets](../howto/secrets.md)). All of them are imported from `xyfast`.
 
-A file has them in `[settings]` and `[retention]`; variables are the names in capitals after
-`XYFAST_` and `XYFAST_RETENTION_` ([configure](../howto/configure.md)).
+A file has them in `[settings]`, `[retention]` and `[secrets]`; variables are the names in capitals
+after `XYFAST_`, `XYFAST_RETENTION_` and `XYFAST_SECRETS_` ([configure](../howto/configure.md)).
 """
 _TABLE = "| name | default | unit | meaning |\n| --- | --- | --- | --- |"
 
@@ -68,7 +69,7 @@ def _translated(words: str) -> str:
 
 def _page(head: str, table: str, say: Callable[[str], str]) -> str:
     parts = [head]
-    for kind in (Settings, Retention):
+    for kind in (Settings, Retention, Secrets):
         parts.append(f"## {kind.__name__}\n")
         for title, rows in _groups(kind):
             heading = f"### {say(title)}\n\n" if title else ""

@@ -13,10 +13,11 @@ HEAD = """\
 
 `Client(settings=Settings(heartbeat=10.0))` 修改其中几项。所有数字都必须大于零，只有 `handler_retries` 和
 `blocked_after` 可以是 0；其他值会抛出 `ConfigError`，指明是哪个字段。存储保留什么、保留多久，由 `Retention` 决定：
-`Client(store=SqliteStore("xyfast.db", Retention(keep=86_400.0)))`。三者都从 `xyfast` 导入。
+`Client(store=SqliteStore("xyfast.db", Retention(keep=86_400.0)))`。`Secrets` 说明会话凭据保存在哪里
+（[保密](../howto/secrets.zh.md)）。它们都从 `xyfast` 导入。
 
-文件里它们写在 `[settings]` 和 `[retention]`；环境变量是在 `XYFAST_` 和 `XYFAST_RETENTION_` 之后加上大写的名字
-（[配置](../howto/configure.zh.md)）。
+文件里它们写在 `[settings]`、`[retention]` 和 `[secrets]`；环境变量是在 `XYFAST_`、`XYFAST_RETENTION_` 和
+`XYFAST_SECRETS_` 之后加上大写的名字（[配置](../howto/configure.zh.md)）。
 """
 TABLE = "| 名称 | 默认值 | 单位 | 含义 |\n| --- | --- | --- | --- |"
 
@@ -29,6 +30,18 @@ WORDS = {
     "Requests, sending, and what is known": "请求、发送、记住什么",
     "What was missed": "漏掉的消息",
     "Handlers, memory and the store": "处理函数、内存与存储",
+    # Secrets.
+    "`plain` is a `FileSecretStore`, `encrypted` an `EncryptedSecretStore`, which takes "
+    "`pip install xyfast[crypto]`. None is the store of messages, in clear.": (
+        "`plain` 是 `FileSecretStore`，`encrypted` 是 `EncryptedSecretStore`，后者需要 "
+        "`pip install xyfast[crypto]`。无则放在消息的存储里，明文。"
+    ),
+    "Path of the folder.": "文件夹的路径。",
+    "Path of the file with the key, 32 random bytes in base64, which only its owner may read "
+    "(mode 0600). None is the key of the variable `XYFAST_SECRETS_KEY`.": (
+        "密钥文件的路径，内容是 32 个随机字节的 base64，只有所有者能读（权限 0600）。"
+        "无则用环境变量 `XYFAST_SECRETS_KEY` 里的密钥。"
+    ),
     # Units and defaults.
     "text": "文本",
     "s": "秒",

@@ -125,6 +125,16 @@ def test_errors_say_where(capsys: pytest.CaptureFixture[str]) -> None:
     assert "argument" in errors
 
 
+def test_what_a_terminal_might_obey_is_shown_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    payload = r'{"a": "\u009b2J\u202e\ud800\u001b在　吗"}'
+    for options in ([], ["--json"]):
+        assert main(["decode", *options, payload]) == 0
+        out = capsys.readouterr().out
+        assert out.replace("\n", "").replace("　", "").isprintable()
+        assert json.loads(out) == json.loads(payload)
+        assert "在　吗" in out
+
+
 def test_decodes_a_file_line_by_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "payloads.txt"
     path.write_text(f"{GOOD}\n\nggGh\n{GOOD}\n", "utf-8")

@@ -13,7 +13,7 @@ import pytest
 
 from inboxes import Run
 from stores import ME
-from xyfast import Config, Retention, Settings
+from xyfast import Config, Retention, Secrets, Settings
 from xyfast.tables import read_toml
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +47,8 @@ def test_each_value_is_shown_with_its_origin(run: Run, monkeypatch: pytest.Monke
     write("[settings]\nheartbeat = 7\ngrace = 8\n[retention]\nkeep = 9\n")
     monkeypatch.setenv("XYFAST_GRACE", "3")
     values = shown(run)
-    assert len(values) == 1 + len(Settings.__slots__) + len(Retention.__slots__)
+    kinds = (Secrets, Settings, Retention)
+    assert len(values) == 1 + sum(len(kind.__slots__) for kind in kinds)
     assert values["settings.heartbeat"] == (7, "xyfast.toml: `settings.heartbeat`")
     assert values["settings.grace"] == (3.0, "XYFAST_GRACE")
     assert values["retention.keep"] == (9, "xyfast.toml: `retention.keep`")
@@ -83,6 +84,9 @@ def test_no_secret_is_shown(proxy: str, expected: str, run: Run) -> None:
         [[accounts]]
         cookies_env = "A"
         proxy = "direct"
+        [[accounts]]
+        cookies_env = "A"
+        proxy = "http://h:1?login=synthetic-secret"
         """
     )
     values = shown(run)
@@ -92,6 +96,7 @@ def test_no_secret_is_shown(proxy: str, expected: str, run: Run) -> None:
     assert values["accounts[2].cookies_file"][0] == "a.cookies"
     assert values["accounts[2].proxy"][0] == "<secret>"
     assert values["accounts[3].proxy"][0] == "direct"
+    assert values["accounts[4].proxy"][0] == "<secret>"
     assert "synthetic-secret" not in json.dumps(values) + run("config", "show").out
 
 
@@ -175,8 +180,9 @@ def test_a_new_file_has_every_field_and_changes_nothing(run: Run) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     config = Config.load(path, environ={})
     assert (config.settings, config.retention, config.tables) == (Settings(), Retention(), ())
+    assert (config.secrets, config.origins) == (Secrets(), {})
     text = path.read_text("utf-8")
-    for name in (*Settings.__slots__, *Retention.__slots__):
+    for name in (*Secrets.__slots__, *Settings.__slots__, *Retention.__slots__):
         assert re.search(rf"^## .+\n# {name} = .", text, re.MULTILINE), name
 
 
@@ -187,6 +193,7 @@ def test_the_lines_of_a_new_file_may_be_switched_on(run: Run) -> None:
     config = Config.load(path, environ={})
     assert config.settings == Settings(roots="company.pem", proxy="socks5://127.0.0.1:1080")
     assert config.retention == Retention()
+    assert config.secrets == Secrets(store="encrypted", key_file="secrets.key")
     assert config.store == Path("xyfast.db")
     assert [*config.tables[0]] == ["cookies_file", "user_agent", "name"]
 

@@ -3,117 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import json
 import re
 import signal
 import sqlite3
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from world import ME, OTHER
+from bots import CLIENT, ROUTER, Place
+from world import ME
 from xyfast.store.schema import HANDLED
-from xyfast.testing import FakeServer
-
-ROUTER = """
-from xyfast import ChatMessage, Router
-
-router = Router()
-
-@router.on(ChatMessage)
-async def answer(message: ChatMessage) -> None:
-    await message.reply("WORD " + message.text)
-"""
-CLIENT = ROUTER.replace("Router", "Client").replace("router", "client")
-
-
-class Ran:
-    """A command in a process of its own."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.err = ""
-        assert process.stderr is not None
-        self._reading = asyncio.ensure_future(self._read(process.stderr))
-
-    async def _read(self, stream: asyncio.StreamReader) -> None:
-        while line := await stream.readline():
-            self.err += line.decode()
-
-    async def end(self, *, number: int | None = None) -> int:
-        """Its exit code, after a signal if there is one."""
-        if number is not None:
-            self.process.send_signal(number)
-        code = await asyncio.wait_for(self.process.wait(), 60)
-        await self._reading
-        return code
-
-
-class Place:
-    """A folder with a bot and its configuration."""
-
-    def __init__(self, folder: Path, server: FakeServer) -> None:
-        self.folder = folder
-        self.server = server
-        self.write("me.cookies", server.cookies(ME))
-        self.configure()
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.folder / name
-        path.write_text(text, "utf-8")
-        return path
-
-    def configure(self, more: str = "") -> None:
-        self.write(
-            "xyfast.toml",
-            f"""
-            {more}
-            [settings]
-            url = "{self.server.url}"
-            token_url = "{self.server.token_url}"
-            grace = 30
-            [[accounts]]
-            cookies_file = "me.cookies"
-            """,
-        )
-
-    @asynccontextmanager
-    async def ran(self, *options: str, **environ: str) -> AsyncIterator[Ran]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "xyfast", "run", *options),
-            cwd=self.folder,
-            env={**os.environ, **environ},
-            stderr=asyncio.subprocess.PIPE,
-        )
-        ran = Ran(process)
-        try:
-            yield ran
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await ran.end()
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        await self.server.wait(condition, timeout=60.0)
-
-    async def answers(self, text: str, answer: str, account: str = ME) -> None:
-        """Ask, and wait until the newest answer is this one."""
-        await self.until(lambda: self.server.links(account))
-        self.server.push_text(account, text)
-        await self.until(lambda: self.sent[-1:] == [answer])
-
-    @property
-    def sent(self) -> list[str]:
-        return [each.text for account in (ME, OTHER) for each in self.server.ledger(account).sent]
-
-
-@pytest.fixture
-def place(server: FakeServer, tmp_path: Path) -> Place:
-    return Place(tmp_path, server)
-
 
 # --- what is run ------------------------------------------------------------------------
 
@@ -335,18 +235,62 @@ async def test_a_bot_ends_if_what_watches_it_fails(place: Place) -> None:
     await place.until(lambda: not place.server.links(ME))
 
 
-async def test_what_any_logger_says_holds_no_secret(place: Place) -> None:
-    place.write(
-        "bot.py",
-        "import logging\nfrom xyfast import Secret\nKEY = Secret('synthetic-canary')\n"
-        + ROUTER.replace(
-            "    await", "    logging.getLogger('bot').warning('has %s', KEY.reveal())\n    await"
-        ),
+TELLING = (
+    "import logging\nfrom xyfast import Secret\nKEY = Secret('synthetic-canary')\n"
+    + ROUTER.replace(
+        "    await",
+        "    logging.getLogger('bot').warning('has %s\\x9b', KEY.reveal(), extra={'of': 'shop'})\n"
+        "    await",
     )
+)
+
+
+async def test_what_any_logger_says_holds_no_secret(place: Place) -> None:
+    place.write("bot.py", TELLING)
     async with place.ran("bot.py") as ran:
         await place.answers("a", "WORD a")
         assert await ran.end(number=signal.SIGTERM) == 0
-    assert "has <secret>" in ran.err
+    assert "has <secret>\\u009b\n" in ran.err
+    assert "synthetic-canary" not in ran.err
+
+
+async def test_the_log_may_be_lines_of_json(place: Place) -> None:
+    place.write("bot.py", TELLING + "    raise ValueError(KEY.reveal())\n")
+    async with place.ran("bot.py", "--log-json", "--log-level", "debug") as ran:
+        await place.answers("a", "WORD a")
+        await place.until(lambda: "handler raised" in ran.err)
+        assert await ran.end(number=signal.SIGTERM) == 0
+    lines = [json.loads(line) for line in ran.err.splitlines()]
+    said = {(line["logger"], line["message"]): line for line in lines}
+    assert said["bot", "has <secret>\x9b"]["of"] == "shop"
+    assert said["xyfast.driver", "account is connected"]["account"] == ME
+    assert any(line["logger"] == "asyncio" for line in lines)
+    assert "synthetic-canary" not in ran.err
+
+
+async def test_a_bot_that_sets_up_its_log_is_told_that_json_is_not_written(place: Place) -> None:
+    place.write("bot.py", "import logging\nlogging.basicConfig()\n" + ROUTER)
+    async with place.ran("bot.py", "--log-json") as ran:
+        await place.until(lambda: place.server.links(ME))
+        assert await ran.end(number=signal.SIGTERM) == 0
+    assert ran.err == "xyfast run: bot.py sets up logging itself: --log-json has no effect\n"
+
+
+async def test_json_is_written_while_it_is_developed_too(place: Place) -> None:
+    place.write("bot.py", ROUTER)
+    async with place.ran("bot.py", "--dev", "--log-json") as ran:
+        await place.answers("a", "WORD a")
+        assert await ran.end(number=signal.SIGTERM) == 0
+    assert "account is connected" in {json.loads(line)["message"] for line in ran.err.splitlines()}
+
+
+async def test_what_a_file_raises_is_shown_without_secrets(place: Place) -> None:
+    secret = "from xyfast import Secret\nKEY = Secret('synthetic-canary')\n"
+    place.write("bot.py", f"{secret}raise ValueError(KEY.reveal())")
+    async with place.ran("bot.py") as ran:
+        assert await ran.end() == 2
+    assert "ValueError: <secret>" in ran.err
+    assert 'bot.py", line 3' in ran.err
     assert "synthetic-canary" not in ran.err
 
 

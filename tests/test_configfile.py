@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stores import ME, OTHER
-from xyfast import Config, ConfigError, Retention, Secret, Settings
+from xyfast import Config, ConfigError, Retention, Secret, Secrets, Settings
 from xyfast.account import format_cookies
 from xyfast.tables import Layers, documented
 
@@ -244,6 +244,23 @@ def test_the_file_is_named_by_a_variable_or_by_its_place(
     assert "none.toml: cannot be read: No such file" in refused(XYFAST_CONFIG="none.toml")
 
 
+@pytest.mark.parametrize("target", ["elsewhere.toml", "xyfast.toml"])
+def test_a_file_that_is_a_link_to_nothing_is_not_passed_over(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("xyfast.toml").symlink_to(target)
+    assert "xyfast.toml: cannot be read: " in refused()
+
+
+def test_what_an_editor_puts_in_front_of_a_file_is_no_part_of_it(tmp_path: Path) -> None:
+    write(tmp_path, f"\ufeffunb={ME}; a=1", "me.cookies")
+    path = write(tmp_path, "\ufeffstore = 'x.db'\n[[accounts]]\ncookies_file = 'me.cookies'")
+    config = Config.load(path, environ={})
+    assert config.store == tmp_path / "x.db"
+    assert [account.id for account in config.accounts()] == [ME]
+
+
 def test_retention_has_its_section_and_variables(tmp_path: Path) -> None:
     path = write(tmp_path, "[retention]\nkeep = 5\nmax_rows = 7\n")
     environ = {"XYFAST_RETENTION_KEEP": "6"}
@@ -324,7 +341,7 @@ def test_a_config_shows_no_secrets(tmp_path: Path) -> None:
     assert SECRET not in repr(Config.load(path, environ={"COOKIES": SECRET}))
 
 
-@pytest.mark.parametrize("kind", [Settings, Retention])
+@pytest.mark.parametrize("kind", [Secrets, Settings, Retention])
 def test_every_field_is_documented_for_the_file(kind: Any) -> None:
     found = list(documented(kind))
     assert [each.name for each in found] == [field.name for field in dataclasses.fields(kind)]

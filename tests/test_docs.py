@@ -20,7 +20,7 @@ import kit_page
 import settings_page
 import xyfast
 from world import ME
-from xyfast import Settings, codec
+from xyfast import Secrets, Settings, codec
 from xyfast.store import Retention
 from xyfast.testing import FakeServer, Fault, ServerSettings, fast_settings
 from xyfast.troubles import ANSWERS, KICKS, LINKS, TOKENS
@@ -30,7 +30,8 @@ READMES = ["README.md", "README.zh-CN.md"]
 PAGES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))]
 ENGLISH = [name for name in PAGES if not name.endswith(".zh.md")]
 """test_docs_pairs.py compares the others with these."""
-SETTINGS = {field.name for each in (Settings, Retention) for field in dataclasses.fields(each)}
+KINDS = (Settings, Retention, Secrets)
+SETTINGS = {field.name for kind in KINDS for field in dataclasses.fields(kind)}
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -207,7 +208,7 @@ def test_every_promise_names_tests_that_exist() -> None:
 def test_pages_name_settings_that_exist() -> None:
     for name in (*READMES, *PAGES, "CHANGELOG.md"):
         text = (ROOT / name).read_text("utf-8")
-        named = set(re.findall(r"`(?:Settings|Retention)\.(\w+)`", text))
+        named = set(re.findall(r"`(?:Settings|Retention|Secrets)\.(\w+)`", text))
         for line in re.findall(r"^Settings: (.+?)\.$", text, re.MULTILINE | re.DOTALL):
             named |= set(re.findall(r"`(\w+)`", line))
         assert named <= SETTINGS, name
@@ -221,7 +222,7 @@ def test_the_page_of_settings_is_what_the_code_says() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == SETTINGS
 
 
-@pytest.mark.parametrize("kind", [Settings, Retention])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_setting_says_what_it_is(kind: type) -> None:
     [definition] = ast.parse(inspect.getsource(kind)).body
     assert isinstance(definition, ast.ClassDef)

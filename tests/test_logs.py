@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 from typing import Any
 
 import pytest
@@ -91,6 +92,23 @@ def test_a_second_call_takes_the_place_of_the_first() -> None:
     assert [line["message"] for line in lines(second)] == ["once"]
     with pytest.raises(ConfigError, match="level must be"):
         logging_json(level="INFO")  # type: ignore[arg-type]
+
+
+def test_any_record_is_json_that_any_terminal_and_file_can_take() -> None:
+    text = "\x9b2J\u2028\ud800在吗😀"
+    extras = {"inf": math.inf, "nan": math.nan, "trace": "mine", "text": text}
+    record = logging.makeLogRecord({"msg": "x", "exc_text": "ValueError", **extras})
+    line = JsonFormatter().format(record)
+    assert line.isprintable()
+    assert "在吗😀" in line
+    assert line.encode()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    facts = json.loads(line, parse_constant=refuse)
+    assert (facts["inf"], facts["nan"], facts["text"]) == ("inf", "nan", text)
+    assert (facts["fact_trace"], facts["trace"]) == ("mine", "ValueError")
 
 
 def test_text_stays_readable_and_line_breaks_stay_inside() -> None:

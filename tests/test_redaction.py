@@ -112,6 +112,25 @@ def test_a_quote_has_a_bound() -> None:
     assert redact(f"cookie:{ends}a{ends} b") == "cookie:<secret>"
 
 
+class Unshowable:
+    """What a bot may log by mistake."""
+
+    def __str__(self) -> str:
+        raise ValueError("canary-cookie-2")
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"), [("%s", (Unshowable(),)), (Unshowable(), ()), ("%d", ("a",))]
+)
+def test_what_cannot_be_shown_costs_nobody_anything(message: object, arguments: object) -> None:
+    record = logging.makeLogRecord({"msg": message, "args": arguments, "given": Unshowable()})
+    assert Redaction().filter(record)
+    shown = f"{record.getMessage()} {vars(record)}"
+    assert "that do not fit" in shown or "<Unshowable that cannot be shown>" in shown
+    assert vars(record)["given"] == "<Unshowable that cannot be shown>"
+    assert "canary" not in shown
+
+
 # --- by shape -------------------------------------------------------------------------------
 
 SHAPES = [

@@ -40,7 +40,7 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
     "Migrate": ("migrate", ["from-scripts", "../msgpack", "from-websockets"]),
     "Faults": ("faults", ["../faults"]),
     "Explain": ("explain", ["../promises", "states", "design", "../codec", "fast", "websocket"]),
-    "Reference": ("reference", ["settings", "errors", "metrics"]),
+    "Reference": ("reference", ["names", "settings", "errors", "metrics"]),
 }
 
 

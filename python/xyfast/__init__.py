@@ -26,7 +26,7 @@ from xyfast._core import (
 from xyfast.account import Account
 from xyfast.client import Client
 from xyfast.config import Settings
-from xyfast.configfile import Config
+from xyfast.configfile import Config, Secrets
 from xyfast.dispatch import Router
 from xyfast.errors import (
     ConfigError,
@@ -109,6 +109,7 @@ __all__ = [
     "Router",
     "Secret",
     "SecretStore",
+    "Secrets",
     "SendRefused",
     "SendUnknown",
     "Sent",

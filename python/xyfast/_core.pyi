@@ -673,7 +673,7 @@ class Links:
         url: str,
         *,
         headers: Sequence[tuple[str, str]],
-        register: str,
+        register: str | None,
         heartbeat: float = 15.0,
         timeout: float = 30.0,
         misses: int = 3,
@@ -693,7 +693,9 @@ class Links:
         code 200, all within `open_timeout`; then it beats every `heartbeat` seconds. It ends
         when no heartbeat was answered with code 200 for `timeout` seconds, or `misses`
         answers in a row had another code. Reading pauses while the mailbox holds
-        `max_pushes` frames or `max_bytes` bytes of the link; the heartbeat goes on.
+        `max_pushes` frames or `max_bytes` bytes of the link; the heartbeat goes on. With a
+        `register` of None the link shakes hands and closes itself: it ends in a `Closed` with
+        trouble ``"closed"`` if that went well.
 
         `url` is ``wss://``, or ``ws://`` to this machine unless `allow_plain`. Certificates
         are verified against the system's roots and those in `roots`, a PEM text. With `proxy`,

@@ -19,7 +19,7 @@ from xyfast._core import check_proxy
 from xyfast.arguments import must_be
 from xyfast.errors import ConfigError
 from xyfast.secret import Secret, reveal
-from xyfast.tables import PREFIX, hint, quoted, read_toml
+from xyfast.tables import PREFIX, hint, quoted, read_text, read_toml
 
 __all__ = [
     "DEFAULT_USER_AGENT",
@@ -213,7 +213,7 @@ def account_of(
         file = Path(path).parent / name
         where = f"{where}{quoted(str(file))}: "
         try:
-            values["cookies"] = file.read_text(encoding="utf-8")
+            values["cookies"] = read_text(file)
         except OSError as error:
             raise ConfigError(f"{where}cannot be read: {error.strerror}") from None
         except ValueError:

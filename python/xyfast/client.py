@@ -200,6 +200,11 @@ class Client:
         """The accounts that were added, in that order."""
         return tuple(driver.account for driver in self._drivers.values())
 
+    @property
+    def keeps_secrets_apart(self) -> bool:
+        """Whether session material is kept in a store of its own: ``secrets``."""
+        return self._secrets is not None
+
     def state(self, account_id: str, /) -> State:
         """Where an account stands; raises `StateError` if it was never added."""
         return self._driver(account_id).state

@@ -26,11 +26,12 @@ _MAY_BE_ZERO = ("handler_retries", "blocked_after")
 OTHER_VARIABLES = (
     "XYFAST_CONFIG",
     "XYFAST_RETENTION_",
+    "XYFAST_SECRETS_",
     "XYFAST_SECRETS_KEY",
     "XYFAST_SIMD",
     "XYFAST_STORE",
 )
-"""Variables, and a beginning of some, that are no fields of `Settings`."""
+"""Variables, and beginnings of some, that are no fields of `Settings`."""
 
 SLACK = 2_000
 """Milliseconds by which the times of one server may differ: its nodes have clocks of their own."""

@@ -327,7 +327,7 @@ class Driver:
         account, token = self.account, self.login.token
         if token is None or account.device_id is None:
             raise StateError(f"account {account.id}: dial without a token")
-        headers = [("Origin", "https://www.goofish.com"), ("User-Agent", account.user_agent)]
+        headers = requests.handshake(account.user_agent)
         if account.send_cookies:
             headers.append(("Cookie", format_cookies(account.cookies)))
         register = requests.registration(

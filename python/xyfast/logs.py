@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import re
 import traceback
 from datetime import datetime, timezone
 from typing import Any, TextIO
@@ -15,6 +17,8 @@ from xyfast.redaction import Redaction
 __all__ = ["JsonFormatter", "complain", "logger", "logging_json", "say", "seconds"]
 
 _SAID = "%s (%s)%s"
+# What JSON lets stand though a terminal obeys it, readers of lines break at it, or UTF-8 lacks it.
+_UNSHOWN = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _OF_LOGGING = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _REDACTION = Redaction()
 
@@ -76,7 +80,7 @@ class JsonFormatter(logging.Formatter):
 
     What xyfast says has its bare sentence as ``message`` and each fact as a key; ``trace`` holds
     the lines that an exception came through. Of records of others the attributes that were
-    given as ``extra`` are keys. A fact named as one of the four comes as ``fact_time`` and so on.
+    given as ``extra`` are keys. A fact named as one of the five comes as ``fact_time`` and so on.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -89,12 +93,16 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": message,
         }
+        taken = {*line, "trace"}
         for name, value in vars(record).items():
             if name not in _OF_LOGGING:
-                line[f"fact_{name}" if name in line else name] = value
+                # JSON has no infinite numbers.
+                endless = isinstance(value, float) and not math.isfinite(value)
+                line[f"fact_{name}" if name in taken else name] = str(value) if endless else value
         if trace:
             line["trace"] = trace
-        return json.dumps(line, ensure_ascii=False, default=str)
+        text = json.dumps(line, ensure_ascii=False, default=str)
+        return _UNSHOWN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
     def _told(self, record: logging.LogRecord) -> tuple[str, str]:
         """Its sentence, and the lines behind it."""

@@ -246,8 +246,16 @@ class Redaction(logging.Filter):
             if name in _STANDARD_FIELDS or type(value) in _NUMBERS:
                 continue
             if type(value) is not str or value not in message:
-                record.__dict__[name] = redact(str(value))
+                record.__dict__[name] = redact(_text(value))
         return True
+
+
+def _text(value: object) -> str:
+    """What is shown of a value, whatever it does when it is asked: to log must never fail."""
+    try:
+        return str(value)
+    except Exception:
+        return f"<{type(value).__name__} that cannot be shown>"
 
 
 def _redact_message(record: logging.LogRecord) -> str:
@@ -258,7 +266,8 @@ def _redact_message(record: logging.LogRecord) -> str:
     try:
         message = record.getMessage()
     except Exception:  # logging itself would show the arguments on standard error
-        message = f"{record.msg!s} (with arguments that do not fit)"
+        record.msg, record.args = f"{_text(record.msg)} (with arguments that do not fit)", None
+        message = record.msg
     shown = redact(message)
     arguments = record.args.values() if isinstance(record.args, dict) else record.args or ()
     if shown != message or not all(type(each) in (str, *_NUMBERS) for each in arguments):

@@ -27,6 +27,7 @@ __all__ = [
     "ack_diff",
     "ack_diff_state",
     "get_state",
+    "handshake",
     "has_more",
     "heartbeat",
     "history",
@@ -115,6 +116,11 @@ def request(lwp: str, body: object, /, *, mid: str) -> str:
 def heartbeat(*, mid: str) -> str:
     """Ask whether anybody is there; links do so by themselves too."""
     return request("/!", None, mid=mid)
+
+
+def handshake(user_agent: str, /) -> list[tuple[str, str]]:
+    """Give the headers of a WebSocket handshake, but cookies."""
+    return [("Origin", "https://www.goofish.com"), ("User-Agent", user_agent)]
 
 
 def registration(*, token: str, device_id: str, user_agent: str, mid: str) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "hint",
     "quoted",
     "read_config",
+    "read_text",
     "read_toml",
 ]
 
@@ -34,7 +35,10 @@ PREFIX = "XYFAST_"
 """What the variables of settings begin with."""
 
 ACCOUNTS = "accounts"
-_SECTIONS = {"store": str, "settings": dict, "retention": dict, ACCOUNTS: list}
+_SECTIONS = {
+    **{"store": str, "secrets": dict, "settings": dict, "retention": dict},
+    ACCOUNTS: list,
+}
 _WORDS = {
     "str": "a string",
     "str | None": "a string",
@@ -58,7 +62,7 @@ def read_toml(path: str | PathLike[str], /) -> dict[str, Any]:
         raise ConfigError(f"{path}: Python 3.10 reads TOML with tomli; run: pip install tomli")
     # Errors are not chained: they may carry the file's text, which holds cookies.
     try:
-        table: dict[str, Any] = toml.loads(Path(path).read_text(encoding="utf-8"))
+        table: dict[str, Any] = toml.loads(read_text(path))
         return table
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
@@ -70,8 +74,13 @@ def read_toml(path: str | PathLike[str], /) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not TOML that can be read: too large or too deep") from None
 
 
+def read_text(path: str | PathLike[str], /) -> str:
+    """Read a file in UTF-8, with or without the mark that some editors put in front."""
+    return Path(path).read_text(encoding="utf-8-sig")
+
+
 def read_config(path: str | PathLike[str], /) -> dict[str, Any]:
-    """Read a file of ``store``, ``[settings]``, ``[retention]`` and ``[[accounts]]``.
+    """Read a file of ``store``, ``[secrets]``, ``[settings]``, ``[retention]``, ``[[accounts]]``.
 
     What is in a section is not looked at. Raises `ConfigError` for another key.
     """
@@ -129,7 +138,7 @@ class Layers(Generic[T]):
             elif not self._fits(key, value):
                 self._refuse(f"{path}: `{before}{key}`", key)
             else:
-                if self._fields[key].metadata.get("path"):
+                if value and self._fields[key].metadata.get("path"):
                     value = str(Path(path).parent / str(value))
                 self._set(key, value, f"{path}: `{before}{key}`")
 

@@ -87,9 +87,13 @@ class RustTransport:
         self._loop.add_reader(self._links.fileno(), self._readable)
 
     def dial(
-        self, policy: Dial, headers: Sequence[tuple[str, str]], register: str, proxy: str | None
+        self,
+        policy: Dial,
+        headers: Sequence[tuple[str, str]],
+        register: str | None,
+        proxy: str | None,
     ) -> None:
-        """See `Transport.dial`."""
+        """See `Transport.dial`; without ``register`` the link shakes hands and closes itself."""
         settings = self._settings
         self._links.dial(
             policy.link,

@@ -138,7 +138,7 @@ impl Links {
         #[pyo3(from_py_with = within)] link: Option<u64>,
         url: String,
         headers: Vec<(String, String)>,
-        register: String,
+        register: Option<String>,
         #[pyo3(from_py_with = real)] heartbeat: f64,
         #[pyo3(from_py_with = real)] timeout: f64,
         #[pyo3(from_py_with = count)] misses: u32,

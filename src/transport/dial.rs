@@ -37,8 +37,9 @@ pub struct Dial {
     pub url: String,
     /// More headers for the handshake.
     pub headers: Vec<(String, String)>,
-    /// The registration request; its answer opens the link.
-    pub register: String,
+    /// The registration request; its answer opens the link. Without one there is a handshake and a
+    /// goodbye: it ends in [`Trouble::Closed`] if that went well.
+    pub register: Option<String>,
     /// The heartbeat.
     pub policy: Policy,
     /// Time from the first look-up to the registration's answer.
@@ -67,7 +68,7 @@ impl Dial {
         Dial {
             url: url.to_owned(),
             headers: Vec::new(),
-            register: register.to_owned(),
+            register: Some(register.to_owned()),
             policy: Policy {
                 interval: Duration::from_secs(15),
                 timeout: Duration::from_secs(30),
@@ -119,7 +120,7 @@ impl std::error::Error for DialError {}
 pub(super) struct Target {
     pub(super) dial: Dial,
     /// The `mid` of the registration.
-    pub(super) mid: String,
+    pub(super) mid: Option<String>,
     /// Our half of the handshake, and what accepts the key in it.
     request: Vec<u8>,
     accept: String,
@@ -139,7 +140,7 @@ impl Target {
             allow_plain: dial.allow_plain,
         };
         let route = Route::check(&uri, &terms)?;
-        let mid = registration_mid(&dial.register)?;
+        let mid = dial.register.as_deref().map(registration_mid).transpose()?;
         if dial.policy.interval < Duration::from_millis(10) {
             return Err(DialError::config("heartbeat must be 0.01 s or more"));
         }

@@ -48,7 +48,7 @@ pub(super) struct Life {
 enum Stage {
     /// Waits until `deadline` for the answer to the registration; `early` came before it.
     Registering {
-        mid: String,
+        mid: Option<String>,
         sent: Instant,
         deadline: Instant,
         early: Vec<Event>,
@@ -241,7 +241,8 @@ impl Life {
                 early,
                 ..
             } => {
-                if request_id(&mid) != request_id(ours) {
+                let ours = ours.as_deref().map(request_id);
+                if ours != Some(request_id(&mid)) {
                     return Ok(false);
                 }
                 if frame.code() != Some(200) {

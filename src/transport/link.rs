@@ -248,11 +248,11 @@ impl Link {
         lock(&self.state).order
     }
 
-    /// Puts the socket in its place and writes the first text.
-    pub(super) fn start(&self, socket: Socket, first: String) {
+    /// Puts the socket in its place and writes the first text, if there is one.
+    pub(super) fn start(&self, socket: Socket, first: Option<String>) {
         let mut state = lock(&self.state);
         state.socket = Some(socket);
-        state.write([first]);
+        state.write(first);
     }
 
     /// From now on users may write.

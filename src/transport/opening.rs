@@ -6,7 +6,7 @@ use tokio::time::{timeout_at, Instant};
 
 use super::closed::{Closed, Trouble};
 use super::dial::Target;
-use super::link::Link;
+use super::link::{Link, Order};
 use super::pump::Pump;
 use super::wire::Connection;
 
@@ -20,6 +20,9 @@ pub(super) async fn run(link: Arc<Link>, pump: Arc<Pump>, target: Target) {
     let deadline = Instant::now() + target.dial.open_timeout;
     last.closed = match open(&link, &target, deadline).await {
         Ok(connection) => {
+            if target.dial.register.is_none() {
+                link.order(Order::Close(1000));
+            }
             pump.take_over(&link, connection, target, deadline.into_std());
             None
         }

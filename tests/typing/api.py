@@ -24,6 +24,7 @@ from xyfast import (
     Retention,
     Router,
     Secret,
+    Secrets,
     SecretStore,
     Sent,
     Settings,
@@ -143,5 +144,8 @@ assert_type(config.settings, Settings)
 assert_type(config.retention, Retention)
 assert_type(config.accounts(), tuple[Account, ...])
 assert_type(config.make_store(), SqliteStore)
+assert_type(config.secrets, Secrets)
+assert_type(config.make_secrets(), FileSecretStore | None)
+assert_type(Client(secrets=config.make_secrets()).keeps_secrets_apart, bool)
 assert_type(Settings.load(None, grace=5.0), Settings)
 Client(store=config.make_store(), settings=config.settings, router=Router())

@@ -14,6 +14,7 @@ from xyfast.client import Client
 from xyfast.configfile import Config
 from xyfast.dispatch import Router
 from xyfast.errors import ConfigError
+from xyfast.redaction import redact
 
 __all__ = ["client_of", "load"]
 
@@ -34,7 +35,7 @@ def load(path: Path) -> ModuleType:
         raise ConfigError(f"{path} is not a Python file; give the path of one, such as bot.py")
     if name in sys.stdlib_module_names or name == "xyfast":
         raise ConfigError(f"{path} has the name of a module that others import; rename it")
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path.absolute())
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -49,9 +50,9 @@ def load(path: Path) -> ModuleType:
 def client_of(module: ModuleType, config: Config) -> tuple[Client, bool]:
     """The client that a module of `load` has or makes, and whether it goes by the config.
 
-    A Router becomes the handlers of a Client with the store and the settings of the config. A
+    A Router becomes the handlers of a Client with the stores and the settings of the config. A
     module with clients may have routers beside them. Raises `ConfigError` if it has none of
-    them, or more than one.
+    them, or more than one, or one that leaves secrets where the config does not want them.
     """
     path = Path(str(module.__file__))
     names: dict[int, str] = {}
@@ -71,7 +72,13 @@ def client_of(module: ModuleType, config: Config) -> tuple[Client, bool]:
     thing = getattr(module, name)
     if isinstance(thing, Client):
         return thing, False
-    return Client(router=thing, store=config.make_store(), settings=config.settings), True
+    client = Client(
+        router=thing,
+        store=config.make_store(),
+        secrets=config.make_secrets(),
+        settings=config.settings,
+    )
+    return client, True
 
 
 def _made(path: Path, maker: Callable[..., object], config: Config) -> tuple[Client, bool]:
@@ -82,16 +89,23 @@ def _made(path: Path, maker: Callable[..., object], config: Config) -> tuple[Cli
     if not isinstance(client, Client):
         kind = type(client).__name__
         raise ConfigError(f"{path}: `{_MAKER}` must return a Client, not {kind}")
+    if takes and config.secrets.store is not None and not client.keeps_secrets_apart:
+        raise ConfigError(
+            f"{path}: `{_MAKER}` must give its Client secrets=config.make_secrets(), as "
+            f"{config.origins['secrets.store']} wants it: without them session material is kept "
+            "in clear"
+        )
     return client, takes
 
 
 def _guarded(path: Path, work: Callable[[], object], when: str) -> object:
-    """Do what the user's code does; the lines of what it raises are printed, from it on."""
+    """Do what the user's code does; what it raises is printed, from its own lines on."""
     try:
         return work()
     except (Exception, SystemExit) as error:
         trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename != str(path):
+        while trace is not None and trace.tb_frame.f_code.co_filename != str(path.absolute()):
             trace = trace.tb_next
-        traceback.print_exception(type(error), error, trace)
+        lines = traceback.format_exception(type(error), error, trace)
+        print(redact("".join(lines)), end="", file=sys.stderr)
         raise ConfigError(f"{path} raises {type(error).__name__} {when}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Literal
 from xyfast.account import Account
 from xyfast.commands.shared import painted, print_json, printable
 from xyfast.configfile import DEFAULT_FILE, Config
-from xyfast.errors import ConfigError
+from xyfast.errors import ConfigError, StoreError
 from xyfast.redaction import redact
+from xyfast.store.sealed import KEY_VARIABLE
 
-__all__ = ["LEVELS", "Finding", "accounts", "file", "private", "show"]
+__all__ = ["LEVELS", "Finding", "accounts", "file", "private", "secrets", "show"]
 
 Level = Literal["ok", "warning", "failed"]
 
@@ -91,6 +93,40 @@ def accounts(config: Config) -> Iterator[Finding]:
         return
     for account in found:
         yield _cookies(account)
+
+
+def secrets(config: Config) -> Iterator[Finding]:
+    """Where session material is kept apart: its key, its folder, and all that is in it."""
+    given = config.secrets
+    if config.environ.get(KEY_VARIABLE) and given.store != "encrypted":
+        where = "in the store" if given.store is None else "in its folder"
+        yield Finding(
+            "secrets",
+            "warning",
+            f"{KEY_VARIABLE} is set, and has no effect: session material is {where}, in clear",
+            'if it is to be encrypted: secrets.store = "encrypted"',
+        )
+    try:
+        store = config.make_secrets()
+        if store is None:
+            return
+        count = store.verify()
+    except (ConfigError, StoreError) as error:
+        yield Finding("secrets", "failed", str(error), "see docs/howto/secrets.md")
+        return
+    path = Path(given.path)
+    how = "encrypted" if given.store == "encrypted" else "in clear"
+    if not path.exists():
+        yield Finding("secrets", "ok", f"{path}: is not there yet, and will be made ({how})")
+    elif not os.access(path, os.W_OK | os.X_OK):
+        yield Finding(
+            "secrets",
+            "failed",
+            f"the folder {path} may not be written to",
+            f"run the bot as its owner, or: chmod 700 {path}",
+        )
+    else:
+        yield Finding("secrets", "ok", f"{path}: of {count} accounts, {how}")
 
 
 def private(about: str, path: Path) -> Iterator[Finding]:

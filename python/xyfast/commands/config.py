@@ -23,21 +23,22 @@ from xyfast.commands.shared import (
     redacted,
 )
 from xyfast.config import Settings
-from xyfast.configfile import DEFAULT_FILE, DEFAULT_STORE, Config
+from xyfast.configfile import DEFAULT_FILE, DEFAULT_STORE, Config, Secrets
 from xyfast.redaction import redact
 from xyfast.secret import HIDDEN, reveal
 from xyfast.store import Retention
+from xyfast.store.sealed import KEY_VARIABLE
 from xyfast.tables import Field, documented
 
 __all__ = ["add_parser", "template"]
 
-_SECTIONS = {"settings": Settings, "retention": Retention}
+_SECTIONS = {"secrets": Secrets, "settings": Settings, "retention": Retention}
 _SHOWN = ("cookies_file", "cookies_env", "name", "user_agent", "send_cookies")
 _HEAD = f"""\
 ## What `xyfast run` and the other commands work with. Lines with one sign show defaults: take the
 ## sign away to change them. Variables are stronger than this file: XYFAST_HEARTBEAT,
-## XYFAST_RETENTION_KEEP, XYFAST_STORE. Paths are relative to this file. `xyfast config check`
-## says whether it is right, `xyfast config show` what is in force.
+## XYFAST_RETENTION_KEEP, XYFAST_SECRETS_STORE, XYFAST_STORE. Paths are relative to this file.
+## `xyfast config check` says whether it is right, `xyfast config show` what is in force.
 
 ## The SQLite file with all that was received and is to be sent.
 # store = "{DEFAULT_STORE}"
@@ -57,8 +58,8 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "config",
         help="show, check and begin the configuration",
-        description="Settings, retention, store and accounts: from a TOML file, then from "
-        "XYFAST_* variables, which are stronger.",
+        description="Settings, retention, store, secrets and accounts: from a TOML file, then "
+        "from XYFAST_* variables, which are stronger.",
     )
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -67,9 +68,9 @@ def add_parser(commands: Commands) -> None:
         "show",
         _show,
         help="each value that is in force, and where it came from",
-        description="Show each value that is in force and where it came from. Cookies, device ids "
-        "and logins of proxies are not shown. Exit code 0: shown, 2: the file or a variable is "
-        "wrong.",
+        description="Show each value that is in force and where it came from. Cookies, device ids, "
+        "logins of proxies and the key of secrets are not shown. Exit code 0: shown, 2: the file "
+        "or a variable is wrong.",
     )
     add_config(show)
     add_json(show)
@@ -79,8 +80,8 @@ def add_parser(commands: Commands) -> None:
         "check",
         _check,
         help="whether the configuration is right",
-        description="Read the file, the variables and the cookies. Exit code 0: all is right, 1: "
-        "it can be used, with what is said, 2: it cannot.",
+        description="Read the file, the variables, the cookies and what is kept apart. Exit code "
+        "0: all is right, 1: it can be used, with what is said, 2: it cannot.",
     )
     add_config(check)
     add_json(check)
@@ -126,6 +127,8 @@ def _values(config: Config) -> Iterator[_Value]:
             if each.secret and value is not None:
                 value = redacted(reveal(value))
             yield _Value(name, value, config.origins.get(name, "default"))
+    if config.environ.get(KEY_VARIABLE):
+        yield _Value("secrets.key", HIDDEN, KEY_VARIABLE)
     for number, table in enumerate(config.tables, 1):
         for key, value in table.items():
             shown = redacted(value) if key == "proxy" else value if key in _SHOWN else HIDDEN
@@ -148,7 +151,7 @@ def _toml(value: object) -> str:
 
 def _check(options: argparse.Namespace) -> int:
     config = config_of(options)
-    findings = [*checks.file(config), *checks.accounts(config)]
+    findings = [*checks.file(config), *checks.accounts(config), *checks.secrets(config)]
     checks.show(findings, json=options.json)
     return max((checks.LEVELS[each.level] for each in findings), default=0)
 

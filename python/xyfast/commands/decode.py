@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from xyfast._core import Frame, b64decode, parse_frame, read_payload
-from xyfast.commands.shared import Commands, add_command, complain
+from xyfast.commands.shared import Commands, add_command, complain, printable
 from xyfast.errors import DecodeError
 
 __all__ = ["add_parser"]
@@ -69,7 +69,8 @@ def _decode(options: argparse.Namespace, texts: Iterable[tuple[str, str]]) -> in
         except DecodeError as error:
             value, errors = None, [str(error)]
         else:
-            print(json.dumps(value, ensure_ascii=False, indent=None if options.compact else 2))
+            indent = None if options.compact else 2
+            print(printable(json.dumps(value, ensure_ascii=False, indent=indent)))
         for message in errors:
             failed = True
             complain(options, f"{where}: {message}")

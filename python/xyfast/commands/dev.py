@@ -59,6 +59,8 @@ class _Supervisor:
         options = self._options
         command = [sys.executable, "-m", "xyfast", "run", str(options.bot)]
         command += ["--log-level", options.log_level]
+        if options.log_json:
+            command.append("--log-json")
         if options.config is not None:
             command += ["--config", options.config]
         # The folder of now hides no modules from it. In a session of its own Ctrl-C reaches it by

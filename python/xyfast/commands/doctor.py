@@ -6,24 +6,29 @@ import argparse
 import asyncio
 import os
 import platform
+import re
 import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from xyfast import __version__, _core
+from xyfast import __version__, _core, requests
+from xyfast._core import Closed
+from xyfast.account import DEFAULT_USER_AGENT
 from xyfast.commands import checks
 from xyfast.commands.checks import Finding
 from xyfast.commands.shared import Commands, add_command, add_config, add_json, config_of, redacted
+from xyfast.config import Settings
 from xyfast.configfile import Config
 from xyfast.errors import ConfigError, StoreError, TokenError
+from xyfast.events import Dial
 from xyfast.secret import reveal
 from xyfast.store import SqliteStore
 from xyfast.store.lock import Lock
-from xyfast.transport import read_roots
+from xyfast.transport import LinkEvent, RustTransport, read_roots
 
 __all__ = ["add_parser"]
 
@@ -31,18 +36,29 @@ _MIB = 1024**2
 _LEAST_DISK = 64 * _MIB
 _OTHER_FILES = 64  # descriptors of a process beside those of its links
 _LATE, _TOO_LATE = 5.0, 60.0  # seconds by which the clock may be wrong: told, and a failure
-_HUNG_UP = "the server hung up"  # some WebSocket servers do, on a request that is none
+_ONCE = Dial(link=1, heartbeat=15.0, timeout=30.0, misses=3)
 _PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
+_PLACE = (
+    "see that the address is right and the server answers there: the login page of a network, or a "
+    "company's proxy that lets no WebSocket through, may answer in its place"
+)
 _CURES = {
-    "network": "see that the address is right, the name can be resolved and no firewall is in "
-    "the way; behind a proxy set settings.proxy",
+    "network": "see that the address is right and no firewall is in the way; behind a proxy set "
+    "settings.proxy",
+    "name": "ask the resolver: getent hosts NAME; in a container look at /etc/resolv.conf; behind "
+    "a proxy set settings.proxy: it resolves names itself (docs/faults/dns.md)",
     "untrusted": "a company's proxy that opens TLS has an authority of its own: name its "
-    "certificate in settings.roots; if there is none, do not trust this network",
-    "proxy": "see that the proxy runs and lets this server through",
-    "proxy-refused": "give the user and password that the proxy wants",
+    "certificate in settings.roots; if there is none, do not trust this network; a clock that is "
+    "wrong makes certificates expire (docs/faults/tls.md)",
+    "proxy": "see that the proxy runs and lets this server through (docs/faults/proxy.md)",
+    "proxy-refused": "see that its scheme and port are right, that user and password are those it "
+    "wants, and that it allows this server (docs/faults/proxy.md)",
+    "refused": _PLACE,
+    "protocol": _PLACE,
     "exhausted": "let the process have more descriptors: ulimit -n 8192",
 }
+_UNRESOLVED = re.compile(r"^\S+ (?:cannot be resolved|was not resolved|has no address)")
 
 
 def add_parser(commands: Commands) -> None:
@@ -52,9 +68,10 @@ def add_parser(commands: Commands) -> None:
         "doctor",
         _run,
         help="whether a bot can run here, and what to do if not",
-        description="Look at this machine, the configuration, the accounts' cookies, the store, "
-        "the way to the server and the clock. Both addresses are called once each way, without "
-        "cookies. Exit code 0: nothing failed, 1: something did.",
+        description="Look at this machine, the configuration, the accounts' cookies, the stores, "
+        "the way to the server and the clock. Each way a WebSocket is opened and closed, and the "
+        "token address called, once and without cookies. Exit code 0: nothing failed, 1: something "
+        "did.",
     )
     add_config(parser)
     add_json(parser)
@@ -84,6 +101,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         return
     yield from checks.file(config)
     yield from checks.accounts(config)
+    yield from checks.secrets(config)
     yield from _descriptors(len(config.tables))
     yield from _store(config)
     yield from _disk(config)
@@ -213,11 +231,8 @@ def _network(config: Config) -> Iterator[Finding]:
     if roots is not None:
         yield Finding("roots", "ok", f"{settings.roots}: is trusted beside the system's")
     for proxy in _ways(config):
-        for about, url, timeout in (
-            ("links", settings.url, settings.open_timeout),
-            ("tokens", settings.token_url, settings.token_timeout),
-        ):
-            yield from _call(config, about, url, timeout, roots, proxy)
+        yield _shake_hands(settings, proxy)
+        yield from _call(settings, roots, proxy)
 
 
 def _ways(config: Config) -> list[str | None]:
@@ -230,36 +245,69 @@ def _ways(config: Config) -> list[str | None]:
     return list(dict.fromkeys(proxies or [general]))
 
 
-def _call(
-    config: Config, about: str, url: str, timeout: float, roots: str | None, proxy: str | None
-) -> Iterator[Finding]:
-    """Call an address as links and token calls do; any answer to that is good."""
-    where = url if proxy is None else f"{url} through {redacted(proxy)}"
-    # A WebSocket begins as an HTTP request; one that is none is answered too, or hung up on.
-    address = url.replace("ws", "http", 1) if url.startswith("ws") else url
-    before = time.time()
+def _shake_hands(settings: Settings, proxy: str | None) -> Finding:
+    """Open a WebSocket as links do, and close it: no account is named."""
+    where, before = _where(settings.url, proxy), time.monotonic()
+    try:
+        closed = asyncio.run(_handshake(settings, proxy))
+    except ConfigError as error:
+        return Finding("links", "failed", f"{where}: {error}", _cure("proxy", str(error)))
+    if closed.trouble != "closed":
+        cure = _cure(closed.trouble, closed.reason)
+        return Finding("links", "failed", f"{where}: {closed.reason}", cure)
+    took = time.monotonic() - before
+    return Finding("links", "ok", f"{where}: opens, and closes, in {took * 1000:.0f} ms")
+
+
+async def _handshake(settings: Settings, proxy: str | None) -> Closed:
+    transport = RustTransport(settings)
+    ended: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
+
+    def tell(events: Sequence[LinkEvent]) -> None:
+        for event in events:
+            if isinstance(event, Closed):
+                ended.set_result(event)
+
+    transport.start(tell)
+    try:
+        transport.dial(_ONCE, requests.handshake(DEFAULT_USER_AGENT), None, proxy)
+        return await ended
+    finally:
+        transport.stop()
+
+
+def _call(settings: Settings, roots: str | None, proxy: str | None) -> Iterator[Finding]:
+    """Call the token address as token calls do; any answer to that is good."""
+    where, before = _where(settings.token_url, proxy), time.time()
     try:
         _, headers, _ = _core.post(
-            address,
+            settings.token_url,
             headers=[],
             body=b"",
-            timeout=timeout,
-            allow_plain=config.settings.allow_plain,
+            timeout=settings.token_timeout,
+            allow_plain=settings.allow_plain,
             roots=roots,
             proxy=proxy,
         )
     except (TokenError, ConfigError) as error:
-        if about == "links" and _HUNG_UP in str(error):
-            yield Finding(about, "ok", f"{where}: can be reached")
-            return
-        code = error.code if isinstance(error, TokenError) else "proxy"
-        cure = _CURES.get(code, "see docs/reference/errors.md")
-        yield Finding(about, "failed", f"{where}: {error}", cure)
+        trouble = error.code if isinstance(error, TokenError) else "proxy"
+        cure = _cure(trouble, str(error))
+        yield Finding("tokens", "failed", f"{where}: {error}", cure)
         return
     after = time.time()
-    yield Finding(about, "ok", f"{where}: answers in {(after - before) * 1000:.0f} ms")
-    if about == "tokens":
-        yield _clock(headers, before, after)
+    yield Finding("tokens", "ok", f"{where}: answers in {(after - before) * 1000:.0f} ms")
+    yield _clock(headers, before, after)
+
+
+def _where(url: str, proxy: str | None) -> str:
+    return url if proxy is None else f"{url} through {redacted(proxy)}"
+
+
+def _cure(trouble: str, reason: str) -> str:
+    """What to do about a trouble of `Closed.trouble`."""
+    if trouble == "network" and _UNRESOLVED.search(reason):
+        trouble = "name"
+    return _CURES.get(trouble, "see docs/reference/errors.md")
 
 
 def _clock(headers: list[tuple[str, str]], before: float, after: float) -> Finding:

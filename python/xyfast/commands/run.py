@@ -19,9 +19,11 @@ from xyfast.commands.shared import (
     complain,
     config_of,
     painted,
+    printable,
 )
 from xyfast.configfile import DEFAULT_FILE, Config
 from xyfast.errors import ConfigError, StateError
+from xyfast.logs import JsonFormatter
 from xyfast.redaction import Redaction
 
 __all__ = ["add_parser"]
@@ -56,6 +58,11 @@ def add_parser(commands: Commands) -> None:
         default="info",
         help="what is logged, unless BOT.py sets up logging itself (default: info)",
     )
+    parser.add_argument(
+        "--log-json",
+        action="store_true",
+        help="log one JSON object a line, for programs, unless BOT.py sets up logging itself",
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -71,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
         )
     if not by_config:
         _tell_unused(options, config)
-    _set_up_logging(options.log_level)
+    _set_up_logging(options)
     asyncio.run(_work(client, accounts))
     return 0
 
@@ -102,16 +109,23 @@ async def _work(client: Client, accounts: Sequence[Account]) -> None:
 
 
 class _Formatter(logging.Formatter):
-    """Colours for what matters, on a terminal."""
+    """Colours for what matters, on a terminal, and escapes for what it might obey."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = printable(super().format(record))
         colour = _COLOURS.get(record.levelno)
         return text if colour is None else painted(text, colour, sys.stderr)
 
 
-def _set_up_logging(level: str) -> None:
+def _set_up_logging(options: argparse.Namespace) -> None:
+    root = logging.getLogger()
+    if root.handlers:
+        if options.log_json:
+            complain(options, f"{options.bot} sets up logging itself: --log-json has no effect")
+        return
     handler = logging.StreamHandler()
     handler.addFilter(Redaction())  # loggers of the bot and of libraries have none
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
+    text = _Formatter("%(asctime)s %(levelname)-7s %(message)s")
+    handler.setFormatter(JsonFormatter() if options.log_json else text)
+    root.addHandler(handler)
+    root.setLevel(options.log_level.upper())

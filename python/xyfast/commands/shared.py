@@ -90,7 +90,7 @@ def print_json(value: Any) -> None:
 def printable(text: str) -> str:
     """``text`` with escapes for what a terminal might obey: a stranger may have written it."""
     return "".join(
-        letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]
+        letter if letter.isprintable() or letter in "\n\t\u3000" else json.dumps(letter)[1:-1]
         for letter in text
     )
 
@@ -99,7 +99,7 @@ def redacted(url: str) -> str:
     """The URL of a proxy without user and password."""
     if url == DIRECT:
         return url
-    found = re.fullmatch(r"(\w+://)(.*@)?([^@/]+)/?", url, re.DOTALL)
+    found = re.fullmatch(r"(\w+://)(.*@)?([\w.:\[\]-]+)/?", url, re.DOTALL)
     if found is None:
         return HIDDEN  # who knows what it is
     scheme, login, host = found.groups()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from xyfast.errors import StoreError
 from xyfast.secret import Secret
@@ -83,6 +83,22 @@ class FileSecretStore:
             self._worker = None
             await worker.end(self._let_go)
 
+    def verify(self) -> int:
+        """Read all that is kept, beside whoever has it open; of how many accounts that is.
+
+        Nothing is changed. Raises `StoreError` for what `open` and `load` would refuse.
+        """
+        try:
+            if not self._path.exists():
+                return 0
+            names = [name for name in os.listdir(self._path) if name.endswith(_SUFFIX)]
+            self._check_folder()
+            for name in names:
+                self._load(unquote(name.removesuffix(_SUFFIX)))
+            return len(names)
+        except OSError as error:
+            raise self._failed(error) from None
+
     # --- what a file holds ------------------------------------------------------------
 
     def _seal(self, account_id: str, text: str) -> tuple[bytes, bytes]:
@@ -115,10 +131,19 @@ class FileSecretStore:
                 "one, or give another folder"
             ) from None
         except OSError as error:
-            raise StoreError(f"the secret store {self._path} failed: {error.strerror}") from None
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> StoreError:
+        return StoreError(f"the secret store {self._path} failed: {error.strerror}")
 
     def _open(self) -> None:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._check_folder()
+        self._lock = Lock(str(self._path / "lock"))
+        for left in self._path.glob(f"*{_UNFINISHED}"):  # by a crash
+            left.unlink()
+
+    def _check_folder(self) -> None:
         facts = self._path.stat()
         _check_owner(self._path, facts)
         mode = stat.S_IMODE(facts.st_mode)
@@ -127,9 +152,6 @@ class FileSecretStore:
                 f"others may write to the folder {self._path} (mode {mode:04o}); "
                 f"run: chmod 700 {self._path}"
             )
-        self._lock = Lock(str(self._path / "lock"))
-        for left in self._path.glob(f"*{_UNFINISHED}"):  # by a crash
-            left.unlink()
 
     def _load(self, account_id: str) -> Secret | None:
         path = self._file(account_id)

@@ -6,6 +6,7 @@ import binascii
 import hashlib
 import importlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from xyfast.errors import ConfigError, StoreError
 from xyfast.secret import Secret, reveal
 from xyfast.store.material import FileSecretStore, read_private
 
-__all__ = ["EncryptedSecretStore"]
+__all__ = ["KEY_VARIABLE", "EncryptedSecretStore"]
 
-_VARIABLE = "XYFAST_SECRETS_KEY"
+KEY_VARIABLE = "XYFAST_SECRETS_KEY"
 _CIPHER = b"AES-256-GCM"
 _NONCE = 12
 
@@ -24,8 +25,8 @@ class EncryptedSecretStore(FileSecretStore):
     """Session material encrypted by AES-256-GCM, else as `FileSecretStore` keeps it.
 
     The key is 32 random bytes in base64 (``openssl rand -base64 32``): ``key``, or what the file
-    ``key_file`` holds, which nobody else may read, or else the variable ``XYFAST_SECRETS_KEY``.
-    Raises `ConfigError` if it cannot be used.
+    ``key_file`` holds, which nobody else may read, or else the variable ``XYFAST_SECRETS_KEY`` of
+    ``environ``. Raises `ConfigError` if it cannot be used.
 
     What another key encrypted raises `StoreError`, and is never overwritten. What
     `FileSecretStore` wrote into the folder is taken up, and encrypted when it is saved next.
@@ -38,6 +39,7 @@ class EncryptedSecretStore(FileSecretStore):
         *,
         key: str | Secret | None = None,
         key_file: str | os.PathLike[str] | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         super().__init__(path)
         if key is not None and key_file is not None:
@@ -46,10 +48,10 @@ class EncryptedSecretStore(FileSecretStore):
         if key_file is not None:
             key, where = _read(Path(key_file)), f"the file {key_file}"
         elif key is None:
-            key, where = os.environ.get(_VARIABLE), f"the variable {_VARIABLE}"
-            if key is None:
+            key, where = environ.get(KEY_VARIABLE), f"the variable {KEY_VARIABLE}"
+            if not key:
                 raise ConfigError(f"{where} is not set; give it the key, or give key_file")
-        self._key = key if isinstance(key, Secret) else Secret(key)
+        self._key = Secret(reveal(key).strip())  # a file has a line break, which a log has not
         data = _decode(self._key, where)
         self._cipher = _aes_gcm()(data)
         # Tells keys apart, and nothing of a key that is random.
@@ -93,7 +95,7 @@ def _read(path: Path) -> str:
 
 
 def _decode(key: Secret, where: str) -> bytes:
-    text = reveal(key).strip().translate(str.maketrans("-_", "+/"))
+    text = reveal(key).translate(str.maketrans("-_", "+/"))
     try:
         data = binascii.a2b_base64(text.encode("ascii"))
     except ValueError:

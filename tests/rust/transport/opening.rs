@@ -40,6 +40,40 @@ fn a_refused_registration_closes_with_its_answer() {
 }
 
 #[test]
+fn without_a_registration_it_shakes_hands_and_says_goodbye() {
+    let server = Server::open(|mut peer| {
+        let frame = peer.goodbye().unwrap();
+        assert_eq!(u16::from(frame.code), 1000);
+        peer.gone();
+    });
+    let mut user = User::dialled(Dial {
+        register: None,
+        ..quiet(&server.url)
+    });
+    let closed = user.expect_closed();
+    assert_eq!(closed.trouble, Trouble::Closed, "{}", closed.reason);
+    server.join();
+}
+
+#[test]
+fn without_a_registration_a_refused_handshake_is_told_as_ever() {
+    let server = Server::tcp(|mut stream| {
+        let mut head = [0; 4096];
+        assert!(stream.read(&mut head).unwrap() > 0);
+        stream
+            .write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+            .unwrap();
+    });
+    let mut user = User::dialled(Dial {
+        register: None,
+        ..quiet(&server.url)
+    });
+    let closed = user.expect_closed();
+    assert_eq!((closed.trouble, closed.code), (Trouble::Refused, Some(403)));
+    server.join();
+}
+
+#[test]
 fn what_comes_before_the_answer_is_reported_after_it() {
     let server = Server::open(|mut peer| {
         let request = peer.request();
@@ -311,7 +345,7 @@ fn a_dial_that_cannot_work_is_refused_at_once() {
         assert!(found.contains(name) && !found.contains("secret"), "{found}");
     }
     for register in ["", "{}", r#"{"headers":{}}"#, r#"{"headers":{"mid":1}}"#] {
-        let found = complaint(|dial| dial.register = register.to_owned());
+        let found = complaint(|dial| dial.register = Some(register.to_owned()));
         assert!(found.contains("register"), "{found}");
     }
     complaint(|dial| dial.max_message = 0);
