@@ -229,7 +229,7 @@ impl Frame {
             let payloads = (0..self.envelope.payloads())
                 .map(|index| Text::Entry(self.envelope.clone(), index))
                 .map(|text| Py::new(py, Payload::decode(py, text)?));
-            let payloads: PyResult<Vec<_>> = payloads.collect();
+            let payloads: PyResult<SmallVec<[_; 2]>> = payloads.collect();
             Ok::<_, PyErr>(PyList::new(py, payloads?)?.unbind())
         })?;
         Ok(payloads.bind(py).clone())

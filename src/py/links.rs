@@ -181,17 +181,15 @@ impl Links {
     /// Not detached: nobody holds the pump's lock for longer than a turn, or waits for Python.
     #[pyo3(signature = (most = 256, /))]
     fn drain<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
-        let events = PyList::empty(py);
-        for event in self.ours()?.drain(most) {
-            events.append(object(py, event)?)?;
-        }
-        Ok(events)
+        let events = self.ours()?.drain(most);
+        let objects: PyResult<Vec<_>> = events.into_iter().map(|event| object(py, event)).collect();
+        PyList::new(py, objects?)
     }
 
     #[pyo3(signature = (frames, /))]
     fn ack(&self, py: Python<'_>, frames: &Bound<'_, PyAny>) -> PyResult<usize> {
         let links = self.ours()?;
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity(frames.len().unwrap_or(0));
         for frame in frames.try_iter()? {
             let frame = frame?;
             let frame = frame.cast::<Frame>()?.get();
