@@ -333,13 +333,14 @@ class MemoryStore:
 
     def _stand_anew(self, stretch: Stretch) -> None:
         """Let what waits at the position of a stretch stand as that says."""
-        waiting = {k: s for k, s in self._shelves[stretch.account_id].open.items() if s.waits}
-        for key in waiting.keys() & stretch.keys:
-            self._wait(waiting[key], position=stretch.position)
-        line = [k for k, slot in waiting.items() if slot.row.position == stretch.position]
-        for key in stand_anew(sorted(line, key=lambda k: waiting[k].place), stretch):
-            waiting[key].place = next(self._places)
-            self._wait(waiting[key])
+        slots, position = self._shelves[stretch.account_id].open, stretch.position
+        for key in stretch.keys:
+            if (slot := slots.get(key)) and slot.waits and slot.row.position != position:
+                self._wait(slot, position=position)
+        line = [(s.place, k) for k, s in slots.items() if s.waits and s.row.position == position]
+        for key in stand_anew([key for _, key in sorted(line)], stretch):
+            slots[key].place = next(self._places)
+            self._wait(slots[key])
 
     def _put(self, slot: Slot) -> None:
         account_id, key = slot.identity
