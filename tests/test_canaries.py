@@ -22,7 +22,7 @@ from canaries import Cage, listening
 from flows import ODD, PASSWORD, TEXTS, Canaries, everything
 from proxies import Proxy, proxying
 from world import ME
-from xyfast import Secret, State, StateError, calls, reconcile, tokens
+from xyfast import Secret, SqliteStore, State, StateError, calls, reconcile, tokens
 from xyfast.facts import Facts
 from xyfast.instrumentation import Fact, Hooks, StateChanged, Troubled
 from xyfast.instrumentation.metrics import Metrics
@@ -49,10 +49,17 @@ async def proxy() -> Any:
 
 KEY = "Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LWtleSE="
 COMMANDS = (
-    *("config show", "config check", "doctor", "accounts", "dead list", "dead show 1"),
-    *("outbox list", "replay --since 0", "dead replay --all", "dead drop --all"),
-    *("run bot.py", "config check --config broken.toml", "doctor --config broken.toml"),
+    *("config show", "config check", "doctor", "accounts", "dead list", "dead show {letter}"),
+    *("outbox list", f"replay --account {ME} --since 0", "dead replay {letter}", "dead drop --all"),
+    *("config check --config broken.toml", "doctor --config broken.toml"),
 )
+# In one process, since there are many.
+ALL = """
+import json, sys
+from xyfast.__main__ import main
+for arguments in json.loads(sys.argv[1]):
+    print("command ended with code", main(arguments))
+"""
 BROKEN = """
 from xyfast import Config
 [account] = Config.load().accounts()
@@ -86,25 +93,29 @@ async def commanded(server: FakeServer, proxy: Proxy, canaries: Canaries) -> Non
     environment = {**os.environ, "XYFAST_SECRETS_KEY": KEY}
     environment["PYTHONPATH"] = str(Path(xyfast.__file__).parent.parent)
 
-    async def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "xyfast", *arguments]
-        ran = await asyncio.to_thread(
-            subprocess.run,
-            command,
-            **{"check": False, "capture_output": True, "text": True},
-            **{"cwd": folder, "env": environment},
-        )
-        assert ran.returncode in (0, 1, 2), ran.stderr
-        canaries.note(" ".join(arguments), ran.stdout + ran.stderr)
-        return ran.stdout + ran.stderr
-
-    shown = await run("decode", "!")
-    for arguments in map(str.split, COMMANDS):
-        shown += await run(*arguments)
-        if arguments[0] != "run":
-            shown += await run(*arguments, "--json")
+    store = SqliteStore(folder / "x.db", shared=True)
+    await store.open()
+    letters = await store.dead_letters()
+    await store.close()
+    commands = [["decode", "!"]]
+    for line in COMMANDS:
+        words = line.format(letter=letters[0][0]).split()
+        commands += [words, [*words, "--json"]]
+    commands.append(["run", "bot.py"])  # the last one: its accounts stay
+    ran = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", ALL, json.dumps(commands)],
+        **{"check": False, "capture_output": True, "text": True, "cwd": folder, "env": environment},
+    )
+    assert ran.returncode == 0, ran.stderr
+    shown = ran.stdout + ran.stderr
+    canaries.note("commands", shown)
+    assert shown.count("command ended with code") == len(commands)
     # They have said something of what is secret.
-    for words in ("<secret>", "opens, and closes, in", "of 1 accounts, encrypted", "ValueError"):
+    for words in (
+        *("<secret>", "opens, and closes, in", "of 1 accounts, encrypted", "returns"),
+        *("replayed ", "dropped ", "ValueError"),
+    ):
         assert words in shown, words
     files = {"me.cookies", "xyfast.toml", "broken.toml"}  # ours: they hold what they hold
     for name in files:

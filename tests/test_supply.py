@@ -98,6 +98,10 @@ def test_every_crate_comes_from_the_registry_with_a_checksum() -> None:
             assert re.fullmatch(r"[0-9a-f]{64}", package["checksum"]), package
 
 
+def test_what_an_sdist_holds_is_named_from_the_root() -> None:
+    assert all(name.startswith("/") for name in toml("Cargo.toml")["package"]["include"])
+
+
 def test_no_crate_is_banned() -> None:
     names = {package["name"] for package in toml("Cargo.lock")["package"]}
     assert not names & {each["crate"] for each in DENY["bans"]["deny"]}
