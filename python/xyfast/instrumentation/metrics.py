@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from xyfast.events import State
 from xyfast.instrumentation import (
@@ -49,7 +49,7 @@ from xyfast.instrumentation.snapshot import (
     Transition,
 )
 
-__all__ = ["HOPS", "OTHERS", "Metrics", "latencies", "metrics_of"]
+__all__ = ["HOPS", "OTHERS", "Brief", "Metrics", "latencies", "metrics_of"]
 
 HOPS = {
     "decoded": "from when the link has read a frame until its messages are decoded; the wait for "
@@ -118,6 +118,24 @@ def latencies(fact: Fact, /) -> Timed:
     return () if times is None else times(fact)
 
 
+class Brief(NamedTuple):
+    """Some of what an `AccountSnapshot` has, of the same names, and what was last measured."""
+
+    received: int
+    handled: int
+    sent: int
+    received_rate: float
+    handled_rate: float
+    sent_rate: float
+    registered: int
+    replaced: int
+    deaf: int
+    retries: int
+    errors: Mapping[str, int]
+    """Not a copy: to be read at once."""
+    measured: AccountMeasured | None
+
+
 def _zeros(names: Iterable[str]) -> Counter[str]:
     return Counter(dict.fromkeys(names, 0))
 
@@ -144,12 +162,39 @@ class _Account:
     def mark(self, now: float) -> tuple[float, int, int, int]:
         return now, self.received, self.handled, self.sends["sent"]
 
+    def rates(self, now: float) -> tuple[float | None, float | None, float | None]:
+        try:
+            began, received, handled, sent = self.marks[0]
+        except IndexError:  # nobody has looked at it, or nobody does any more
+            return None, None, None
+        passed = now - began
+        if passed <= 0:
+            return None, None, None
+        return (
+            (self.received - received) / passed,
+            (self.handled - handled) / passed,
+            (self.sends["sent"] - sent) / passed,
+        )
+
+    def brief(self, now: float) -> Brief:
+        received_rate, handled_rate, sent_rate = self.rates(now)
+        return Brief(
+            self.received,
+            self.handled,
+            self.sends["sent"],
+            received_rate or 0.0,
+            handled_rate or 0.0,
+            sent_rate or 0.0,
+            self.registered,
+            self.replaced,
+            self.deaf,
+            self.retries,
+            self.errors,
+            self.measured,
+        )
+
     def read(self, now: float) -> AccountSnapshot:
-        marks, level = list(self.marks), self.measured
-        rates: list[float | None] = [None, None, None]
-        if marks and (passed := now - marks[0][0]) > 0:
-            both = zip(self.mark(now)[1:], marks[0][1:], strict=True)
-            rates = [(new - old) / passed for new, old in both]
+        rates, level = self.rates(now), self.measured
         return AccountSnapshot(
             state=self.state,
             since=self.since,
@@ -239,10 +284,10 @@ class Metrics:
         for what, seconds in latencies(fact):
             self._timed[what].observe(seconds)
 
-    def account(self, account_id: str, /) -> AccountSnapshot | None:
-        """What was counted of one account by now, if anything was."""
+    def brief(self, account_id: str, /) -> Brief | None:
+        """What is quickly read of an account, for whoever goes through all of them often."""
         account = self._accounts.get(account_id)
-        return None if account is None else account.read(self._clock())
+        return None if account is None else account.brief(self._clock())
 
     def snapshot(self, *, accounts: Iterable[str] | None = None) -> Snapshot:
         """All that was counted by now, of some ``accounts`` if they are named."""

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from xyfast.driver import Driver
 from xyfast.events import State
-from xyfast.instrumentation.metrics import Metrics
+from xyfast.instrumentation.metrics import Brief, Metrics
 from xyfast.instrumentation.snapshot import AccountSnapshot
 from xyfast.status.shape import AccountStatus, HeldLetter, Status, Totals
 from xyfast.store import Row
@@ -35,16 +34,72 @@ _URGENT = {
     State.DRAINING: 3,
     State.CLOSED: 3,
 }
+_MARKED, _CALM = 2, 4  # connected, with dead letters or gaps and without
 _COUNTS = ("received", "handled", "registered", "replaced", "deaf", "retries")
 _LEVELS = ("unhandled", "in_memory", "dead_letters", "open_gaps", "sending")
 _RATES = ("received_rate", "handled_rate", "sent_rate")
 
 
 class Look(NamedTuple):
-    """All accounts at a moment: their sums, and each with how urgent it is (least first)."""
+    """All accounts at a moment: their sums, and what is known of each by then."""
 
     totals: Totals
-    accounts: list[tuple[int, str]]
+    accounts: list[tuple[int, str, str]]
+    """How urgent it is (least first), its id, and the text in which queries are looked for."""
+
+
+class _Sums:
+    """Adds up accounts."""
+
+    def __init__(self) -> None:
+        self.totals: Totals = {
+            "accounts": 0,
+            "states": {state.value: 0 for state in State},
+            "received": 0,
+            "handled": 0,
+            "sent": 0,
+            "received_rate": 0.0,
+            "handled_rate": 0.0,
+            "sent_rate": 0.0,
+            "unhandled": 0,
+            "in_memory": 0,
+            "dead_letters": 0,
+            "open_gaps": 0,
+            "sending": 0,
+            "lag": 0.0,
+            "registered": 0,
+            "replaced": 0,
+            "deaf": 0,
+            "retries": 0,
+            "errors": {},
+        }
+
+    def add(self, state: State, brief: Brief | None) -> None:
+        totals = self.totals
+        totals["accounts"] += 1
+        totals["states"][state.value] += 1
+        if brief is None:
+            return
+        totals["received"] += brief.received
+        totals["handled"] += brief.handled
+        totals["sent"] += brief.sent
+        totals["received_rate"] += brief.received_rate
+        totals["handled_rate"] += brief.handled_rate
+        totals["sent_rate"] += brief.sent_rate
+        totals["registered"] += brief.registered
+        totals["replaced"] += brief.replaced
+        totals["deaf"] += brief.deaf
+        totals["retries"] += brief.retries
+        for name, count in brief.errors.items():
+            if count:
+                totals["errors"][name] = totals["errors"].get(name, 0) + count
+        if (level := brief.measured) is not None:
+            totals["unhandled"] += level.unhandled or 0
+            totals["in_memory"] += level.in_memory
+            totals["dead_letters"] += level.dead or 0
+            totals["open_gaps"] += level.gaps
+            totals["sending"] += level.sending
+            totals["lag"] = max(totals["lag"], level.lag or 0.0)
 
 
 class Gathering:
@@ -65,44 +120,38 @@ class Gathering:
 
     async def look(self) -> Look:
         """Go through all accounts; others get the event loop meanwhile."""
-        sums: Counter[str] = Counter()
-        states, errors = dict.fromkeys((state.value for state in State), 0), Counter[str]()
-        lag, found = 0.0, []
+        sums, found = _Sums(), []
         for number, name in enumerate(list(self._drivers), start=1):
             driver = self._drivers.get(name)
             if driver is not None and name not in self._removing:
-                states[driver.state.value] += 1
-                urgent = _URGENT.get(driver.state)
-                if (counted := self._metrics.account(name)) is not None:
-                    for each in (*_COUNTS, *_LEVELS, *_RATES):
-                        sums[each] += getattr(counted, each) or 0
-                    sums["sent"] += counted.sends["sent"]
-                    errors.update(counted.errors)
-                    lag = max(lag, counted.lag or 0.0)
-                    if urgent is None and (counted.dead_letters or counted.open_gaps):
-                        urgent = 2
-                found.append((4 if urgent is None else urgent, name))
+                state, brief = driver.state, self._metrics.brief(name)
+                level = None if brief is None else brief.measured
+                urgent = _URGENT.get(state, _CALM)
+                if urgent == _CALM and level is not None and (level.dead or level.gaps):
+                    urgent = _MARKED
+                sums.add(state, brief)
+                text = f"{name}\n{driver.account.name}\n{state.value}".casefold()
+                found.append((urgent, name, text))
             if number % _LAP == 0:
                 await asyncio.sleep(0)
-        totals: Any = {each: sums[each] for each in (*_COUNTS, *_LEVELS, "sent")}
-        totals |= {each: float(sums[each]) for each in _RATES}
-        totals |= {"accounts": len(found), "states": states, "lag": lag, "errors": dict(+errors)}
-        return Look(totals, found)
+        return Look(sums.totals, found)
 
     def status(self, look: Look, query: str) -> Status:
         """What is shown of a look: of its accounts those whose id, name or state has ``query``."""
         query = query.casefold()
-        found = [each for each in look.accounts if self._matches(each[1], query)]
-        shown = heapq.nsmallest(SHOWN, found)
-        counted = self._metrics.snapshot(accounts=[name for _, name in shown])
+        found = [each for each in look.accounts if query in each[2]]
+        names = [name for _, name, _ in heapq.nsmallest(SHOWN, found)]
+        counted = self._metrics.snapshot(accounts=names)
         accounts = [
             _account(self._drivers[name], counted.accounts.get(name))
-            for _, name in shown
+            for name in names
             if name in self._drivers
         ]
         is_ready, reason = ready(look.totals["states"])
         client = counted.client
-        rest: Any = asdict(counted)
+        hops: Any = {hop: asdict(latency) for hop, latency in counted.hops.items()}
+        heartbeat: Any = asdict(counted.heartbeat)
+        moves, dead, gaps = map(_plain, (counted.moves, counted.dead_letters, counted.gaps))
         return {
             "version": counted.version,
             "time": counted.time,
@@ -122,19 +171,12 @@ class Gathering:
             "blocked_seconds": counted.blocked_seconds,
             "slept": counted.slept,
             "slept_seconds": counted.slept_seconds,
-            "hops": rest["hops"],
-            "heartbeat": rest["heartbeat"],
-            "moves": rest["moves"],
-            "dead": rest["dead_letters"],
-            "gaps": rest["gaps"],
+            "hops": hops,
+            "heartbeat": heartbeat,
+            "moves": moves,
+            "dead": dead,
+            "gaps": gaps,
         }
-
-    def _matches(self, name: str, query: str) -> bool:
-        driver = self._drivers.get(name)
-        if driver is None:
-            return False
-        texts = (name, driver.account.name, driver.state.value)
-        return not query or any(query in text.casefold() for text in texts)
 
 
 def ready(states: Mapping[str, int]) -> tuple[bool, str]:
@@ -148,6 +190,10 @@ def ready(states: Mapping[str, int]) -> tuple[bool, str]:
         return False, "there are no accounts"
     words = f"{up} of {wanted} accounts are connected"
     return up == wanted, words + (f", {paused} are paused" if paused else "")
+
+
+def _plain(shown: Iterable[Any]) -> list[Any]:
+    return [asdict(each) for each in shown]
 
 
 def _account(driver: Driver, counted: AccountSnapshot | None) -> AccountStatus:

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from xyfast.config import Settings
 from xyfast.driver import Driver
-from xyfast.errors import StateError, XyfastError
+from xyfast.errors import XyfastError
 from xyfast.instrumentation.metrics import Metrics
 from xyfast.instrumentation.prometheus import CONTENT_TYPE, render
 from xyfast.intake import Intake
@@ -44,7 +44,7 @@ _FILES = {
 }
 
 Act = Callable[[str], None]
-"""Does something to the account of an id; raises `StateError` if there is none."""
+"""Does something to the account of an id."""
 
 
 class StatusPage:
@@ -205,10 +205,9 @@ class StatusPage:
     # --- what is changed ----------------------------------------------------------------------
 
     def _act(self, account_id: str, action: str) -> Response:
-        try:
-            self._actions[action](account_id)
-        except StateError as error:
-            raise Refused(404, str(error)) from None
+        if account_id not in self._drivers:
+            raise Refused(404, "there is no such account")
+        self._actions[action](account_id)
         say(log, logging.INFO, "asked for on the status page", account=account_id, action=action)
         state = self._drivers[account_id].state.value
         return Response.of_json({"account": account_id, "action": action, "state": state})

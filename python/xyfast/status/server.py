@@ -103,6 +103,8 @@ class StatusServer:
             await self._converse(reader, writer)
         except (OSError, asyncio.TimeoutError):
             pass  # it went, or is too slow
+        except Exception as error:
+            say(log, logging.ERROR, "status page failed", error=error)
         finally:
             transport.abort()
 
@@ -113,12 +115,9 @@ class StatusServer:
                 return
             if (request.method, request.path) == ("GET", ("events",)):
                 return await self._watch(request, writer)
-            response = await self._answer(request)
+            response = await self._respond(request)
         except Refused as error:
             response = _refusal(error)
-        except Exception as error:
-            say(log, logging.ERROR, "status page failed", error=error)
-            response = _refusal(Refused(500, "this failed; the log says where"))
         writer.write(response.encode())
         await asyncio.wait_for(writer.drain(), _TAKING)
         writer.write_eof()
@@ -129,6 +128,15 @@ class StatusServer:
             return await asyncio.wait_for(http.read(reader), _PATIENCE)
         except asyncio.TimeoutError:
             raise Refused(408, "the request did not come in time") from None
+
+    async def _respond(self, request: Request) -> Response:
+        try:
+            return await self._answer(request)
+        except Refused:
+            raise
+        except Exception as error:
+            say(log, logging.ERROR, "status page failed", error=error)
+            raise Refused(500, "this failed; the log says where") from None
 
     async def _watch(self, request: Request, writer: asyncio.StreamWriter) -> None:
         if self._viewers >= _VIEWERS:

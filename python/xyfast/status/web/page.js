@@ -2,7 +2,7 @@ const WORDS = {
   en: {
     other: "中文", accounts: "Accounts", latencies: "Latencies", deadLetters: "Dead letters",
     gaps: "Gaps", moves: "Changes of state", query: "Filter by id, name or state",
-    token: "Token for actions", live: "live", polling: "asked now and then", off: "not reachable",
+    token: "Token", live: "live", polling: "asked now and then", off: "not reachable",
     ready: "ready", notReady: "not ready", up: "running for", more: "Next page", first: "First page",
     latenciesAre: "Bars: since the beginning. Numbers: the last minute.", none: "none",
     matching: (shown, all) => `${shown} of ${all} are shown, trouble first.`,
@@ -11,23 +11,23 @@ const WORDS = {
     running: "handlers running", waiting: "waiting in memory", unstored: "not stored yet",
     sending: "being sent", blocked: "loop blocked", errors: "errors",
     account: "account", state: "state", link: "link age", trip: "heartbeat", rates: "in / done per s",
-    dead: "dead", actions: "", time: "time", conversation: "conversation", reason: "reason",
+    dead: "dead", gap: "gaps", actions: "", time: "time", conversation: "conversation", reason: "reason",
     cause: "kind", payload: "not readable", handler: "handler failed", from: "from", to: "to",
     again: "tries", pause: "Pause", resume: "Resume", replace: "Replace link", replay: "Replay",
     wait: (time) => `next try after ${time}`, done: (what) => `Done: ${what}`,
-    refused: (why) => `Refused: ${why}`, p50: "half", p90: "9 of 10", p99: "99 of 100",
+    refused: (why) => `Refused: ${why}`,
     hop: {
       decoded: "read until decoded", stored: "until stored", acked: "until acknowledged",
       started: "wait for the handler", handled: "handler", answered: "sent until answered",
       heartbeat: "heartbeat round trip",
     },
-    states: {},
+    states: { "disconnected": "paused" },
     units: ["d", "h", "min", "s", "ms", "µs"],
   },
   zh: {
     other: "English", accounts: "账号", latencies: "耗时", deadLetters: "死信",
     gaps: "缺口", moves: "状态变化", query: "按 ID、名称或状态筛选",
-    token: "操作用的 token", live: "实时", polling: "定时查询", off: "无法连接",
+    token: "操作 token", live: "实时", polling: "定时查询", off: "无法连接",
     ready: "就绪", notReady: "未就绪", up: "已运行", more: "下一页", first: "第一页",
     latenciesAre: "柱状图：启动以来。数字：最近一分钟。", none: "无",
     matching: (shown, all) => `共 ${all} 个，显示 ${shown} 个，有问题的在前。`,
@@ -36,18 +36,18 @@ const WORDS = {
     running: "运行中的处理函数", waiting: "内存中等待", unstored: "尚未存储",
     sending: "正在发送", blocked: "事件循环阻塞", errors: "错误",
     account: "账号", state: "状态", link: "链路时长", trip: "心跳", rates: "每秒 收 / 处理",
-    dead: "死信", actions: "", time: "时间", conversation: "会话", reason: "原因",
+    dead: "死信", gap: "缺口", actions: "", time: "时间", conversation: "会话", reason: "原因",
     cause: "类别", payload: "无法读取", handler: "处理函数失败", from: "从", to: "到",
     again: "次数", pause: "暂停", resume: "恢复", replace: "更换链路", replay: "重放",
     wait: (time) => `${time}后重试`, done: (what) => `已完成：${what}`,
-    refused: (why) => `被拒绝：${why}`, p50: "一半", p90: "九成", p99: "99%",
+    refused: (why) => `被拒绝：${why}`,
     hop: {
       decoded: "读取到解码", stored: "到存储", acked: "到确认",
       started: "等待处理函数", handled: "处理函数", answered: "发送到回应",
       heartbeat: "心跳往返",
     },
     states: {
-      "disconnected": "已断开（未启动或已暂停）", "connecting": "连接中", "connected": "已连接",
+      "disconnected": "已暂停", "connecting": "连接中", "connected": "已连接",
       "reconnecting": "重连中", "failed": "失败", "needs login": "需要登录", "kicked": "被踢下线",
       "draining": "收尾中", "closed": "已关闭",
     },
@@ -220,14 +220,14 @@ function showTotals() {
 }
 
 function showAccounts() {
-  const columns = ["account", "state", "link", "trip", "rates", "inbox", "dead", "gaps", "actions"];
+  const columns = ["account", "state", "link", "trip", "rates", "inbox", "dead", "gap", "actions"];
   const may = status.actions && find("token").value !== "";
   put(find("matching"), words.matching(status.accounts.length, status.matching));
   const lines = fill(find("accounts"), columns, status.accounts, (one) => one.account);
   status.accounts.forEach((one, place) => {
     const cells = lines[place];
     const waits = one.wait === null ? "" : ` · ${words.wait(duration(one.wait))}`;
-    const calm = one.state === "connected" || one.reason === null;
+    const calm = one.state in { connected: 1, disconnected: 1 } || one.reason === null;
     cell(cells[0], one.account, "", one.name);
     cell(cells[1], stateName(one.state), COLOURS[one.state], calm ? "" : one.reason + waits);
     cell(cells[2], duration(one.link_age), "number");
@@ -257,7 +257,7 @@ function showHops() {
     }
     const [title, text, bars, axis] = part.children, { recent, buckets, count } = latency;
     put(title, `${words.hop[name] || name} · ${number(count)}`);
-    put(text, ["p50", "p90", "p99"].map((each) => `${words[each]} ${duration(recent[each])}`).join(" · "));
+    put(text, ["p50", "p90", "p99"].map((each) => `${each} ${duration(recent[each])}`).join(" · "));
     const bounds = [...buckets, [Infinity, count]];
     const counts = bounds.map(([, below], place) => below - (place ? bounds[place - 1][1] : 0));
     const most = Math.sqrt(Math.max(1, ...counts));
