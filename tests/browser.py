@@ -110,14 +110,14 @@ class Page:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    async def until(self, expression: str, timeout: float = 30.0) -> Any:
-        """Wait until a script gives something that is true, and return it."""
+    async def until(self, expression: str, timeout: float = 30.0) -> None:
+        """Wait until a script gives something that is true there."""
         end = asyncio.get_running_loop().time() + timeout
         while True:
             # Between two pages there is nothing to ask.
             with contextlib.suppress(AssertionError):
-                if found := await self.value(expression):
-                    return found
+                if await self.value(f"!!({expression})"):
+                    return
             if asyncio.get_running_loop().time() > end:
                 shown = await self.value("document.body.innerText")
                 raise AssertionError(f"never: {expression}; {self.complaints}\n{shown}")

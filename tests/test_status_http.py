@@ -175,6 +175,12 @@ async def gone(status: StatusServer) -> None:
         await asyncio.wait(set(status._serving), timeout=visits.PATIENCE)
 
 
+def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What our loggers say, without what asyncio says of a machine that is slow."""
+    told = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    return [each.getMessage() for each in told if each.name.startswith("xyfast")]
+
+
 async def test_every_answer_forbids_what_the_page_does_not_need() -> None:
     async with served() as status:
         found = await visit(status.url, "/")
@@ -198,8 +204,8 @@ async def test_what_fails_is_told_to_the_log_and_not_to_visitors(
         found = await visit(status.url, "/raise?text=canary")
     assert found.status == 500
     assert "canary" not in found.text + caplog.text
-    [record] = [each for each in caplog.records if each.levelno == logging.ERROR]
-    assert "ValueError" in record.getMessage()
+    [told] = complaints(caplog)
+    assert "ValueError" in told
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +325,7 @@ async def test_a_viewer_that_takes_nothing_is_sent_nothing_more_and_dropped(
         assert events.given == 1  # though they would come without a pause
         assert len(await viewer.rest()) < len(BIG) * 16
         viewer.go()
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert complaints(caplog) == []
 
 
 async def test_a_viewer_that_goes_is_nothing_to_complain_about(
@@ -330,7 +336,7 @@ async def test_a_viewer_that_goes_is_nothing_to_complain_about(
         await viewer.head()
         viewer.go()
         await gone(status)
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert complaints(caplog) == []
 
 
 # --- where it is ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ const WORDS = {
     account: "account", state: "state", link: "link age", trip: "heartbeat", rates: "in / done per s",
     dead: "dead", gap: "gaps", actions: "", time: "time", conversation: "conversation", reason: "reason",
     cause: "kind", payload: "not readable", handler: "handler failed", from: "from", to: "to",
-    again: "tries", pause: "Pause", resume: "Resume", replace: "Replace link", replay: "Replay",
+    again: "tries", pause: "Pause", paused: "paused", resume: "Resume", replace: "Replace link", replay: "Replay",
     wait: (time) => `next try after ${time}`, done: (what) => `Done: ${what}`,
     refused: (why) => `Refused: ${why}`,
     hop: {
@@ -21,7 +21,7 @@ const WORDS = {
       started: "wait for the handler", handled: "handler", answered: "sent until answered",
       heartbeat: "heartbeat round trip",
     },
-    states: { "disconnected": "paused" },
+    states: {},
     units: ["d", "h", "min", "s", "ms", "µs"],
   },
   zh: {
@@ -38,7 +38,7 @@ const WORDS = {
     account: "账号", state: "状态", link: "链路时长", trip: "心跳", rates: "每秒 收 / 处理",
     dead: "死信", gap: "缺口", actions: "", time: "时间", conversation: "会话", reason: "原因",
     cause: "类别", payload: "无法读取", handler: "处理函数失败", from: "从", to: "到",
-    again: "次数", pause: "暂停", resume: "恢复", replace: "更换链路", replay: "重放",
+    again: "次数", pause: "暂停", paused: "已暂停", resume: "恢复", replace: "更换链路", replay: "重放",
     wait: (time) => `${time}后重试`, done: (what) => `已完成：${what}`,
     refused: (why) => `被拒绝：${why}`,
     hop: {
@@ -47,7 +47,7 @@ const WORDS = {
       heartbeat: "心跳往返",
     },
     states: {
-      "disconnected": "已暂停", "connecting": "连接中", "connected": "已连接",
+      "disconnected": "未连接", "connecting": "连接中", "connected": "已连接",
       "reconnecting": "重连中", "failed": "失败", "needs login": "需要登录", "kicked": "被踢下线",
       "draining": "收尾中", "closed": "已关闭",
     },
@@ -63,6 +63,7 @@ const SPEED = 2000; // milliseconds between two questions, where there are no ev
 let language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
 let words = WORDS[language];
 let status = null; // the last one that came
+let mood = ""; // live, polling or off
 let source = null; // of events
 let timer = 0; // of the next question
 let full = 0; // questions until events are tried again
@@ -173,6 +174,12 @@ function buttons(node, names, act) {
 
 /* --- the parts of the page --- */
 
+function showMood() {
+  const live = find("live");
+  put(live, words[mood] || "");
+  live.className = { live: "on", off: "off" }[mood] || "";
+}
+
 function showHead() {
   const { totals } = status, states = totals.states;
   const wanted = totals.accounts - states.disconnected;
@@ -229,7 +236,8 @@ function showAccounts() {
     const waits = one.wait === null ? "" : ` · ${words.wait(duration(one.wait))}`;
     const calm = one.state in { connected: 1, disconnected: 1 } || one.reason === null;
     cell(cells[0], one.account, "", one.name);
-    cell(cells[1], stateName(one.state), COLOURS[one.state], calm ? "" : one.reason + waits);
+    const state = one.state === "disconnected" ? words.paused : stateName(one.state);
+    cell(cells[1], state, COLOURS[one.state], calm ? "" : one.reason + waits);
     cell(cells[2], duration(one.link_age), "number");
     cell(cells[3], duration(one.round_trip), "number");
     cell(cells[4], `${number(one.received_rate)} / ${number(one.handled_rate)}`, "number");
@@ -321,6 +329,7 @@ function show() {
   document.documentElement.lang = language;
   for (const node of document.querySelectorAll("[data-say]")) put(node, words[node.dataset.say]);
   put(find("language"), words.other);
+  showMood();
   find("query").placeholder = find("query").ariaLabel = words.query;
   find("token").placeholder = find("token").ariaLabel = words.token;
   if (!status) return;
@@ -365,9 +374,8 @@ function take(text) {
 }
 
 function mark(kind) {
-  const live = find("live");
-  put(live, words[kind]);
-  live.className = { live: "on", off: "off" }[kind] || "";
+  mood = kind;
+  showMood();
 }
 
 const queried = () => `?query=${encodeURIComponent(find("query").value)}`;
