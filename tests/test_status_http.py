@@ -59,8 +59,9 @@ def test_what_a_request_shows_of_itself_holds_no_token() -> None:
         (head("GET /%ff HTTP/1.1"), 400),
         (head("GET /?a=%ff HTTP/1.1"), 400),
         (head(f"GET /?{'a=1&' * 50} HTTP/1.1"), 400),
-        (head("GET / HTTP/1.0"), 505),
-        (head("GET / HTTP/2.0"), 400),
+        (head("GET / HTTP/1.2"), 505),
+        (head("GET / HTTP/2.0"), 505),
+        (head("GET / HTTP/1"), 400),
         (head("GET / HTTP/1.1", "No colon"), 400),
         (head("GET / HTTP/1.1", "Folded: a", " b"), 400),
         (head("GET / HTTP/1.1", "Space : a"), 400),
@@ -81,6 +82,10 @@ def test_what_is_no_request_for_us_is_refused(data: bytes, status: int) -> None:
     with pytest.raises(Refused) as caught:
         parse(data)
     assert caught.value.status == status
+
+
+def test_a_proxy_may_speak_the_older_version() -> None:
+    assert parse(head("GET / HTTP/1.0")).path == ("",)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:1", "127.8.9.1", "localhost:80", "[::1]"])

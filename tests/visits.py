@@ -1,14 +1,21 @@
-"""Whoever visits a status page: requests on sockets of their own, byte by byte."""
+"""Whoever visits a status page, byte by byte on sockets of their own, and whose page it is."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from world import World, running
+from xyfast.testing import FakeServer
+
 PATIENCE = 30.0  # seconds within which whatever is not stuck has answered
 TOKEN = "a-token-for-tests-alone"
+PAGES = ("/", "/page.css", "/page.js", "/icon.svg")
+SAID = ("/status.json", "/dead.json", "/healthz", "/readyz", "/metrics")
 
 
 class Answer:
@@ -100,3 +107,28 @@ class Viewer:
 
     def go(self) -> None:
         self.writer.transport.abort()
+
+
+@asynccontextmanager
+async def watched(server: FakeServer, **options: Any) -> AsyncIterator[World]:
+    """A client with a status page; its address is `World.client.status_url`."""
+    given = options.pop("settings", {})
+    settings = {"status": "127.0.0.1:0", "status_token": TOKEN, "measure_every": 0.05, **given}
+    async with running(server, settings=settings, **options) as world:
+        yield world
+
+
+async def status_of(world: World, query: str = "") -> Any:
+    return (await visit(world.client.status_url, f"/status.json?query={query}")).json
+
+
+async def until(world: World, wanted: Callable[[Any], object]) -> Any:
+    """The first event of which something is true."""
+    viewer = await Viewer.come(world.client.status_url)
+    try:
+        await viewer.head()
+        while not wanted(event := await viewer.event()):
+            pass
+        return event
+    finally:
+        viewer.go()

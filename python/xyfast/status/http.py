@@ -18,7 +18,7 @@ HEAD_MOST = 8 * 1024
 """Bytes of a request's head at most."""
 
 _FIELDS = 64
-_LINE = re.compile(r"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.([0-9])")
+_LINE = re.compile(r"([A-Z]{1,16}) (/[!-~]*) HTTP/([0-9]\.[0-9])")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
 _SAFE = (
     # Nothing of the page is inline, and nothing comes from elsewhere.
@@ -105,7 +105,7 @@ def parse(head: bytes, /) -> Request:
     found = _LINE.fullmatch(line)
     if found is None:
         raise Refused(400, "the first line is no request")
-    if found[3] != "1":
+    if found[3] not in ("1.0", "1.1"):  # some reverse proxies speak the older one
         raise Refused(505, "only HTTP/1.1 is spoken here")
     fields = _fields(lines)
     _check_host(fields.get("host", ""))

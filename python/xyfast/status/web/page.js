@@ -193,8 +193,8 @@ function showHead() {
 
 function showTotals() {
   const { totals } = status;
-  const sum = (counts) => Object.values(counts).reduce((one, other) => one + other, 0);
-  const wrong = sum(totals.errors) + sum(status.errors);
+  const errors = Object.entries({ ...totals.errors, ...status.errors });
+  const wrong = errors.reduce((sum, [, count]) => sum + count, 0);
   const shown = [
     ["connected", `${totals.states.connected}/${totals.accounts}`],
     ["received", number(totals.received), `${number(totals.received_rate)}/${words.units[3]}`],
@@ -208,7 +208,7 @@ function showTotals() {
     ["waiting", number(status.waiting)],
     ["unstored", number(status.uncommitted + status.unrecorded)],
     ["sending", number(totals.sending)],
-    ["errors", number(wrong), "", wrong ? "warn" : ""],
+    ["errors", number(wrong), errors.map((each) => each.join(" ")).join(", "), wrong ? "warn" : ""],
     ["blocked", duration(status.blocked_seconds), "", status.blocked ? "warn" : ""],
   ];
   const box = find("totals");
@@ -217,9 +217,9 @@ function showTotals() {
     card.append(make("span"), make("b"));
     box.append(card);
   }
-  shown.forEach(([name, value, rate, kind], place) => {
+  shown.forEach(([name, value, more, kind], place) => {
     const [label, text] = box.children[place].children;
-    put(label, rate ? `${words[name]} · ${rate}` : words[name]);
+    put(label, more ? `${words[name]} · ${more}` : words[name]);
     put(text, value);
     text.className = kind || "";
     box.children[place].dataset.total = name;
@@ -235,13 +235,13 @@ function showAccounts() {
     const cells = lines[place];
     const waits = one.wait === null ? "" : ` · ${words.wait(duration(one.wait))}`;
     const calm = one.state in { connected: 1, disconnected: 1 } || one.reason === null;
-    cell(cells[0], one.account, "", one.name);
+    cell(cells[0], one.account, "number", one.name);
     const state = one.state === "disconnected" ? words.paused : stateName(one.state);
     cell(cells[1], state, COLOURS[one.state], calm ? "" : one.reason + waits);
     cell(cells[2], duration(one.link_age), "number");
     cell(cells[3], duration(one.round_trip), "number");
     cell(cells[4], `${number(one.received_rate)} / ${number(one.handled_rate)}`, "number");
-    cell(cells[5], number(one.unhandled), "number", one.lag ? `${words.lag} ${duration(one.lag)}` : "");
+    cell(cells[5], number(one.unhandled), "number", one.lag >= 1 ? `${words.lag} ${duration(one.lag)}` : "");
     cell(cells[6], number(one.dead_letters), one.dead_letters ? "number bad" : "number");
     cell(cells[7], number(one.open_gaps), one.open_gaps ? "number bad" : "number");
     const paused = one.state === "disconnected" || one.state === "kicked";
@@ -285,7 +285,7 @@ function showGaps() {
   const lines = fill(find("gaps"), columns, rows, (gap) => JSON.stringify(gap));
   rows.forEach((gap, place) => {
     const shown = [moment(gap.time), gap.account, moment(gap.start / 1000), moment(gap.end / 1000)];
-    shown.forEach((text, at) => cell(lines[place][at], text));
+    shown.forEach((text, at) => cell(lines[place][at], text, "number"));
     cell(lines[place][4], gap.reason, "wide");
   });
 }
@@ -296,8 +296,8 @@ function showMoves() {
   const lines = fill(find("moves"), columns, rows, (move) => JSON.stringify(move));
   rows.forEach((move, place) => {
     const cells = lines[place];
-    cell(cells[0], moment(move.time));
-    cell(cells[1], move.account);
+    cell(cells[0], moment(move.time), "number");
+    cell(cells[1], move.account, "number");
     cell(cells[2], stateName(move.old));
     cell(cells[3], stateName(move.new), COLOURS[move.new]);
     cell(cells[4], move.reason, "wide", move.wait === null ? "" : words.wait(duration(move.wait)));
@@ -310,8 +310,8 @@ function showLetters(rows) {
   const lines = fill(find("dead"), columns, rows, (letter) => letter.number);
   rows.forEach((letter, place) => {
     const cells = lines[place], when = letter.arrived === null ? null : letter.arrived / 1000;
-    cell(cells[0], moment(when));
-    cell(cells[1], letter.account);
+    cell(cells[0], moment(when), "number");
+    cell(cells[1], letter.account, "number");
     cell(cells[2], letter.conversation === null ? "–" : letter.conversation);
     cell(cells[3], words[letter.cause] || letter.cause);
     cell(cells[4], number(letter.redelivered + 1));
