@@ -23,12 +23,13 @@ from xyfast import (
     State,
     StoreError,
 )
-from xyfast.instrumentation import AccountMeasured, StateChanged
+from xyfast.instrumentation import AccountMeasured, Recovered, StateChanged
 from xyfast.instrumentation.metrics import Metrics
 from xyfast.instrumentation.otel import OpenTelemetry
 from xyfast.instrumentation.prometheus import CONTENT_TYPE
 from xyfast.status import AccountStatus, Status, Totals
 from xyfast.status.gather import SHOWN, Gathering, ready
+from xyfast.store import Page
 from xyfast.testing import FakeServer
 
 
@@ -221,9 +222,10 @@ async def test_readiness_follows_the_accounts(server: FakeServer) -> None:
 
 
 class Moody(MemoryStore):
-    """A store that fails or hangs, to read or to write, as it is told."""
+    """A store that fails or hangs, to read, to write or to hand out, as it is told."""
 
-    reads = writes = "well"
+    reads = writes = takes = "well"
+    taken = 0
 
     async def dead_letters(self, *arguments: Any, **options: Any) -> Any:
         await self._mind(self.reads)
@@ -232,6 +234,11 @@ class Moody(MemoryStore):
     async def commit(self, *arguments: Any, **options: Any) -> Collection[tuple[str, str]]:
         await self._mind(self.writes)
         return await super().commit(*arguments, **options)
+
+    async def take(self, *arguments: Any, **options: Any) -> Page:
+        self.taken += 1
+        await self._mind(self.takes)
+        return await super().take(*arguments, **options)
 
     async def _mind(self, mood: str) -> None:
         if mood == "fails":
@@ -266,6 +273,21 @@ async def test_health_is_that_of_the_store(
         store.writes = "well"
         await world.until(lambda: world.texts)
         assert (await visit(url, "/healthz")).text == "ok\n"
+
+
+async def test_a_failure_that_left_nothing_waiting_is_forgotten(server: FakeServer) -> None:
+    store, facts = Moody(), list[object]()
+    settings = {"store_retry": 0.01}
+    async with watched(server, store=store, settings=settings, hooks=[facts.append]) as world:
+        await world.connect()
+        # What it does afterwards commits nothing.
+        await world.until(lambda: any(isinstance(fact, Recovered) for fact in facts))
+        store.takes, before = "fails", store.taken
+        world.client._intake.behind([ME])
+        await world.until(lambda: store.taken > before)
+        store.takes, before = "well", store.taken
+        await world.until(lambda: store.taken > before)
+        assert (await visit(world.client.status_url, "/healthz")).text == "ok\n"
 
 
 # --- its beginning and its end ------------------------------------------------------------
