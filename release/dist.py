@@ -23,6 +23,16 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 MOST = 4 * 1024 * 1024
 """Bytes of a wheel, at most."""
+
+WANTED = (
+    "xyfast/py.typed",
+    "xyfast/_core.pyi",
+    "xyfast/testing/plugin.py",
+    "xyfast/status/web/page.html",
+    "xyfast/status/web/page.js",
+)
+"""Files of a wheel that are easily left out."""
+
 TRY = """
 import asyncio, xyfast
 assert xyfast.decode("ggGhYQKhYg==") == {"1": "a", "2": "b"}
@@ -102,7 +112,7 @@ def check_content(wheel: Path) -> int:
         names = archive.namelist()
         modules = [name for name in names if re.fullmatch(r"xyfast/_core\.[\w.-]+\.so", name)]
         must(len(modules) == 1, f"{wheel.name} has {len(modules)} modules")
-        for name in ("xyfast/py.typed", "xyfast/_core.pyi", "xyfast/testing/plugin.py"):
+        for name in WANTED:
             must(name in names, f"{wheel.name} lacks {name}")
         must(any(name.endswith("licenses/LICENSE") for name in names), f"{wheel.name}: no LICENSE")
         strange = [name for name in names if not re.match(r"xyfast[/-]", name)]

@@ -30,6 +30,7 @@ WORDS = {
     "Requests, sending, and what is known": "请求、发送、记住什么",
     "What was missed": "漏掉的消息",
     "Handlers, memory and the store": "处理函数、内存与存储",
+    "The status page": "状态页",
     # Secrets.
     "`plain` is a `FileSecretStore`, `encrypted` an `EncryptedSecretStore`, which takes "
     "`pip install xyfast[crypto]`. None is the store of messages, in clear.": (
@@ -224,6 +225,14 @@ WORDS = {
     "Time for which the event loop may stand still before the log says where; 0 for ever. Of "
     "several clients on one loop the first one's counts.": (
         "事件循环停滞多久，日志就写明停在哪里；0 为永不。一个循环上有几个客户端时，以第一个的为准。"
+    ),
+    "Host and port, on loopback, at which the client serves its status page; port 0 is any free "
+    "one. Without it there is no page.": (
+        "客户端提供状态页的主机和端口，只能是本机地址；端口 0 为任意空闲端口。不设就没有状态页。"
+    ),
+    "What whoever pauses accounts or replays dead letters there has to know: 16 characters or "
+    "more. Without it nobody can.": (
+        "在状态页上暂停账号、重放死信的人必须知道的内容：至少 16 个字符。不设就谁也不能操作。"
     ),
     "Seconds for which a handled message, or one that was sent, is remembered.": (
         "已处理或已发送的消息记住多少秒。"

@@ -50,7 +50,7 @@ LAYERS = [
     ],
     ["reconcile", "markers", "probe", "holding", "patience", "position", "replay", "lists", "sync"],
     ["saving", "gaps", "login", "dialler", "driver", "arrivals", "intake", "switchboard"],
-    ["measuring", "accounts", "life", "client", "configfile"],
+    ["measuring", "status", "accounts", "life", "client", "configfile"],
     ["testing"],
     ["commands", "__main__"],
 ]

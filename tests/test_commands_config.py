@@ -191,7 +191,12 @@ def test_the_lines_of_a_new_file_may_be_switched_on(run: Run) -> None:
     text = Path("new.toml").read_text("utf-8")
     path = write(re.sub(r"(?m)^# (?=\w+ =|\[)", "", text))
     config = Config.load(path, environ={})
-    assert config.settings == Settings(roots="company.pem", proxy="socks5://127.0.0.1:1080")
+    assert config.settings == Settings(
+        roots="company.pem",
+        proxy="socks5://127.0.0.1:1080",
+        status="127.0.0.1:8787",
+        status_token="a-long-text-that-only-you-know",
+    )
     assert config.retention == Retention()
     assert config.secrets == Secrets(store="encrypted", key_file="secrets.key")
     assert config.store == Path("xyfast.db")

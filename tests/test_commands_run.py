@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bots import CLIENT, ROUTER, Place
+from bots import CLIENT, ROUTER, Place, Ran
+from visits import visit
 from world import ME
 from xyfast.store.schema import HANDLED
 
@@ -292,6 +293,50 @@ async def test_what_a_file_raises_is_shown_without_secrets(place: Place) -> None
     assert "ValueError: <secret>" in ran.err
     assert 'bot.py", line 3' in ran.err
     assert "synthetic-canary" not in ran.err
+
+
+# --- the status page --------------------------------------------------------------------
+
+
+async def served(place: Place, ran: Ran) -> str:
+    """Where the status page is, by the log."""
+    found: list[str] = []
+
+    def told() -> bool:
+        found[:] = re.findall(r"status page is served \(url=(\S+)\)", ran.err)
+        return bool(found)
+
+    await place.until(told)
+    return found[-1]
+
+
+@pytest.mark.parametrize("option", [[], ["--dev"]])
+async def test_the_status_page_is_where_the_option_says(option: list[str], place: Place) -> None:
+    place.write("bot.py", ROUTER)
+    async with place.ran("bot.py", "--status", "127.0.0.1:0", *option) as ran:
+        url = await served(place, ran)
+        await place.answers("a", "WORD a")
+        assert (await visit(url, "/readyz")).text == "1 of 1 accounts are connected\n"
+        assert await ran.end(number=signal.SIGTERM) == 0
+
+
+async def test_where_a_status_page_cannot_be_the_bot_does_not_run(place: Place) -> None:
+    place.write("bot.py", ROUTER)
+    async with place.ran("bot.py", XYFAST_STATUS="127.0.0.1:0") as ran:
+        taken = (await served(place, ran))[7:-1]
+        for wrong, words in ((taken, "give another port"), ("0.0.0.0:1", "ssh -L 1:")):
+            place.write(
+                "other.toml",
+                'store = "other.db"\n' + (place.folder / "xyfast.toml").read_text("utf-8"),
+            )
+            options = ("bot.py", "--config", "other.toml", "--status", wrong)
+            async with place.ran(*options) as other:
+                assert await other.end() == 2
+            assert f"Settings.status: nothing can be served at {wrong}" in other.err or (
+                f"Settings.status '{wrong}' is not on loopback" in other.err
+            )
+            assert words in other.err
+            assert "Traceback" not in other.err
 
 
 # --- the page ---------------------------------------------------------------------------

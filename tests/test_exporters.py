@@ -66,7 +66,7 @@ async def working(server: FakeServer, hook: Any) -> AsyncIterator[None]:
         server.push_text(ME, "good")
         server.push_text(OTHER, "bad")
         server.reset(OTHER)
-        metrics = hook if isinstance(hook, Metrics) else hook._metrics
+        metrics = hook if isinstance(hook, Metrics) else hook.metrics
 
         def done() -> bool:
             me, other = (metrics.snapshot().accounts[each] for each in (ME, OTHER))

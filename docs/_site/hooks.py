@@ -31,6 +31,7 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
             "dead-letters",
             "many-accounts",
             "network",
+            "status",
             "monitoring",
             "logging",
             "secrets",

@@ -30,12 +30,14 @@ from xyfast.events import LinkDeaf, Pause, Start, State
 from xyfast.gate import Pace
 from xyfast.gates import PROCESS, Gates
 from xyfast.instrumentation import Hook, Hooks, LoopBlocked, MachineSlept
+from xyfast.instrumentation.metrics import Metrics, metrics_of
 from xyfast.intake import Intake
 from xyfast.life import Life
 from xyfast.login import CredentialSource
 from xyfast.logs import logger, say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.outbox import Outbox
+from xyfast.status import StatusPage
 from xyfast.store import (
     DeadLetter,
     FileSecretStore,
@@ -117,6 +119,9 @@ class Client:
         elif secrets is not None:
             must_have("save", "a path, a SecretStore or None", secrets=secrets)
             secrets = guarded(secrets)
+        metrics = metrics_of(hooks)
+        if settings.status is not None and metrics is None:
+            hooks = (*hooks, metrics := Metrics())
         dice = dice or random.SystemRandom()
         self._settings = settings
         self._store: Store = store
@@ -172,6 +177,21 @@ class Client:
         )
         self._accounts = Accounts(environment, self._intake, self._dispatcher)
         self._drivers = self._accounts.drivers
+        self._status = None
+        if settings.status is not None and metrics is not None:
+            self._status = StatusPage(
+                settings,
+                metrics,
+                self._store,
+                self._intake,
+                drivers=self._drivers,
+                removing=self._accounts.removing,
+                actions={
+                    "pause": self.pause,
+                    "resume": self.resume,
+                    "replace": self.replace_link,
+                },
+            )
         self._life = Life(
             self._store,
             self._secrets,
@@ -182,6 +202,7 @@ class Client:
             self._hooks,
             settings,
             accounts=self._accounts,
+            status=self._status,
             clock=clock,
             slept=self._slept,
             blocked=self._blocked,
@@ -204,6 +225,11 @@ class Client:
     def keeps_secrets_apart(self) -> bool:
         """Whether session material is kept in a store of its own: ``secrets``."""
         return self._secrets is not None
+
+    @property
+    def status_url(self) -> str | None:
+        """Where the status page is; None while it is not served (`Settings.status`)."""
+        return None if self._status is None else self._status.url
 
     def state(self, account_id: str, /) -> State:
         """Where an account stands; raises `StateError` if it was never added."""

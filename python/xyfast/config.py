@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +16,22 @@ from xyfast.errors import ConfigError
 from xyfast.secret import Secret
 from xyfast.tables import PREFIX, Layers, read_config
 
-__all__ = ["LOOK_BACK", "OTHER_VARIABLES", "SLACK", "Settings", "is_loopback"]
+__all__ = [
+    "LOOK_BACK",
+    "OTHER_VARIABLES",
+    "SLACK",
+    "Settings",
+    "address_of",
+    "is_loopback",
+]
 
 _WEB_IM = "wss://wss-goofish.dingtalk.com/"
 _MTOP = "https://h5api.m.goofish.com/h5"
 _ROOTS = {"path": True, "example": "company.pem"}
 _PROXY = {"example": "socks5://127.0.0.1:1080"}
+_STATUS = {"example": "127.0.0.1:8787"}
+_STATUS_TOKEN = {"example": "a-long-text-that-only-you-know"}
+_LEAST_TOKEN = 16
 _MAY_BE_ZERO = ("handler_retries", "blocked_after")
 
 OTHER_VARIABLES = (
@@ -199,6 +210,14 @@ class Settings:
     """Time for which the event loop may stand still before the log says where; 0 for ever. Of
     several clients on one loop the first one's counts."""
 
+    # The status page
+    status: str | None = field(default=None, metadata=_STATUS)
+    """Host and port, on loopback, at which the client serves its status page; port 0 is any free
+    one. Without it there is no page."""
+    status_token: str | Secret | None = field(default=None, metadata=_STATUS_TOKEN)
+    """What whoever pauses accounts or replays dead letters there has to know: 16 characters or
+    more. Without it nobody can."""
+
     @classmethod
     def load(
         cls,
@@ -236,6 +255,10 @@ class Settings:
             raise ConfigError("Settings.allow_plain must be True or False")
         if self.roots is not None:
             must_be(str, "a str", roots=self.roots)
+        if self.status is not None:
+            address_of(self.status)
+        if self.status_token is not None:
+            object.__setattr__(self, "status_token", _token(self.status_token))
         check_numbers(self, may_be_zero=_MAY_BE_ZERO)
         # A look is due at most 2.5 times `second_look` after what it looks for: another one may
         # come first, and each a quarter late. The rest is for the looking.
@@ -268,6 +291,41 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def address_of(status: str) -> tuple[str, int]:
+    """Host and port of `Settings.status`; raises `ConfigError` if they are not on loopback."""
+    must_be(str, "a str", status=status)
+    found = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^:]+)):([0-9]{1,5})", status, re.ASCII)
+    if found is None or int(found[3]) > 65_535:
+        raise ConfigError(
+            f"Settings.status must be host:port, such as 127.0.0.1:8787, not {status!r}"
+        )
+    host = found[1] or found[2]
+    if host == "localhost":
+        host = "127.0.0.1"
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return host, int(found[3])
+    except ValueError:
+        pass
+    raise ConfigError(
+        f"Settings.status {status!r} is not on loopback: the page is not encrypted, and asks "
+        f"nobody who they are. Use 127.0.0.1:{found[3]}; from elsewhere it is reached by "
+        f"`ssh -L {found[3]}:127.0.0.1:{found[3]} HOST`, or through a reverse proxy that asks"
+    )
+
+
+def _token(given: str | Secret) -> Secret:
+    """A token of the status page; what is wrong with it is said and it is not."""
+    must_be((str, Secret), "a str", status_token=given)
+    token = given if isinstance(given, Secret) else Secret(given)
+    if not re.fullmatch(rf"[!-~]{{{_LEAST_TOKEN},}}", token.reveal()):
+        raise ConfigError(
+            f"Settings.status_token must have {_LEAST_TOKEN} ASCII characters or more, and no "
+            'spaces; make one: python -c "import secrets; print(secrets.token_urlsafe())"'
+        )
+    return token
 
 
 def _split(url: str) -> tuple[str, str]:

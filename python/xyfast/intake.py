@@ -108,6 +108,11 @@ class Intake:
         """Whether nothing more can be kept, so that links are of no use."""
         return self._arrivals.stalled
 
+    @property
+    def failing(self) -> bool:
+        """Whether what waits could not be committed the last time."""
+        return self._failing and bool(self._arrivals or self._outcomes)
+
     # --- what comes -----------------------------------------------------------------
 
     def arrived(self, driver: Driver, frame: Frame) -> None:

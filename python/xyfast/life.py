@@ -18,6 +18,7 @@ from xyfast.instrumentation import Hooks
 from xyfast.intake import Intake
 from xyfast.logs import logger, say, seconds
 from xyfast.measuring import Measuring
+from xyfast.status import StatusPage
 from xyfast.store import SecretStore, Store
 from xyfast.switchboard import Switchboard
 from xyfast.tasks import LAST_WORD, answered, retrieve
@@ -32,8 +33,9 @@ log = logger(__name__)
 class Life:
     """Opens the parts of a client, and closes them.
 
-    ``slept(seconds)`` is told when the machine has slept, by ``clock`` (seconds since the epoch),
-    and ``blocked(seconds)`` when the event loop was blocked.
+    ``status`` is served from the beginning to the end. ``slept(seconds)`` is told when the machine
+    has slept, by ``clock`` (seconds since the epoch), and ``blocked(seconds)`` when the event loop
+    was blocked.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Life:
         settings: Settings,
         *,
         accounts: Accounts,
+        status: StatusPage | None,
         clock: Callable[[], float],
         slept: Callable[[float], None],
         blocked: Callable[[float], None],
@@ -61,6 +64,7 @@ class Life:
         self._hooks = hooks
         self._settings = settings
         self._accounts = accounts
+        self._status = status
         self._clock = clock
         self._slept = slept
         self._blocked = blocked
@@ -107,6 +111,9 @@ class Life:
             if settings.blocked_after:
                 self._unwatch = watch_loop(settings.blocked_after, self._blocked)
                 undo.callback(self._unwatch)
+            if self._status is not None:
+                await self._status.start()
+                undo.push_async_callback(self._status.close)
             self._transport.start(self._switchboard.on_events)
             undo.pop_all()
         self._intaking = loop.create_task(self._intake.run())
@@ -230,6 +237,7 @@ class Life:
         However much of it hangs: all of that has begun. Stores get a second of their own.
         """
         loop = asyncio.get_running_loop()
+        page = loop.create_task(self._end_page())
         ends = loop.create_task(self._end_accounts())
         for task in self._upkeep:
             task.cancel()
@@ -242,11 +250,16 @@ class Life:
         finally:
             await answered(upkeep, "its upkeep", by)
             await answered(changes, "accounts that were being added or removed", by)
+            await answered(page, "the status page", by)
             self._unwatch()
             self._transport.stop()
             closing = loop.create_task(self._close_stores())
             if await answered(closing, "its closing", by + LAST_WORD):
                 closing.result()
+
+    async def _end_page(self) -> None:
+        if self._status is not None:
+            await self._status.close()
 
     async def _end_accounts(self) -> None:
         await asyncio.gather(*(driver.close() for driver in self._accounts.drivers.values()))

@@ -16,7 +16,7 @@ from xyfast.logs import logger, say
 from xyfast.store import Depth, Store
 from xyfast.tasks import retrieve
 
-__all__ = ["Measuring"]
+__all__ = ["Asking", "Measuring"]
 
 log = logger(__name__)
 
@@ -44,13 +44,13 @@ class Measuring:
 
     async def run(self, every: float) -> None:
         """Tell every so many seconds, without end; the store has as long to answer."""
-        asking = _Asking(every)
+        asking = Asking(every)
         try:
             await self._run(every, asking)
         finally:
             await asking.end()
 
-    async def _run(self, every: float, asking: _Asking) -> None:
+    async def _run(self, every: float, asking: Asking) -> None:
         failed = False
         while True:
             await asyncio.sleep(every)
@@ -63,8 +63,8 @@ class Measuring:
             else:
                 failed = False
 
-    async def _tell(self, asking: _Asking) -> None:
-        """Tell of all that there is; raises `_Asking.trouble`."""
+    async def _tell(self, asking: Asking) -> None:
+        """Tell of all that there is; raises `Asking.trouble`."""
         asking.begin()
         depths = await asking.answer(lambda: self._store.depth())
         for number, account_id in enumerate(list(self._drivers), start=1):
@@ -112,7 +112,7 @@ class Measuring:
         )
 
     async def _lag(
-        self, asking: _Asking, account_id: str, depths: Mapping[str, Depth]
+        self, asking: Asking, account_id: str, depths: Mapping[str, Depth]
     ) -> float | None:
         """How far handling is behind; where nothing waits the store need not be asked."""
         if account_id not in depths or not depths[account_id].unhandled:
@@ -123,7 +123,7 @@ class Measuring:
         return (kept.received - kept.handled) / 1e6
 
 
-class _Asking:
+class Asking:
     """Asks a store, in each round so many seconds at most, all in all, and one thing at a time."""
 
     def __init__(self, within: float) -> None:

@@ -63,6 +63,8 @@ class _Supervisor:
             command.append("--log-json")
         if options.config is not None:
             command += ["--config", options.config]
+        if options.status is not None:
+            command += ["--status", options.status]
         # The folder of now hides no modules from it. In a session of its own Ctrl-C reaches it by
         # us alone.
         environ = {**os.environ, "PYTHONSAFEPATH": "1"}

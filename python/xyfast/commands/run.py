@@ -7,6 +7,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from xyfast.account import Account
@@ -53,6 +54,12 @@ def add_parser(commands: Commands) -> None:
         help="stop and start again when a .py file beside BOT.py or the configuration changes",
     )
     parser.add_argument(
+        "--status",
+        metavar="HOST:PORT",
+        help="serve the status page there, on loopback, as 127.0.0.1:8787; default: that of the "
+        "configuration",
+    )
+    parser.add_argument(
         "--log-level",
         choices=_LEVELS,
         default="info",
@@ -68,7 +75,7 @@ def add_parser(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.dev:
         return dev.supervise(options)
-    config = config_of(options)
+    config = _config(options)
     client, by_config = bot.client_of(bot.load(options.bot), config)
     accounts = config.accounts()
     if not accounts:
@@ -81,6 +88,15 @@ def _run(options: argparse.Namespace) -> int:
     _set_up_logging(options)
     asyncio.run(_work(client, accounts))
     return 0
+
+
+def _config(options: argparse.Namespace) -> Config:
+    config = config_of(options)
+    if options.status is None:
+        return config
+    settings = replace(config.settings, status=options.status)
+    origins = {**config.origins, "settings.status": "--status"}
+    return replace(config, settings=settings, origins=origins)
 
 
 def _tell_unused(options: argparse.Namespace, config: Config) -> None:

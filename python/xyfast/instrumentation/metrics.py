@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from xyfast.events import State
 from xyfast.instrumentation import (
@@ -25,6 +25,7 @@ from xyfast.instrumentation import (
     FoundDeaf,
     GapFound,
     HandlerRan,
+    Hook,
     LinkEnded,
     LinkRegistered,
     LinkReplaced,
@@ -43,11 +44,12 @@ from xyfast.instrumentation.snapshot import (
     ClientSnapshot,
     DeadShown,
     GapShown,
+    MoveShown,
     Snapshot,
     Transition,
 )
 
-__all__ = ["HOPS", "OTHERS", "Metrics", "latencies"]
+__all__ = ["HOPS", "OTHERS", "Brief", "Metrics", "latencies", "metrics_of"]
 
 HOPS = {
     "decoded": "from when the link has read a frame until its messages are decoded; the wait for "
@@ -67,7 +69,7 @@ OTHERS = "others"
 """The account under which those are counted that are too many."""
 
 _LAST = 20  # of each account's changes of state, and of gaps
-_LAST_DEAD = 50
+_LAST_DEAD = _LAST_MOVES = 50  # of all accounts
 _MARKS = 13
 # These begin at 0 for each account, or for the client: Prometheus sees no increase in the first
 # number of a series, and alerts ask for these.
@@ -116,6 +118,24 @@ def latencies(fact: Fact, /) -> Timed:
     return () if times is None else times(fact)
 
 
+class Brief(NamedTuple):
+    """Some of what an `AccountSnapshot` has, of the same names, and what was last measured."""
+
+    received: int
+    handled: int
+    sent: int
+    received_rate: float
+    handled_rate: float
+    sent_rate: float
+    registered: int
+    replaced: int
+    deaf: int
+    retries: int
+    errors: Mapping[str, int]
+    """Not a copy: to be read at once."""
+    measured: AccountMeasured | None
+
+
 def _zeros(names: Iterable[str]) -> Counter[str]:
     return Counter(dict.fromkeys(names, 0))
 
@@ -142,12 +162,39 @@ class _Account:
     def mark(self, now: float) -> tuple[float, int, int, int]:
         return now, self.received, self.handled, self.sends["sent"]
 
+    def rates(self, now: float) -> tuple[float | None, float | None, float | None]:
+        try:
+            began, received, handled, sent = self.marks[0]
+        except IndexError:  # nobody has looked at it, or nobody does any more
+            return None, None, None
+        passed = now - began
+        if passed <= 0:
+            return None, None, None
+        return (
+            (self.received - received) / passed,
+            (self.handled - handled) / passed,
+            (self.sends["sent"] - sent) / passed,
+        )
+
+    def brief(self, now: float) -> Brief:
+        received_rate, handled_rate, sent_rate = self.rates(now)
+        return Brief(
+            self.received,
+            self.handled,
+            self.sends["sent"],
+            received_rate or 0.0,
+            handled_rate or 0.0,
+            sent_rate or 0.0,
+            self.registered,
+            self.replaced,
+            self.deaf,
+            self.retries,
+            self.errors,
+            self.measured,
+        )
+
     def read(self, now: float) -> AccountSnapshot:
-        marks, level = list(self.marks), self.measured
-        rates: list[float | None] = [None, None, None]
-        if marks and (passed := now - marks[0][0]) > 0:
-            both = zip(self.mark(now)[1:], marks[0][1:], strict=True)
-            rates = [(new - old) / passed for new, old in both]
+        rates, level = self.rates(now), self.measured
         return AccountSnapshot(
             state=self.state,
             since=self.since,
@@ -207,6 +254,7 @@ class Metrics:
         self._blocked_seconds = self._slept_seconds = 0.0
         self._dead: deque[DeadShown] = deque(maxlen=_LAST_DEAD)
         self._gaps: deque[GapShown] = deque(maxlen=_LAST)
+        self._moves: deque[MoveShown] = deque(maxlen=_LAST_MOVES)
         self._takes: dict[type[Fact], Callable[[Any], None]] = {
             Committed: self._on_committed,
             HandlerRan: self._on_ran,
@@ -236,14 +284,21 @@ class Metrics:
         for what, seconds in latencies(fact):
             self._timed[what].observe(seconds)
 
-    def snapshot(self) -> Snapshot:
-        """All that was counted by now."""
+    def brief(self, account_id: str, /) -> Brief | None:
+        """What is quickly read of an account, for whoever goes through all of them often."""
+        account = self._accounts.get(account_id)
+        return None if account is None else account.brief(self._clock())
+
+    def snapshot(self, *, accounts: Iterable[str] | None = None) -> Snapshot:
+        """All that was counted by now, of some ``accounts`` if they are named."""
         now, client = self._clock(), self._client
+        names = list(self._accounts) if accounts is None else accounts
+        read = {name: self._accounts[name].read(now) for name in names if name in self._accounts}
         return Snapshot(
             time=now,
             began=self._began,
             version=self._version,
-            accounts={name: account.read(now) for name, account in list(self._accounts.items())},
+            accounts=read,
             client=None
             if client is None
             else ClientSnapshot(
@@ -262,6 +317,7 @@ class Metrics:
             slept_seconds=self._slept_seconds,
             dead_letters=tuple(self._dead),
             gaps=tuple(self._gaps),
+            moves=tuple(self._moves),
         )
 
     def _of(self, account_id: str) -> _Account:
@@ -313,14 +369,14 @@ class Metrics:
     def _on_state(self, fact: StateChanged) -> None:
         account, now = self._of(fact.account_id), self._clock()
         account.entered[fact.new.value] += 1
+        move = fact.old.value, fact.new.value, fact.reason, fact.wait
+        self._moves.append(MoveShown(now, fact.account_id, *move))
         if fact.account_id in self._accounts:
             account.state, account.since = fact.new.value, now
             if fact.new is State.CLOSED:  # nobody looks at it any more
                 account.measured = None
                 account.marks.clear()
-            account.transitions.append(
-                Transition(now, fact.old.value, fact.new.value, fact.reason, fact.wait)
-            )
+            account.transitions.append(Transition(now, *move))
 
     def _on_registered(self, fact: LinkRegistered) -> None:
         self._of(fact.account_id).registered += 1
@@ -363,3 +419,12 @@ class Metrics:
     def _on_slept(self, fact: MachineSlept) -> None:
         self._slept += 1
         self._slept_seconds += fact.seconds
+
+
+def metrics_of(hooks: Iterable[Hook], /) -> Metrics | None:
+    """The first `Metrics` among hooks, or that one of them feeds in its attribute ``metrics``."""
+    for hook in hooks:
+        found = getattr(hook, "metrics", hook)
+        if isinstance(found, Metrics):
+            return found
+    return None

@@ -48,7 +48,8 @@ class OpenTelemetry:
         tracer_provider: TracerProvider | None = None,
         spans: bool = False,
     ) -> None:
-        self._metrics = metrics
+        self.metrics = metrics
+        """What it feeds; the status page shows that too."""
         self._snapshot: Snapshot | None = None
         self._taken = 0.0
         meter = (meter_provider or get_meter_provider()).get_meter("xyfast")
@@ -68,7 +69,7 @@ class OpenTelemetry:
 
     def __call__(self, fact: Fact, /) -> None:
         """Count a fact."""
-        self._metrics(fact)
+        self.metrics(fact)
         for hop, seconds in latencies(fact):
             if hop == "heartbeat":
                 self._histograms["xyfast_heartbeat_seconds"].record(seconds)
@@ -105,7 +106,7 @@ class OpenTelemetry:
     def _read(self) -> Snapshot:
         now = time.monotonic()
         if self._snapshot is None or now - self._taken > _FRESH:
-            self._snapshot, self._taken = self._metrics.snapshot(), now
+            self._snapshot, self._taken = self.metrics.snapshot(), now
         return self._snapshot
 
 

@@ -7,7 +7,15 @@ from typing import Any
 
 from xyfast.instrumentation.histogram import Latency
 
-__all__ = ["AccountSnapshot", "ClientSnapshot", "DeadShown", "GapShown", "Snapshot", "Transition"]
+__all__ = [
+    "AccountSnapshot",
+    "ClientSnapshot",
+    "DeadShown",
+    "GapShown",
+    "MoveShown",
+    "Snapshot",
+    "Transition",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +23,18 @@ class Transition:
     """A change of state at ``time`` (seconds since 1970); ``wait`` is the back-off in seconds."""
 
     time: float
+    old: str
+    new: str
+    reason: str
+    wait: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveShown:
+    """A `Transition`, and whose."""
+
+    time: float
+    account: str
     old: str
     new: str
     reason: str
@@ -131,6 +151,8 @@ class Snapshot:
     """The last ones, the newest last."""
     gaps: tuple[GapShown, ...]
     """The last ones, the newest last."""
+    moves: tuple[MoveShown, ...]
+    """The last changes of state of all accounts, the newest last."""
 
     def as_json(self) -> dict[str, Any]:
         """The same as dicts, lists and plain values."""
