@@ -216,7 +216,7 @@ CUTS = [
     ],
     *[
         Case(f"falls silent after {cut} bytes of a frame", [text(sized(300))[:cut]],
-             (), (), None, End("link", "no heartbeat was answered for 50ms"),
+             (), (), None, End("link", "no heartbeat was answered for 0.05 s"),
              options={"heartbeat": 10.0, "timeout": 0.05})
         for cut in (1, 3, 100)
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import resource
@@ -16,11 +17,12 @@ from proxies import Proxy, proxying
 from scripted import REGISTER, User, idle, registered
 from world import ME, OTHER, World
 from xyfast import Account, ConfigError, State
-from xyfast._core import Closed, check_proxy, post
+from xyfast._core import Closed, Links, check_proxy, post
 from xyfast.errors import TokenError
 from xyfast.secret import reveal
 from xyfast.testing import FakeServer, fast_settings
 from xyfast.tokens import PlatformTokens
+from xyfast.troubles import LINKS, raised
 
 LOGIN = "me:synthetic@"
 
@@ -171,6 +173,14 @@ def no_descriptors() -> Iterator[int]:
         yield free
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_links_that_cannot_be_made_say_why() -> None:
+    with no_descriptors() as limit, pytest.raises(OSError, match="no links can be made") as caught:
+        Links()
+    assert caught.value.errno == errno.EMFILE
+    assert caught.value.strerror == f"no links can be made: too many open files (limit {limit})"
+    assert raised(caught.value) is LINKS["exhausted"]
 
 
 async def test_a_process_without_descriptors_says_so(user: User) -> None:

@@ -661,7 +661,8 @@ class Links:
     Everything that happens is put into one mailbox, which `drain` fills and empties. When
     nobody does, a thread that never waits for Python keeps the links alive. The object
     belongs to the process that made it; in a forked child its methods raise `StateError`.
-    Dropping it is a `shutdown`.
+    Dropping it is a `shutdown`. Raises `OSError` where this machine lacks descriptors, or its
+    poller has no room (docs/reference/errors.md#exhausted).
     """
 
     def __init__(self) -> None: ...

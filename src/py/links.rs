@@ -1,9 +1,11 @@
 //! Links as Python sees them.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -21,8 +23,16 @@ impl From<DialError> for PyErr {
         match error {
             DialError::Config(message) => raised::ConfigError::new_err(message),
             DialError::InUse(_) => raised::StateError::new_err(error.to_string()),
-            DialError::Io(error) => error.into(),
+            DialError::Io(ref cause) => refused(cause, error.to_string()),
         }
+    }
+}
+
+/// What the system refuses: its number says whether this machine lacks something.
+fn refused(cause: &io::Error, words: String) -> PyErr {
+    match cause.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, words)),
+        None => PyOSError::new_err(words),
     }
 }
 
@@ -118,7 +128,13 @@ pub(super) struct Links(transport::Links);
 impl Links {
     #[new]
     fn new() -> PyResult<Links> {
-        Ok(Links(transport::Links::new()?))
+        match transport::Links::new() {
+            Ok(links) => Ok(Links(links)),
+            Err(error) => {
+                let words = transport::words(&error);
+                Err(refused(&error, format!("no links can be made: {words}")))
+            }
+        }
     }
 
     fn fileno(&self) -> PyResult<RawFd> {

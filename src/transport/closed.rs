@@ -108,7 +108,7 @@ pub(super) fn is_lack(error: &io::Error) -> bool {
 }
 
 /// What an I/O error says, in words without a number where there are any.
-pub(super) fn words(error: &io::Error) -> String {
+pub fn words(error: &io::Error) -> String {
     let kind = error.kind().to_string();
     match Errno::from_io_error(error) {
         Some(Errno::MFILE) => match getrlimit(Resource::Nofile).current {

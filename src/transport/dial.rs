@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::http::{Request, Uri};
 use tokio_tungstenite::MaybeTlsStream;
 
-use super::closed::{Closed, Trouble};
+use super::closed::{words, Closed, Trouble};
 use super::handshake;
 use super::http::{header, read_head, Fault};
 use super::keepalive::Policy;
@@ -109,7 +109,10 @@ impl fmt::Display for DialError {
         match self {
             DialError::Config(message) => f.write_str(message),
             DialError::InUse(link) => write!(f, "link {link} is still in use"),
-            DialError::Io(error) => write!(f, "the links' thread cannot be started: {error}"),
+            DialError::Io(error) => {
+                let words = words(error);
+                write!(f, "the links' thread cannot be started: {words}")
+            }
         }
     }
 }

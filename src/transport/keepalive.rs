@@ -47,7 +47,10 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::Silent(time) => write!(f, "no heartbeat was answered for {time:?}"),
+            Cause::Silent(time) => {
+                let seconds = time.as_secs_f64();
+                write!(f, "no heartbeat was answered for {seconds} s")
+            }
             Cause::Refused(times, Some(code)) => {
                 write!(
                     f,

@@ -45,7 +45,7 @@ use std::{io, mem, process};
 
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-pub use self::closed::{Closed, Trouble};
+pub use self::closed::{words, Closed, Trouble};
 pub use self::dial::{Dial, DialError};
 use self::link::Order;
 pub use self::link::{Link, Stats, MAX_TEXT};

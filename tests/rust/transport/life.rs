@@ -173,7 +173,7 @@ fn is_dead_in_a_flood(limit: fn(&mut Dial)) {
         }
     };
     assert_eq!(closed.trouble, Trouble::Link);
-    assert_eq!(closed.reason, "no heartbeat was answered for 150ms");
+    assert_eq!(closed.reason, "no heartbeat was answered for 0.15 s");
     server.join();
 }
 
