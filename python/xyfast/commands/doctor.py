@@ -46,8 +46,8 @@ _PLACE = (
 _CURES = {
     "network": "see that the address is right and no firewall is in the way; behind a proxy set "
     "settings.proxy",
-    "name": "ask the resolver: getent hosts {name}; in a container look at /etc/resolv.conf; behind "
-    "a proxy set settings.proxy: it resolves names itself (docs/faults/dns.md)",
+    "name": "ask the resolver: getent hosts {name}; in a container look at /etc/resolv.conf; "
+    "behind a proxy set settings.proxy: it resolves names itself (docs/faults/dns.md)",
     "untrusted": "a company's proxy that opens TLS has an authority of its own: name its "
     "certificate in settings.roots; if there is none, do not trust this network; a clock that is "
     "wrong makes certificates expire (docs/faults/tls.md)",
