@@ -284,10 +284,12 @@ async def test_a_bot_without_the_key_does_not_start(place: Place) -> None:
     assert not (place.folder / "secrets").exists()
 
 
-async def test_a_bot_that_leaves_secrets_in_clear_is_refused(place: Place) -> None:
+@pytest.mark.parametrize("bot", [MAKER + MAKE.format(""), CLIENT], ids=["a maker", "a client"])
+async def test_a_bot_that_leaves_secrets_in_clear_is_refused(bot: str, place: Place) -> None:
     place.configure(ENCRYPTED)
-    place.write("bot.py", MAKER + MAKE.format(""))
+    place.write("bot.py", bot)
     async with place.ran("bot.py", XYFAST_SECRETS_KEY=KEY) as ran:
         assert await ran.end() == 2
-    assert "`make_client` must give its Client secrets=config.make_secrets()" in ran.err
+    assert "keeps session material in clear, and xyfast.toml: `secrets.store` wants it" in ran.err
+    assert "give the Client secrets=config.make_secrets(), in a `make_client(config)`" in ran.err
     assert not (place.folder / "xyfast.db").exists()

@@ -55,6 +55,17 @@ def client_of(module: ModuleType, config: Config) -> tuple[Client, bool]:
     them, or more than one, or one that leaves secrets where the config does not want them.
     """
     path = Path(str(module.__file__))
+    client, by_config = _found(path, module, config)
+    if config.secrets.store is not None and not client.keeps_secrets_apart:
+        raise ConfigError(
+            f"{path}: its Client keeps session material in clear, and "
+            f"{config.origins['secrets.store']} wants it apart; give the Client "
+            f"secrets=config.make_secrets(), in a `{_MAKER}(config)`"
+        )
+    return client, by_config
+
+
+def _found(path: Path, module: ModuleType, config: Config) -> tuple[Client, bool]:
     names: dict[int, str] = {}
     for kind in (Client, Router):
         found = {id(each): name for name, each in vars(module).items() if isinstance(each, kind)}
@@ -89,12 +100,6 @@ def _made(path: Path, maker: Callable[..., object], config: Config) -> tuple[Cli
     if not isinstance(client, Client):
         kind = type(client).__name__
         raise ConfigError(f"{path}: `{_MAKER}` must return a Client, not {kind}")
-    if takes and config.secrets.store is not None and not client.keeps_secrets_apart:
-        raise ConfigError(
-            f"{path}: `{_MAKER}` must give its Client secrets=config.make_secrets(), as "
-            f"{config.origins['secrets.store']} wants it: without them session material is kept "
-            "in clear"
-        )
     return client, takes
 
 

@@ -46,8 +46,8 @@ _PLACE = (
 _CURES = {
     "network": "see that the address is right and no firewall is in the way; behind a proxy set "
     "settings.proxy",
-    "name": "ask the resolver: getent hosts NAME; in a container look at /etc/resolv.conf; behind "
-    "a proxy set settings.proxy: it resolves names itself (docs/faults/dns.md)",
+    "name": "ask the resolver: getent hosts {name}; in a container look at /etc/resolv.conf; "
+    "behind a proxy set settings.proxy: it resolves names itself (docs/faults/dns.md)",
     "untrusted": "a company's proxy that opens TLS has an authority of its own: name its "
     "certificate in settings.roots; if there is none, do not trust this network; a clock that is "
     "wrong makes certificates expire (docs/faults/tls.md)",
@@ -58,7 +58,7 @@ _CURES = {
     "protocol": _PLACE,
     "exhausted": "let the process have more descriptors: ulimit -n 8192",
 }
-_UNRESOLVED = re.compile(r"^\S+ (?:cannot be resolved|was not resolved|has no address)")
+_UNRESOLVED = re.compile(r"^(\S+) (?:cannot be resolved|was not resolved|has no address)")
 
 
 def add_parser(commands: Commands) -> None:
@@ -305,8 +305,8 @@ def _where(url: str, proxy: str | None) -> str:
 
 def _cure(trouble: str, reason: str) -> str:
     """What to do about a trouble of `Closed.trouble`."""
-    if trouble == "network" and _UNRESOLVED.search(reason):
-        trouble = "name"
+    if trouble == "network" and (found := _UNRESOLVED.search(reason)):
+        return _CURES["name"].format(name=found[1])
     return _CURES.get(trouble, "see docs/reference/errors.md")
 
 
