@@ -47,6 +47,8 @@ def wheel(folder: Path, **changes: str | None) -> Path:
         "xyfast/_core.pyi": "",
         "xyfast/py.typed": "",
         "xyfast/testing/plugin.py": "",
+        "xyfast/status/web/page.html": "",
+        "xyfast/status/web/page.js": "",
         f"{INFO}/licenses/LICENSE": "",
         f"{INFO}/sboms/xyfast.cyclonedx.json": sbom(*GOOD, folder=str(folder)),
         f"{INFO}/RECORD": f"{INFO}/sboms/xyfast.cyclonedx.json,sha256={folder.name},1\n",

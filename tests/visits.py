@@ -113,7 +113,7 @@ class Viewer:
 async def watched(server: FakeServer, **options: Any) -> AsyncIterator[World]:
     """A client with a status page; its address is `World.client.status_url`."""
     given = options.pop("settings", {})
-    settings = {"status": "127.0.0.1:0", "status_token": TOKEN, "measure_every": 0.05, **given}
+    settings = {"status": "127.0.0.1:0", "status_token": TOKEN, "measure_every": 0.2, **given}
     async with running(server, settings=settings, **options) as world:
         yield world
 
