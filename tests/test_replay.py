@@ -28,8 +28,7 @@ def test_it_is_over_when_no_package_has_come_for_a_while() -> None:
         replay.begin()
         for position in (10, 20):
             await asyncio.sleep(0.9)
-            replay.came(position)
-            replay.stored(position, more=True)
+            replay.came(position, more=True)
         await asyncio.sleep(0.9)
         assert (replay.goes_on, replay.here) == (True, None)
         replay.listed = 60  # a comparison has ended: the link brings what it does not have
@@ -43,9 +42,9 @@ def test_its_last_package_ends_it() -> None:
     async def story(replay: Replay) -> None:
         replay.listed = 50
         replay.begin()
-        replay.stored(10, more=False)
+        replay.came(10, more=False)
         assert (replay.goes_on, replay.here) == (False, 50)
-        replay.stored(70, more=False)  # what is live goes on
+        replay.came(70, more=False)  # what is live goes on
         assert (replay.here, replay.reached) == (50, 70)
 
     assert play(story) == 1
@@ -55,12 +54,11 @@ def test_of_one_that_is_cut_off_counts_what_came() -> None:
     async def story(replay: Replay) -> None:
         replay.listed = 50
         replay.begin()
-        replay.came(20)  # it need not be stored yet
+        replay.came(20, more=True)
         replay.cut()
         assert replay.here == 20
         replay.begin()
-        replay.came(70)
-        replay.stored(70, more=True)
+        replay.came(70, more=True)
         replay.cut()
         assert replay.here == 50  # what lists do not have yet is beyond
         replay.cut()
@@ -74,6 +72,7 @@ def test_the_silence_of_links_that_are_lost_adds_up_to_an_end() -> None:
     async def story(replay: Replay) -> None:
         replay.listed = 50
         for link in range(3):
+            replay.reached = None
             replay.begin()
             await asyncio.sleep(0.4)
             if link < 2:
@@ -92,8 +91,9 @@ def test_a_package_breaks_the_silence() -> None:
         await asyncio.sleep(0.9)
         replay.cut()
         replay.begin()
-        replay.came(20)
+        replay.came(20, more=True)
         replay.cut()
+        replay.reached = None
         replay.begin()
         await asyncio.sleep(0.9)
         assert (replay.goes_on, replay.here) == (True, 20)

@@ -12,7 +12,7 @@ class Replay:
     """Waits for what is replayed, which may have what no list has; ``over`` is told of its end.
 
     Its last package says that it is the last one, or nothing comes for ``wait`` seconds. Where
-    the link is lost before, it counts up to the last package that came. If none came, the
+    the link is lost before, all is here up to the last package that came. If none came, the
     silence counts, and the next link is waited for the less, else links that live for less than
     that would never prove anything.
     """
@@ -21,13 +21,12 @@ class Replay:
         self.listed: int | None = None
         """The position up to which all that lists have is here."""
         self.here: int | None = None
-        """The position up to which all else is here too, once what has come is stored."""
+        """The position up to which all else is here too."""
         self.reached: int | None = None
         """The highest position stored from the link that replays, or has replayed."""
         self._wait = wait
         self._over = over
         self._timer: asyncio.TimerHandle | None = None
-        self._came: int | None = None  # the highest position that has come
         self._since = 0.0  # the loop's time of the answer
         self._silent = 0.0  # seconds of links that were lost before anything came
         self._listed: int | None = None  # as it was when that silence began
@@ -37,24 +36,15 @@ class Replay:
         """Whether more of it may come."""
         return self._timer is not None
 
-    def follow(self) -> None:
-        """What comes from here on follows what is stored."""
-        self.reached = self._came = None
-
     def begin(self) -> None:
         """The server knows our position; what it replays comes behind its answer."""
-        self.follow()
         if not self._silent:
             self._listed = self.listed
         self._since = asyncio.get_running_loop().time()
         self._expect(self._wait - self._silent)
 
-    def came(self, position: int) -> None:
-        """A package of it, or one behind it, has come, and waits for its commit."""
-        self._came = max(position, self._came or 0)
-
-    def stored(self, position: int, *, more: bool) -> None:
-        """It is stored; ``more`` follow."""
+    def came(self, position: int, *, more: bool) -> None:
+        """A package of it, or one behind it, is stored; ``more`` follow."""
         self.reached = max(position, self.reached or 0)
         if self._timer is not None:
             self._silent = 0.0
@@ -66,11 +56,10 @@ class Replay:
     def cut(self) -> None:
         """Nothing more will come of it."""
         if self._timer is not None:
-            if self._came is None:
+            if self.reached is None:
                 self._silent += asyncio.get_running_loop().time() - self._since
-            else:
-                self._silent = 0.0
-                self.here = None if self.listed is None else min(self.listed, self._came)
+            elif self.listed is not None:
+                self.here = min(self.listed, self.reached)
             self._leave()
 
     def _expect(self, wait: float) -> None:

@@ -224,7 +224,6 @@ class Sync:
         if frame.link != self._follows or not frame.payloads or pts is None:
             return None
         if self._position.believes(pts, frame.timestamp):
-            self._replay.came(pts)
             return pts
         return None
 
@@ -237,7 +236,7 @@ class Sync:
         if frame.link == self.confirmed:
             self._position.rise(self.counted(pts))
         elif frame.link == self._follows:
-            self._replay.stored(pts, more=frame.has_more)
+            self._replay.came(pts, more=frame.has_more)
 
     def marked(self, marker: Facts) -> None:
         """A marker is stored; its message is to come."""
@@ -303,8 +302,7 @@ class Sync:
     def _follow(self, answer: Answer) -> None:
         """The server knows our position; its answer is the first that follows from it."""
         if answer.frame.link == self._link:
-            self._follows = self._link
-            self._replay.follow()
+            self._follows, self._replay.reached = self._link, None
 
     def _useless(self) -> None:
         """Requests say that another link is needed."""
@@ -318,9 +316,7 @@ class Sync:
         while True:
             await self._due.wait()
             self._due.clear()
-            here = self._replay.here
-            await self._settled()  # what a link that was lost has brought
-            await self._move(here)
+            await self._move(self._replay.here)
             too_long = self._too_long
             try:
                 link, self._replay.listed = await self._compare()
