@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from bots import Place
+from bot_files import Place
 from canaries import Cage, listening
 from inboxes import Run, Shown
 from scripted import User

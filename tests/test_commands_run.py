@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bots import CLIENT, ROUTER, Place, Ran
+from bot_files import CLIENT, ROUTER, Place, Ran
 from visits import visit
 from world import ME
 from xyfast.store.schema import HANDLED

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bots import CLIENT, ROUTER, Place
+from bot_files import CLIENT, ROUTER, Place
 from inboxes import Run
 from stores import ME
 from xyfast import (

@@ -131,3 +131,16 @@ def test_a_start_that_failed_while_nobody_waited_is_tried_again() -> None:
         assert part.opened == 0
 
     simulate(main())
+
+
+def test_a_run_that_is_closed_while_it_opens_ends_as_it_was_asked_to() -> None:
+    async def main() -> None:
+        part = Part(OSError("never"), 0)
+        desk = Desk(PartStore(part))
+        running = asyncio.ensure_future(desk.client.run())
+        await asyncio.sleep(0.5)
+        await desk.client.close()
+        await running
+        assert part.opened == 0
+
+    simulate(main())

@@ -148,7 +148,14 @@ class Life:
 
     async def run(self) -> None:
         """See `Client.run`."""
-        await self.start()
+        self.check_open()
+        try:
+            await self.start()
+        except StateError:
+            if not self.over:
+                raise
+            await self.close()  # it came while the client was being opened
+            return
         assert self._closed is not None
         loop = asyncio.get_running_loop()
         handled = []
