@@ -84,7 +84,7 @@ class Proxy:
             if any(task.result() for task in done if task.exception() is None):
                 reset_transport(writer.transport)
                 reset_transport(back.transport)
-            else:  # an end of one side: what the other one still says goes on
+            elif rest:  # an end of one side: what the other one still says goes on
                 await asyncio.wait(rest, timeout=1.0)
             for task in rest:
                 task.cancel()
