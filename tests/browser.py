@@ -31,7 +31,7 @@ _FLAGS = (
     "--no-first-run",
     "--remote-debugging-port=0",
 )
-_START = 60.0  # seconds
+_START = 120.0  # seconds: a machine may have other things to do
 _STEP = 0.05
 
 
@@ -110,7 +110,7 @@ class Page:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    async def until(self, expression: str, timeout: float = 30.0) -> None:
+    async def until(self, expression: str, timeout: float = _START) -> None:
         """Wait until a script gives something that is true there."""
         end = asyncio.get_running_loop().time() + timeout
         while True:
@@ -190,12 +190,13 @@ async def _connected(told: Path) -> ClientConnection:
         assert asyncio.get_running_loop().time() < end, "Chromium did not start"
         await asyncio.sleep(_STEP)
     port, path = lines
-    async with connect(f"ws://127.0.0.1:{port}{path}") as whole:
+    patience: dict[str, Any] = {"open_timeout": _START, "ping_interval": None, "proxy": None}
+    async with connect(f"ws://127.0.0.1:{port}{path}", **patience) as whole:
         await whole.send(json.dumps({"id": 1, "method": "Target.getTargets"}))
         targets = json.loads(await whole.recv())["result"]["targetInfos"]
         [target] = [each["targetId"] for each in targets if each["type"] == "page"]
     url = f"ws://127.0.0.1:{port}/devtools/page/{target}"
-    return await connect(url, max_size=None, proxy=None)
+    return await connect(url, max_size=None, **patience)
 
 
 def _lines(told: Path) -> list[str]:

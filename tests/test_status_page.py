@@ -15,9 +15,12 @@ from world import ME, OTHER, World, running
 from xyfast import Account, ChatMessage, State
 from xyfast.testing import FakeServer
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="there is no Chromium here; apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="there is no Chromium here; apt-get install chromium"
+    ),
+    pytest.mark.timeout(300),  # a browser takes a while where other tests run beside it
+]
 
 LIVE = "document.querySelector('#live').className === 'on'"
 WIDEST = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
@@ -32,8 +35,9 @@ def row(account: str) -> str:
 @asynccontextmanager
 async def shown(server: FakeServer, **options: Any) -> AsyncIterator[tuple[World, Page]]:
     """A client with two accounts, and its page in a browser that knows what is up."""
-    settings = {"status": "127.0.0.1:0", "status_token": TOKEN, "measure_every": 0.1}
-    settings["handler_retries"] = 0
+    settings = {"status": "127.0.0.1:0", "status_token": TOKEN, "handler_retries": 0}
+    # A browser leaves little of a small machine to links.
+    settings |= {"measure_every": 0.2, "heartbeat_timeout": 60.0, "open_timeout": 60.0}
     async with running(server, settings=settings) as world, browser() as page:
         await world.connect(ME, OTHER)
         assert world.client.status_url is not None
@@ -48,7 +52,7 @@ async def shown(server: FakeServer, **options: Any) -> AsyncIterator[tuple[World
 
 async def test_it_shows_the_accounts_and_follows_them(server: FakeServer) -> None:
     async with shown(server) as (world, page):
-        assert "ready · 2/2" in await page.text("#ready")
+        await page.until("document.querySelector('#ready').innerText === 'ready · 2/2'")
         for account in (ME, OTHER):
             assert "connected" in await page.value(f"{row(account)}.innerText")
         world.client.pause(OTHER)
@@ -57,7 +61,7 @@ async def test_it_shows_the_accounts_and_follows_them(server: FakeServer) -> Non
         assert OTHER in await page.text("#moves")
         server.kick(ME)
         await page.until(f"{row(ME)}.innerText.includes('kicked')")
-        assert "not ready · 0/1" in await page.text("#ready")
+        await page.until("document.querySelector('#ready').innerText === 'not ready · 0/1'")
         first = await page.value("document.querySelector('#accounts tbody tr').innerText")
         assert ME in first  # trouble first
 
