@@ -29,7 +29,7 @@ class Replay:
         self._timer: asyncio.TimerHandle | None = None
         self._since = 0.0  # the loop's time of the answer
         self._silent = 0.0  # seconds of links that were lost before anything came
-        self._listed: int | None = None  # as it was when that silence began
+        self._listed = self.listed  # as it was when that silence began
 
     @property
     def goes_on(self) -> bool:

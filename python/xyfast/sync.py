@@ -295,14 +295,15 @@ class Sync:
         return state
 
     def _replays(self, answer: Answer) -> None:
-        self._follow(answer)
-        if self._follows is not None:
+        if self._follow(answer):
             self._replay.begin()
 
-    def _follow(self, answer: Answer) -> None:
+    def _follow(self, answer: Answer) -> bool:
         """The server knows our position; its answer is the first that follows from it."""
-        if answer.frame.link == self._link:
-            self._follows, self._replay.reached = self._link, None
+        if answer.frame.link != self._link:
+            return False
+        self._follows, self._replay.reached = self._link, None
+        return True
 
     def _useless(self) -> None:
         """Requests say that another link is needed."""
