@@ -129,6 +129,8 @@ async def test_it_follows_the_size_of_the_terminal(server: FakeServer) -> None:
         async with top(world, size=(120, 40)) as terminal:
             await terminal.shows("heartbeat round trip", "DONE/S")
             assert len(terminal.screen) == 40
+            terminal.type("p")
+            await terminal.shows("PAUSED")  # from here on nothing but the new size draws it
             terminal.resize(60, 20)
             await terminal.until(lambda self: len(self.screen) == 20)
             assert "LATENCY" not in "\n".join(terminal.screen)

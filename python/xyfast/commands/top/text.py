@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
@@ -25,8 +26,9 @@ Line: TypeAlias = tuple[Span, ...]
 
 
 def _clean(text: str) -> str:
-    """``text`` with escapes for all that a terminal might obey."""
-    return printable(text).replace("\n", "\\n").replace(_EMOJI, "")
+    """``text`` with escapes for all that a terminal might obey, ends of lines and tabs too."""
+    parts = (json.dumps(each)[1:-1] if each in "\n\t" else each for each in printable(text))
+    return "".join(parts).replace(_EMOJI, "")
 
 
 def _wide(letter: str) -> int:
