@@ -1,5 +1,7 @@
 """Makes the pictures of docs/howto/status.md: the status page of a client at work, in a browser.
 
+That of ``xyfast top`` is made of what it writes to a terminal.
+
 ``python tests/status_pictures.py`` writes them; it wants Chromium, and a font that has Chinese.
 """
 
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from browser import browser
+from ptys import on_terminal
+from terminal_svg import svg
 from xyfast import Account, ChatMessage, Client, MemoryStore, State
 from xyfast.testing import FakeServer, Fault, fast_settings
 
@@ -32,6 +36,7 @@ PICTURES: dict[str, dict[str, Any]] = {
         "language": "zh-CN",
     },
 }
+TERMINAL, COLUMNS, MOST_DRAWN = "top.svg", 100, 60_000
 ACCOUNTS = [f"90000000000{number:02}" for number in range(1, 13)]
 NAMES = ["books", "shoes", "cameras", "文具店", "bikes", "lamps", "tea", "games", "旧书", "toys"]
 
@@ -93,11 +98,26 @@ async def at_work() -> AsyncIterator[Client]:
                 await asyncio.gather(buying, return_exceptions=True)
 
 
+async def draw_terminal(client: Client) -> None:
+    """Write the picture of ``xyfast top``."""
+    assert client.status_url is not None
+    size = COLUMNS, 40
+    async with on_terminal("top", client.status_url, "--once", size=size) as terminal:
+        assert await terminal.end() == 0, terminal.written
+        # Port 0 gave any that was free.
+        where = client.status_url[7:-1]
+        picture = svg(terminal.written.replace(where, "127.0.0.1:8787"), COLUMNS).encode()
+    assert len(picture) < MOST_DRAWN, len(picture)
+    (FOLDER / TERMINAL).write_bytes(picture)
+    print(TERMINAL, len(picture))
+
+
 async def main() -> None:
     """Write the pictures."""
     logging.getLogger("xyfast").setLevel(logging.CRITICAL)
     FOLDER.mkdir(exist_ok=True)
     async with at_work() as client:
+        await draw_terminal(client)
         for name, screen in PICTURES.items():
             assert client.status_url is not None
             async with browser() as page:

@@ -18,13 +18,14 @@ from xyfast.commands import (
     replay,
     run,
     serve,
+    top,
 )
 from xyfast.commands.shared import EXIT_CODES
 
 __all__ = ["make_parser"]
 
 _MODULES = (
-    *(config, doctor, run, accounts, dead, replay, outbox),
+    *(config, doctor, run, top, accounts, dead, replay, outbox),
     *(decode, demo, serve, bench, completion),
 )
 
