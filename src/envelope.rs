@@ -165,7 +165,9 @@ impl<T: AsRef<str>> Envelope<T> {
             spans.filter_map(|(name, span)| Some((name, self.slice(span?))))
         };
         // Besides name and value: two quotes, a colon, and a comma, or a brace behind the last.
-        let size: usize = told().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let size: usize = told()
+            .map(|(name, value)| name.len() + value.len() + 4)
+            .sum();
         let mut ack = String::with_capacity(START.len() + size + 1);
         ack.push_str(START);
         for (name, value) in told() {

@@ -60,9 +60,7 @@ fn without_a_registration_a_refused_handshake_is_told_as_ever() {
     let server = Server::tcp(|mut stream| {
         let mut head = [0; 4096];
         assert!(stream.read(&mut head).unwrap() > 0);
-        stream
-            .write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").unwrap();
     });
     let mut user = User::dialled(Dial {
         register: None,
