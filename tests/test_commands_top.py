@@ -17,7 +17,7 @@ import pytest
 from inboxes import Run
 from ptys import Terminal, on_terminal
 from tops import status
-from visits import watched
+from visits import Viewer, until, watched
 from world import ME, OTHER, World
 from xyfast import Account
 from xyfast.commands.top import source
@@ -153,6 +153,12 @@ async def test_keys_filter_sort_and_pause(server: FakeServer) -> None:
             await terminal.shows("p PAUSED", "connected 2")
             server.kick(OTHER)
             await world.until(lambda: world.client.state(OTHER).value == "kicked")
+            await until(world, lambda told: told["totals"]["states"]["kicked"])
+            viewer = await Viewer.come(world.client.status_url)
+            await viewer.head()
+            for _ in range(3):  # which come once a second: it would have looked long since
+                await viewer.event()
+            viewer.go()
             terminal.type("s")
             await terminal.shows("order: account", "connected 2")
             terminal.type("p")
