@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,15 @@ async def test_a_second_signal_cuts_handlers_off(place: Place) -> None:
     assert "handlers cut off (count=1)" in ran.err
 
 
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """Hang-ups are heard, as in a terminal, though whoever runs the tests may ignore them."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups")
 async def test_a_bot_ends_with_its_terminal(place: Place) -> None:
     place.write("bot.py", ROUTER)
     async with place.ran("bot.py", "--dev") as ran:
