@@ -207,7 +207,7 @@ impl<T: AsRef<str>> fmt::Debug for Envelope<T> {
 pub fn check_json(text: &str) -> Result<(), DecodeError> {
     let mut walk = Walk::new(text)?;
     walk.value()?;
-    walk.end()
+    Ok(walk.end()?)
 }
 
 /// A fresh request id: `dice` is random below 1000, `now` milliseconds since 1970.
@@ -234,7 +234,7 @@ struct Top {
 }
 
 impl Top {
-    fn read(walk: &mut Walk<'_>) -> Result<Top, DecodeError> {
+    fn read(walk: &mut Walk<'_>) -> json::Result<Top> {
         let mut top = Top::default();
         walk.members(|walk, name| {
             match name {
@@ -258,7 +258,7 @@ struct Headers {
 
 impl Headers {
     /// Only an object is headers.
-    fn read(walk: &mut Walk<'_>) -> Result<Option<Headers>, DecodeError> {
+    fn read(walk: &mut Walk<'_>) -> json::Result<Option<Headers>> {
         let mut echo = [None; ECHO.len()];
         let object = walk.peek() == Some(b'{');
         let span = walk.members(|walk, name| {
@@ -281,7 +281,7 @@ struct Body {
 
 impl Body {
     /// Any value but null is a body; only an object can hold a package.
-    fn read(walk: &mut Walk<'_>) -> Result<Option<Body>, DecodeError> {
+    fn read(walk: &mut Walk<'_>) -> json::Result<Option<Body>> {
         let (mut package, mut extra_type) = (None, None);
         let span = walk.members(|walk, name| {
             match name {
@@ -299,7 +299,7 @@ impl Body {
         }))
     }
 
-    fn extra_type(walk: &mut Walk<'_>) -> Result<Option<i64>, DecodeError> {
+    fn extra_type(walk: &mut Walk<'_>) -> json::Result<Option<i64>> {
         let mut found = None;
         walk.members(|walk, name| {
             match name {
@@ -324,7 +324,7 @@ struct Package {
 }
 
 impl Package {
-    fn read(walk: &mut Walk<'_>) -> Result<Package, DecodeError> {
+    fn read(walk: &mut Walk<'_>) -> json::Result<Package> {
         let mut package = Package::default();
         walk.members(|walk, name| {
             match name {
@@ -339,7 +339,7 @@ impl Package {
         Ok(package)
     }
 
-    fn payloads(walk: &mut Walk<'_>) -> Result<Payloads, DecodeError> {
+    fn payloads(walk: &mut Walk<'_>) -> json::Result<Payloads> {
         let mut payloads = Payloads::new();
         // Whatever is there instead of a list counts as one entry that cannot be read.
         if !matches!(walk.peek(), Some(b'[' | b'n')) {
@@ -355,7 +355,8 @@ impl Package {
                 Ok(())
             })?;
             if payloads.len() == MAX_PAYLOADS {
-                return Err(DecodeError::new(Reason::Payloads(MAX_PAYLOADS), walk.at()));
+                let reason = Reason::Payloads(MAX_PAYLOADS);
+                return Err(Box::new(DecodeError::new(reason, walk.at())));
             }
             payloads.push(data);
             Ok(())
@@ -365,19 +366,19 @@ impl Package {
 }
 
 /// Reads a value and gives its text without quotes: numbers may come as strings.
-fn word<'a>(walk: &mut Walk<'a>) -> Result<Cow<'a, str>, DecodeError> {
+fn word<'a>(walk: &mut Walk<'a>) -> json::Result<Cow<'a, str>> {
     let span = walk.value()?;
     let string = span.string(walk.text());
     Ok(string.unwrap_or_else(|| Cow::Borrowed(&walk.text()[span.range()])))
 }
 
 /// Reads a value; `None` unless it is an integer.
-fn int(walk: &mut Walk<'_>) -> Result<Option<i64>, DecodeError> {
+fn int(walk: &mut Walk<'_>) -> json::Result<Option<i64>> {
     Ok(word(walk)?.parse().ok())
 }
 
 /// Reads a value; whether it is true or a number other than zero.
-fn truth(walk: &mut Walk<'_>) -> Result<bool, DecodeError> {
+fn truth(walk: &mut Walk<'_>) -> json::Result<bool> {
     let word = word(walk)?;
     Ok(word == "true" || word.parse::<i64>().is_ok_and(|number| number != 0))
 }

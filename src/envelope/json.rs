@@ -9,7 +9,16 @@ use crate::simd::{self, Level};
 /// Deepest nesting of arrays and objects.
 pub(super) const MAX_DEPTH: usize = 512;
 
-type Result<T> = std::result::Result<T, DecodeError>;
+/// What is wrong, behind a pointer, so that results are handed back in registers.
+pub(super) type Fault = Box<DecodeError>;
+
+pub(super) type Result<T> = std::result::Result<T, Fault>;
+
+impl From<Fault> for DecodeError {
+    fn from(fault: Fault) -> DecodeError {
+        *fault
+    }
+}
 
 /// Longest text: what a [`Span`] has room for.
 const MAX_LEN: usize = u32::MAX as usize >> 1;
@@ -31,11 +40,18 @@ impl Span {
 
     /// The text of the value, if it is a string; lone surrogates become U+FFFD.
     pub(super) fn string(self, text: &str) -> Option<Cow<'_, str>> {
-        let raw = text[self.range()].strip_prefix('"')?.strip_suffix('"')?;
-        Some(match self.0 & 1 {
+        let quoted = text.as_bytes()[(self.0 >> 32) as usize] == b'"';
+        quoted.then(|| self.quoted(text))
+    }
+
+    /// The text of the value, which is a string.
+    fn quoted(self, text: &str) -> Cow<'_, str> {
+        let Range { start, end } = self.range();
+        let raw = &text[start + 1..end - 1];
+        match self.0 & 1 {
             0 => Cow::Borrowed(raw),
             _ => unescape(raw).into(),
-        })
+        }
     }
 }
 
@@ -50,7 +66,7 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub(super) fn new(text: &'a str) -> Result<Walk<'a>> {
         if text.len() > MAX_LEN {
-            return Err(DecodeError::new(Reason::Json, MAX_LEN));
+            return Err(Box::new(DecodeError::new(Reason::Json, MAX_LEN)));
         }
         Ok(Walk {
             text,
@@ -109,10 +125,7 @@ impl<'a> Walk<'a> {
         mut member: impl FnMut(&mut Self, &str) -> Result<()>,
     ) -> Result<Span> {
         match self.peek() {
-            Some(b'{') => self.object(|walk, name| {
-                let name = name.string(walk.text).unwrap_or_default();
-                member(walk, &name)
-            }),
+            Some(b'{') => self.object(|walk, name| member(walk, &name.quoted(walk.text))),
             _ => self.value(),
         }
     }
@@ -125,13 +138,16 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Reads on from an opening brace.
     fn object(&mut self, mut member: impl FnMut(&mut Self, Span) -> Result<()>) -> Result<Span> {
-        let start = self.open(b'{')?;
+        let start = self.open()?;
         if self.peek() == Some(b'}') {
             return Ok(self.close(start));
         }
         loop {
-            self.peek();
+            if self.peek() != Some(b'"') {
+                return self.fail();
+            }
             let name = self.string()?;
             self.expect(b':')?;
             self.peek();
@@ -143,8 +159,9 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Reads on from an opening bracket.
     fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<Span> {
-        let start = self.open(b'[')?;
+        let start = self.open()?;
         if self.peek() == Some(b']') {
             return Ok(self.close(start));
         }
@@ -162,8 +179,9 @@ impl<'a> Walk<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[cold]
     fn fail<T>(&self) -> Result<T> {
-        Err(DecodeError::new(Reason::Json, self.at))
+        Err(Box::new(DecodeError::new(Reason::Json, self.at)))
     }
 
     fn since(&self, start: usize) -> Span {
@@ -178,12 +196,12 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn open(&mut self, bracket: u8) -> Result<usize> {
+    fn open(&mut self) -> Result<usize> {
         let start = self.at;
         if self.depth == MAX_DEPTH {
-            return Err(DecodeError::new(Reason::Depth, start));
+            return Err(Box::new(DecodeError::new(Reason::Depth, start)));
         }
-        self.expect(bracket)?;
+        self.at += 1;
         self.depth += 1;
         Ok(start)
     }
@@ -194,12 +212,13 @@ impl<'a> Walk<'a> {
         self.since(start)
     }
 
+    /// Reads on from an opening quote.
     fn string(&mut self) -> Result<Span> {
         let start = self.at;
-        self.expect(b'"')?;
+        self.at += 1;
         let mut escaped = false;
         loop {
-            self.at += simd::json_plain(self.level, &self.text.as_bytes()[self.at..]);
+            self.plain();
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
@@ -212,6 +231,24 @@ impl<'a> Walk<'a> {
                 _ => return self.fail(),
             }
         }
+    }
+
+    /// Passes what stands for itself in a string. Most strings are short: a kernel is called for
+    /// what two words do not end.
+    #[inline]
+    fn plain(&mut self) {
+        for _ in 0..2 {
+            let bytes = &self.text.as_bytes()[self.at..];
+            let Some(word) = bytes.first_chunk() else {
+                break;
+            };
+            let plain = plain_bytes(u64::from_le_bytes(*word));
+            self.at += plain;
+            if plain < 8 {
+                return;
+            }
+        }
+        self.at += simd::json_plain(self.level, &self.text.as_bytes()[self.at..]);
     }
 
     fn escape(&mut self) -> Result<()> {
@@ -276,6 +313,17 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+/// How many leading bytes of a word stand for themselves in a string.
+fn plain_bytes(word: u64) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    // Sets the highest bit of the first byte below `limit`, and perhaps of others behind it.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
+    let quote = below(word ^ ONES * u64::from(b'"'), 1);
+    let backslash = below(word ^ ONES * u64::from(b'\\'), 1);
+    let special = (below(word, 0x20) | quote | backslash) & ONES << 7;
+    special.trailing_zeros() as usize / 8
 }
 
 /// The text of a checked string without its escapes.
