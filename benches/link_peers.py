@@ -38,7 +38,8 @@ def reader(job: Job) -> Read:
         if "code" in frame:
             return None
         headers = frame["headers"]
-        job.mids.append(headers["mid"])
+        if job.timed:
+            job.mids.append(headers["mid"])
         entries = frame["body"]["syncPushPackage"]["data"]
         trees = [with_ormsgpack(b64decode(entry["data"])) for entry in entries]
         echo = {name: headers[name] for name in ECHO if name in headers}
@@ -55,7 +56,8 @@ def reader_in_python(job: Job) -> Read:
         if "code" in frame:
             return None
         headers = frame["headers"]
-        job.mids.append(headers["mid"])
+        if job.timed:
+            job.mids.append(headers["mid"])
         entries = frame["body"]["syncPushPackage"]["data"]
         trees = [naive.unpackb(base64.b64decode(entry["data"])) for entry in entries]
         echo = {name: headers[name] for name in ECHO if name in headers}

@@ -1,7 +1,8 @@
-"""A client in a process of its own: ``python receive.py CLIENT URL LINKS HEARTBEAT SIZE [BLOCK]``.
+"""A client in a process of its own.
 
-It opens so many links and prints ``ready``. Once the server has closed them all it prints what it
-has seen, as JSON. With a `BLOCK` its event loop is blocked in turns.
+``python receive.py CLIENT URL LINKS HEARTBEAT SIZE TIMED [BLOCK]`` opens so many links and prints
+``ready``. Once the server has closed them all it prints what it has seen, as JSON; if `TIMED` is 1,
+when the handler got each push too. With a `BLOCK` its event loop is blocked in turns.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ async def receive(name: str, job: Job, links: int, way: str | None) -> None:
             blocking.cancel()
     sent = [int(mid.partition(" ")[0], 16) for mid in job.mids]
     told = {
-        "handled": [(ns - since) / 1e9 for ns, since in zip(job.handled, sent, strict=True)],
+        "handled": job.handled,
+        "times": [(ns - since) / 1e9 for ns, since in zip(job.times, sent, strict=True)],
         "wrong": job.wrong,
         "memory": memory,
         "wakeups": job.wakeups,
@@ -94,7 +96,8 @@ async def receive(name: str, job: Job, links: int, way: str | None) -> None:
 
 
 if __name__ == "__main__":
-    name, url, links, heartbeat, size, *way = sys.argv[1:]
+    name, url, links, heartbeat, size, timed, *way = sys.argv[1:]
     tree = PAYLOADS[size]()
-    job = Job(url, float(heartbeat), respell(tree), len(b64encode(wire(tree))))
+    length = len(b64encode(wire(tree)))
+    job = Job(url, float(heartbeat), respell(tree), length, timed == "1")
     asyncio.run(receive(name, job, int(links), way[0] if way else None))

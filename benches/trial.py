@@ -126,7 +126,8 @@ def run(client: str, load: Load) -> Trial:
     with process(str(SERVER), *shape) as server:
         tell(server, push_text(load.size))
         url = f"ws://127.0.0.1:{int(hear(server))}/"
-        job = [str(load.links), str(load.heartbeat), load.size]
+        paced = load.rate > 0 and not load.block
+        job = [str(load.links), str(load.heartbeat), load.size, str(int(paced))]
         job += [load.block] if load.block else []
         with process(sys.executable, CLIENT, client, url, *job) as receiver:
             if hear(receiver) != "ready\n":
@@ -139,12 +140,11 @@ def run(client: str, load: Load) -> Trial:
             seen = json.loads(hear(receiver) or "null")
     if not served or not seen:
         raise RuntimeError(f"{client} did not end {load.name}")
-    pushes, handled = served["pushed"], sorted(seen["handled"])
-    if not pushes == served["acked"] == len(handled) or served["faults"] or seen["wrong"]:
+    pushes, times = served["pushed"], sorted(seen["times"])
+    if not pushes == served["acked"] == seen["handled"] or served["faults"] or seen["wrong"]:
         counts = {name: served[name] for name in ("pushed", "acked", "faults")}
-        counts |= {"handled": len(handled), "wrong": seen["wrong"]}
+        counts |= {"handled": seen["handled"], "wrong": seen["wrong"]}
         raise RuntimeError(f"{client} in {load.name}: {counts}")
-    paced = load.rate > 0 and not load.block
     return Trial(
         pushes=pushes,
         cpu=client_cpu,
@@ -152,8 +152,8 @@ def run(client: str, load: Load) -> Trial:
         time=served["seconds"] / pushes if load.window else None,
         ack50=served["p50"] if paced else None,
         ack99=served["p99"] if paced else None,
-        handler50=handled[pushes * 50 // 100] if paced else None,
-        handler99=handled[pushes * 99 // 100] if paced else None,
+        handler50=times[pushes * 50 // 100] if paced else None,
+        handler99=times[pushes * 99 // 100] if paced else None,
         memory=seen["memory"],
         wakeups=seen["wakeups"] / pushes if pushes and seen["wakeups"] is not None else None,
         beats=served["beats"],

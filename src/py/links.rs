@@ -205,15 +205,14 @@ impl Links {
     #[pyo3(signature = (frames, /))]
     fn ack(&self, py: Python<'_>, frames: &Bound<'_, PyAny>) -> PyResult<usize> {
         let links = self.ours()?;
-        let mut batch = Vec::with_capacity(frames.len().unwrap_or(0));
-        for frame in frames.try_iter()? {
-            let frame = frame?;
-            let frame = frame.cast::<Frame>()?.get();
-            if let Some(link) = &frame.link {
-                batch.push((link.clone(), frame.envelope.clone()));
-            }
-        }
-        Ok(py.detach(|| links.ack(batch.iter().map(|(link, frame)| (link, frame)))))
+        let frames = frames
+            .try_iter()?
+            .map(|frame| Ok(frame?.cast_into::<Frame>()?));
+        let frames: Vec<_> = frames.collect::<PyResult<_>>()?;
+        let batch = frames.iter().map(Bound::get);
+        let batch = batch.filter_map(|frame| Some((frame.link.as_ref()?, &frame.envelope)));
+        let batch: Vec<_> = batch.collect();
+        Ok(py.detach(|| links.ack(batch)))
     }
 
     #[pyo3(signature = (link, text, /))]

@@ -43,6 +43,8 @@ pub(super) struct Life {
     /// Once we said goodbye: how long the server may take to answer it.
     closing: Option<Instant>,
     pushes: u64,
+    /// Of what this burst has brought, not yet entered into the link's books.
+    unheld: Weight,
 }
 
 enum Stage {
@@ -72,6 +74,7 @@ impl Life {
             },
             closing: None,
             pushes: 0,
+            unheld: Weight::default(),
         }
     }
 
@@ -186,6 +189,7 @@ impl Life {
                 break;
             }
         }
+        self.link.hold(mem::take(&mut self.unheld));
         self.link.count(|stats| stats.pushes = self.pushes);
         match &mut self.stage {
             Stage::Registering { early, .. } => early.append(&mut events),
@@ -275,8 +279,8 @@ impl Life {
         }
     }
 
-    fn report(&self, news: News, events: &mut Vec<Event>, now: Instant) {
-        self.link.hold(news.weight());
+    fn report(&mut self, news: News, events: &mut Vec<Event>, now: Instant) {
+        self.unheld.add(news.weight());
         events.push(Event::new(&self.link, news, now));
     }
 }

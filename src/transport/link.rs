@@ -20,7 +20,7 @@ use super::dial::Dial;
 use super::pump::Pump;
 use super::socket::{End, Socket};
 use super::wire::{Feed, Unread};
-use super::{lock, News};
+use super::{lock, Event, News};
 
 /// Longest text that a link sends.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -57,10 +57,26 @@ pub(super) enum Order {
 }
 
 /// What the mailbox holds of a link, or may still take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Weight {
     pub(super) frames: usize,
     pub(super) bytes: usize,
+}
+
+impl Weight {
+    /// What events count together.
+    pub(super) fn of(events: &[Event]) -> Weight {
+        let mut all = Weight::default();
+        for event in events {
+            all.add(event.news.weight());
+        }
+        all
+    }
+
+    pub(super) fn add(&mut self, other: Weight) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+    }
 }
 
 impl News {

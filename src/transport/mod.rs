@@ -151,18 +151,27 @@ impl Links {
     ///
     /// Frames of links that are not open any more, and frames that want no ack, are skipped.
     pub fn ack<'a>(&self, frames: impl IntoIterator<Item = (&'a Arc<Link>, &'a Frame)>) -> usize {
-        let mut batches: HashMap<*const Link, (&Arc<Link>, Vec<String>)> = HashMap::new();
+        let mut batches: Vec<(&Arc<Link>, Vec<String>)> = Vec::new();
+        let mut places: HashMap<*const Link, usize> = HashMap::new();
+        let mut place = 0;
         for (link, frame) in frames {
-            if let Some(ack) = frame.ack() {
-                batches
-                    .entry(Arc::as_ptr(link))
-                    .or_insert((link, Vec::new()))
-                    .1
-                    .push(ack);
+            let Some(ack) = frame.ack() else {
+                continue;
+            };
+            // Most follow another of the same link.
+            let same = batches
+                .get(place)
+                .is_some_and(|(of, _)| Arc::ptr_eq(of, link));
+            if !same {
+                place = *places.entry(Arc::as_ptr(link)).or_insert(batches.len());
             }
+            if place == batches.len() {
+                batches.push((link, Vec::new()));
+            }
+            batches[place].1.push(ack);
         }
         batches
-            .into_values()
+            .into_iter()
             .map(|(link, acks)| link.send(acks))
             .sum()
     }

@@ -21,7 +21,7 @@ use super::closed::{unreached, Closed, Trouble};
 use super::dial::{Dial, Target};
 use super::guard;
 use super::life::Life;
-use super::link::Link;
+use super::link::{Link, Weight};
 use super::rota::Rota;
 use super::socket::Socket;
 use super::wire::{Connection, Feed};
@@ -166,9 +166,9 @@ impl Pump {
         works.turn(most, Instant::now());
         let count = most.min(works.mailbox.len());
         let events: Vec<_> = works.mailbox.drain(..count).collect();
-        for event in &events {
-            if event.link.release(event.news.weight()) {
-                works.lives.queue(event.link.place());
+        for run in events.chunk_by(|one, next| Arc::ptr_eq(&one.link, &next.link)) {
+            if run[0].link.release(Weight::of(run)) {
+                works.lives.queue(run[0].link.place());
             }
         }
         works.leave();
