@@ -1,12 +1,11 @@
 //! Frames and their payloads as Python sees them.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use pyo3::exceptions::{PyRecursionError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 use smallvec::SmallVec;
 
@@ -156,7 +155,7 @@ pub(super) struct Frame {
     /// When that read it.
     read: Option<Instant>,
     pub(super) envelope: transport::Frame,
-    payloads: PyOnceLock<Py<PyList>>,
+    payloads: OnceLock<Py<PyList>>,
 }
 
 impl Frame {
@@ -166,7 +165,7 @@ impl Frame {
             link,
             read,
             envelope,
-            payloads: PyOnceLock::new(),
+            payloads: OnceLock::new(),
         }
     }
 }
@@ -225,13 +224,18 @@ impl Frame {
 
     #[getter]
     fn payloads<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let payloads = self.payloads.get_or_try_init(py, || {
-            let payloads = (0..self.envelope.payloads())
-                .map(|index| Text::Entry(self.envelope.clone(), index))
-                .map(|text| Py::new(py, Payload::decode(py, text)?));
-            let payloads: PyResult<SmallVec<[_; 2]>> = payloads.collect();
-            Ok::<_, PyErr>(PyList::new(py, payloads?)?.unbind())
-        })?;
+        let payloads = match self.payloads.get() {
+            Some(payloads) => payloads,
+            None => {
+                let payloads = (0..self.envelope.payloads())
+                    .map(|index| Text::Entry(self.envelope.clone(), index))
+                    .map(|text| Py::new(py, Payload::decode(py, text)?));
+                let payloads: PyResult<SmallVec<[_; 2]>> = payloads.collect();
+                let payloads = PyList::new(py, payloads?)?.unbind();
+                // Another thread may have been quicker: nobody waits for the lock with the GIL.
+                self.payloads.get_or_init(|| payloads)
+            }
+        };
         Ok(payloads.bind(py).clone())
     }
 
