@@ -213,12 +213,34 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads on from an opening quote.
+    #[inline(always)]
     fn string(&mut self) -> Result<Span> {
+        // Most strings end within two words.
+        let (start, mut at) = (self.at, self.at + 1);
+        for _ in 0..2 {
+            let Some(word) = word_at(self.text, at) else {
+                break;
+            };
+            let plain = first(special(word));
+            at += plain;
+            if plain < 8 {
+                if self.text.as_bytes()[at] != b'"' {
+                    break;
+                }
+                self.at = at + 1;
+                return Ok(Span::new(start, self.at, false));
+            }
+        }
+        self.long_string()
+    }
+
+    #[inline(never)]
+    fn long_string(&mut self) -> Result<Span> {
         let start = self.at;
         self.at += 1;
         let mut escaped = false;
         loop {
-            self.plain();
+            self.at += simd::json_plain(self.level, &self.text.as_bytes()[self.at..]);
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
@@ -231,24 +253,6 @@ impl<'a> Walk<'a> {
                 _ => return self.fail(),
             }
         }
-    }
-
-    /// Passes what stands for itself in a string. Most strings are short: a kernel is called for
-    /// what two words do not end.
-    #[inline]
-    fn plain(&mut self) {
-        for _ in 0..2 {
-            let bytes = &self.text.as_bytes()[self.at..];
-            let Some(word) = bytes.first_chunk() else {
-                break;
-            };
-            let plain = plain_bytes(u64::from_le_bytes(*word));
-            self.at += plain;
-            if plain < 8 {
-                return;
-            }
-        }
-        self.at += simd::json_plain(self.level, &self.text.as_bytes()[self.at..]);
     }
 
     fn escape(&mut self) -> Result<()> {
@@ -305,6 +309,13 @@ impl<'a> Walk<'a> {
 
     fn digits(&mut self) -> Result<()> {
         let start = self.at;
+        while let Some(word) = word_at(self.text, self.at) {
+            let digits = first(no_digits(word));
+            self.at += digits;
+            if digits < 8 {
+                break;
+            }
+        }
         while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
@@ -315,15 +326,31 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// How many leading bytes of a word stand for themselves in a string.
-fn plain_bytes(word: u64) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    // Sets the highest bit of the first byte below `limit`, and perhaps of others behind it.
+const ONES: u64 = u64::MAX / 255;
+
+/// The eight bytes from a place on, the first one lowest.
+fn word_at(text: &str, at: usize) -> Option<u64> {
+    let word = text.as_bytes().get(at..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*word))
+}
+
+/// The first byte of a word that is marked in its highest bit, 8 if none is.
+fn first(marks: u64) -> usize {
+    (marks & ONES << 7).trailing_zeros() as usize / 8
+}
+
+/// Marks the first byte that does not stand for itself in a string, and perhaps others behind it.
+fn special(word: u64) -> u64 {
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
     let quote = below(word ^ ONES * u64::from(b'"'), 1);
     let backslash = below(word ^ ONES * u64::from(b'\\'), 1);
-    let special = (below(word, 0x20) | quote | backslash) & ONES << 7;
-    special.trailing_zeros() as usize / 8
+    below(word, 0x20) | quote | backslash
+}
+
+/// Marks the bytes that are no digits.
+fn no_digits(word: u64) -> u64 {
+    let digits = word ^ ONES * u64::from(b'0');
+    ((digits & ONES * 0x7f) + ONES * (0x80 - 10)) | digits
 }
 
 /// The text of a checked string without its escapes.
