@@ -1,6 +1,7 @@
 //! A strict walk over JSON text (RFC 8259) that checks everything and builds nothing.
 
 use std::borrow::Cow;
+use std::num::NonZeroU64;
 use std::ops::Range;
 
 use crate::error::{DecodeError, Reason};
@@ -27,20 +28,23 @@ const MAX_LEN: usize = u32::MAX as usize >> 1;
 ///
 /// One word, because it is handed through many results, and in parts that would be slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(u64);
+pub(super) struct Span(NonZeroU64);
 
 impl Span {
     fn new(start: usize, end: usize, escaped: bool) -> Self {
-        Self((start as u64) << 32 | (end as u64) << 1 | u64::from(escaped))
+        let word = (start as u64) << 32 | (end as u64) << 1 | u64::from(escaped);
+        // No value ends where the text begins.
+        Self(NonZeroU64::new(word).expect("a value has an end"))
     }
 
     pub(super) fn range(self) -> Range<usize> {
-        (self.0 >> 32) as usize..(self.0 as u32 >> 1) as usize
+        let word = self.0.get();
+        (word >> 32) as usize..(word as u32 >> 1) as usize
     }
 
     /// The text of the value, if it is a string; lone surrogates become U+FFFD.
     pub(super) fn string(self, text: &str) -> Option<Cow<'_, str>> {
-        let quoted = text.as_bytes()[(self.0 >> 32) as usize] == b'"';
+        let quoted = text.as_bytes()[self.range().start] == b'"';
         quoted.then(|| self.quoted(text))
     }
 
@@ -48,7 +52,7 @@ impl Span {
     fn quoted(self, text: &str) -> Cow<'_, str> {
         let Range { start, end } = self.range();
         let raw = &text[start + 1..end - 1];
-        match self.0 & 1 {
+        match self.0.get() & 1 {
             0 => Cow::Borrowed(raw),
             _ => unescape(raw).into(),
         }
@@ -77,7 +81,16 @@ impl<'a> Walk<'a> {
     }
 
     /// The next byte that is no white space.
+    #[inline(always)]
     pub(super) fn peek(&mut self) -> Option<u8> {
+        match self.byte() {
+            Some(byte) if byte > b' ' => Some(byte),
+            _ => self.skip(),
+        }
+    }
+
+    #[inline(never)]
+    fn skip(&mut self) -> Option<u8> {
         while let Some(byte) = self.byte() {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
                 return Some(byte);
