@@ -103,11 +103,9 @@ async def xyfast(job: Job) -> AsyncIterator[Link]:
     job.wakeups = 0
 
     def sink(events: Sequence[LinkEvent]) -> None:
-        frames = []
-        for event in events:
-            if isinstance(event, Frame):
-                frames.append(event)
-            elif isinstance(event, Opened):
+        frames = [event for event in events if isinstance(event, Frame)]
+        for event in events if len(frames) < len(events) else ():
+            if isinstance(event, Opened):
                 opened[event.link]()
             elif isinstance(event, Closed):
                 over[event.link].set()
