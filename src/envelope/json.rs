@@ -339,31 +339,34 @@ impl<'a> Walk<'a> {
     }
 }
 
-const ONES: u64 = u64::MAX / 255;
-
 /// The eight bytes from a place on, the first one lowest.
 fn word_at(text: &str, at: usize) -> Option<u64> {
     let word = text.as_bytes().get(at..)?.first_chunk()?;
     Some(u64::from_le_bytes(*word))
 }
 
+/// A word of eight equal bytes.
+const fn every(byte: u8) -> u64 {
+    u64::MAX / 255 * byte as u64
+}
+
 /// The first byte of a word that is marked in its highest bit, 8 if none is.
 fn first(marks: u64) -> usize {
-    (marks & ONES << 7).trailing_zeros() as usize / 8
+    (marks & every(0x80)).trailing_zeros() as usize / 8
 }
 
 /// Marks the first byte that does not stand for itself in a string, and perhaps others behind it.
 fn special(word: u64) -> u64 {
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
-    let quote = below(word ^ ONES * u64::from(b'"'), 1);
-    let backslash = below(word ^ ONES * u64::from(b'\\'), 1);
+    let below = |word: u64, limit| word.wrapping_sub(every(limit)) & !word;
+    let quote = below(word ^ every(b'"'), 1);
+    let backslash = below(word ^ every(b'\\'), 1);
     below(word, 0x20) | quote | backslash
 }
 
 /// Marks the bytes that are no digits.
 fn no_digits(word: u64) -> u64 {
-    let digits = word ^ ONES * u64::from(b'0');
-    ((digits & ONES * 0x7f) + ONES * (0x80 - 10)) | digits
+    let digits = word ^ every(b'0');
+    ((digits & every(0x7f)) + every(0x80 - 10)) | digits
 }
 
 /// The text of a checked string without its escapes.

@@ -3,6 +3,7 @@
 mod tree;
 
 use proptest::prelude::*;
+use serde::de::IgnoredAny;
 use serde_json::{json, Value};
 use xyfast::envelope::{heartbeat, mid, request_id, Envelope, Kind};
 use xyfast::error::{DecodeError, Reason};
@@ -228,6 +229,35 @@ fn entries_without_a_string_are_counted_but_empty() {
         .map(|index| envelope.payload(index))
         .collect();
     assert_eq!(payloads, [None, None, None, None, Some("y".into())]);
+}
+
+/// Strings and numbers are read a word at a time: whatever stands anywhere in one is seen.
+#[test]
+fn any_byte_at_any_place_counts() {
+    let all = (0..0x80).chain(['\u{80}' as u32, 0x22a2, 0xffff, 0x10_dcba]);
+    for odd in all.filter_map(char::from_u32) {
+        for (before, after) in (0..18).flat_map(|before| [0, 1, 7, 20].map(|after| (before, after)))
+        {
+            let string = |filling: &str| {
+                let (before, after) = (filling.repeat(before), filling.repeat(after));
+                format!("{before}{odd}{after}")
+            };
+            let (text, number) = (string("a"), string("7"));
+            for text in [
+                format!(r#"{{"headers":{{"mid":"{text}"}},"{text}":1}}"#),
+                format!(r#"{{"headers":{{}},"code":{number}}}"#),
+                format!("\"{text}"),
+                number,
+            ] {
+                agrees(&text);
+                let json = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+                let reason = Envelope::parse(text.as_str())
+                    .map(drop)
+                    .map_err(|error| error.reason);
+                assert_eq!(reason != Err(Reason::Json), json, "{text}");
+            }
+        }
+    }
 }
 
 #[test]
