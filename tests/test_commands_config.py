@@ -13,7 +13,8 @@ import pytest
 
 from inboxes import Run
 from stores import ME
-from xyfast import Config, Retention, Secrets, Settings
+from visits import TOKEN
+from xyfast import Config, ConfigError, Retention, Secrets, Settings
 from xyfast.tables import read_toml
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +74,7 @@ def test_no_secret_is_shown(proxy: str, expected: str, run: Run) -> None:
         f"""
         [settings]
         proxy = "{proxy}"
+        status_token = "token://synthetic-secret"
         [[accounts]]
         cookies = "unb={ME}; a=synthetic-secret"
         device_id = "synthetic-secret"
@@ -91,6 +93,7 @@ def test_no_secret_is_shown(proxy: str, expected: str, run: Run) -> None:
     )
     values = shown(run)
     assert values["settings.proxy"][0] == values["accounts[1].proxy"][0] == expected
+    assert values["settings.status_token"][0] == "<secret>"
     assert values["accounts[1].cookies"][0] == values["accounts[1].device_id"][0] == "<secret>"
     assert values["accounts[1].name"][0] == "shop"
     assert values["accounts[2].cookies_file"][0] == "a.cookies"
@@ -189,13 +192,18 @@ def test_a_new_file_has_every_field_and_changes_nothing(run: Run) -> None:
 def test_the_lines_of_a_new_file_may_be_switched_on(run: Run) -> None:
     run("config", "init", "new.toml")
     text = Path("new.toml").read_text("utf-8")
-    path = write(re.sub(r"(?m)^# (?=\w+ =|\[)", "", text))
+    text = re.sub(r"(?m)^# (?=\w+ =|\[)", "", text)
+    # A token that stands in every new file would be known to all: each makes one of their own.
+    with pytest.raises(ConfigError, match=r"`settings.status_token`: .* make one: ") as caught:
+        Config.load(write(text), environ={})
+    assert len(str(caught.value).splitlines()) == 1
+    path = write(text.replace('status_token = ""', f'status_token = "{TOKEN}"'))
     config = Config.load(path, environ={})
     assert config.settings == Settings(
         roots="company.pem",
         proxy="socks5://127.0.0.1:1080",
         status="127.0.0.1:8787",
-        status_token="a-long-text-that-only-you-know",
+        status_token=TOKEN,
     )
     assert config.retention == Retention()
     assert config.secrets == Secrets(store="encrypted", key_file="secrets.key")

@@ -30,7 +30,7 @@ _MTOP = "https://h5api.m.goofish.com/h5"
 _ROOTS = {"path": True, "example": "company.pem"}
 _PROXY = {"example": "socks5://127.0.0.1:1080"}
 _STATUS = {"example": "127.0.0.1:8787"}
-_STATUS_TOKEN = {"example": "a-long-text-that-only-you-know"}
+_STATUS_TOKEN = {"example": ""}  # refused, with how to make one
 _LEAST_TOKEN = 16
 _MAY_BE_ZERO = ("handler_retries", "blocked_after")
 

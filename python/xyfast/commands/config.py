@@ -125,7 +125,7 @@ def _values(config: Config) -> Iterator[_Value]:
         for each in documented(kind):
             value, name = getattr(given, each.name), f"{section}.{each.name}"
             if each.secret and value is not None:
-                value = redacted(reveal(value))
+                value = redacted(reveal(value)) if each.name == "proxy" else HIDDEN
             yield _Value(name, value, config.origins.get(name, "default"))
     if config.environ.get(KEY_VARIABLE):
         yield _Value("secrets.key", HIDDEN, KEY_VARIABLE)
