@@ -73,6 +73,15 @@ def replayed(path: Path) -> list[tuple[str, str]]:
     return found
 
 
+def strict(text: str) -> Any:
+    """What JSON says, as readers have it that take no NaN."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 class Shown:
     """A command that has run in this process."""
 
@@ -82,7 +91,7 @@ class Shown:
 
     @property
     def objects(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
+        return [strict(line) for line in self.out.splitlines()]
 
 
 Run = Callable[..., Shown]

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "python" / "xyfast"
 # Layers from the bottom up. A module may import from lower layers and, within its own
 # layer, from what stands further left.
 LAYERS = [
-    ["errors", "_core", "secret", "redaction", "arguments", "logs", "tables"],
+    ["errors", "_core", "secret", "redaction", "arguments", "shown", "logs", "tables"],
     [
         "codec",
         "retry",

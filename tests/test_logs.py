@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from inboxes import strict
 from world import ME, running
 from xyfast import ChatMessage, ConfigError, logging_json
 from xyfast.logs import JsonFormatter, complain, say
@@ -96,19 +97,20 @@ def test_a_second_call_takes_the_place_of_the_first() -> None:
 
 def test_any_record_is_json_that_any_terminal_and_file_can_take() -> None:
     text = "\x9b2J\u2028\ud800在吗😀"
-    extras = {"inf": math.inf, "nan": math.nan, "trace": "mine", "text": text}
+    extras = {"inf": math.inf, "nan": [math.nan], "trace": "mine", "text": text}
     record = logging.makeLogRecord({"msg": "x", "exc_text": "ValueError", **extras})
     line = JsonFormatter().format(record)
     assert line.isprintable()
     assert "在吗😀" in line
     assert line.encode()
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
-    facts = json.loads(line, parse_constant=refuse)
-    assert (facts["inf"], facts["nan"], facts["text"]) == ("inf", "nan", text)
+    facts = strict(line)
+    assert (facts["inf"], facts["nan"], facts["text"]) == ("Infinity", ["NaN"], text)
     assert (facts["fact_trace"], facts["trace"]) == ("mine", "ValueError")
+
+
+def test_no_fact_breaks_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    say(log, logging.WARNING, "kicked", reason="a\n12:00 INFO all is well\x1b[2J")
+    assert caplog.messages == ["kicked (reason=a\\n12:00 INFO all is well\\u001b[2J)"]
 
 
 def test_text_stays_readable_and_line_breaks_stay_inside() -> None:

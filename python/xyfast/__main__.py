@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from xyfast.commands.parser import make_parser
 from xyfast.commands.shared import complain
 from xyfast.errors import ConfigError, StoreError
+from xyfast.shown import ESCAPE
 
 __all__ = ["main"]
 
@@ -20,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command says what. 2: wrong use, or a file that cannot be used. 130: Ctrl-C. 141: whoever
     reads the output has seen enough.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ESCAPE)
     options = make_parser().parse_args(arguments)
     try:
         code: int = options.run(options)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
-import re
 import traceback
 from datetime import datetime, timezone
 from typing import Any, TextIO
@@ -13,12 +10,11 @@ from typing import Any, TextIO
 from xyfast.arguments import must_be
 from xyfast.errors import XyfastError
 from xyfast.redaction import Redaction
+from xyfast.shown import json_text, printable
 
 __all__ = ["JsonFormatter", "complain", "logger", "logging_json", "say", "seconds"]
 
 _SAID = "%s (%s)%s"
-# What JSON lets stand though a terminal obeys it, readers of lines break at it, or UTF-8 lacks it.
-_UNSHOWN = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _OF_LOGGING = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _REDACTION = Redaction()
 
@@ -49,7 +45,7 @@ def say(
     if not log.isEnabledFor(level):
         return
     known = {name: value for name, value in facts.items() if value is not None}
-    shown = ", ".join(f"{name}={value}" for name, value in known.items())
+    shown = ", ".join(f"{name}={printable(str(value))}" for name, value in known.items())
     where = ""
     if error is not None:
         known["error"] = type(error).__name__
@@ -96,13 +92,10 @@ class JsonFormatter(logging.Formatter):
         taken = {*line, "trace"}
         for name, value in vars(record).items():
             if name not in _OF_LOGGING:
-                # JSON has no infinite numbers.
-                endless = isinstance(value, float) and not math.isfinite(value)
-                line[f"fact_{name}" if name in taken else name] = str(value) if endless else value
+                line[f"fact_{name}" if name in taken else name] = value
         if trace:
             line["trace"] = trace
-        text = json.dumps(line, ensure_ascii=False, default=str)
-        return _UNSHOWN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+        return json_text(line, default=str)
 
     def _told(self, record: logging.LogRecord) -> tuple[str, str]:
         """Its sentence, and the lines behind it."""

@@ -15,6 +15,7 @@ from xyfast.configfile import Config
 from xyfast.dispatch import Router
 from xyfast.errors import ConfigError
 from xyfast.redaction import redact
+from xyfast.shown import printable_lines
 
 __all__ = ["client_of", "load"]
 
@@ -112,5 +113,5 @@ def _guarded(path: Path, work: Callable[[], object], when: str) -> object:
         while trace is not None and trace.tb_frame.f_code.co_filename != str(path.absolute()):
             trace = trace.tb_next
         lines = traceback.format_exception(type(error), error, trace)
-        print(redact("".join(lines)), end="", file=sys.stderr)
+        print(printable_lines(redact("".join(lines))), end="", file=sys.stderr)
         raise ConfigError(f"{path} raises {type(error).__name__} {when}") from None

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from xyfast.account import Account
-from xyfast.commands.shared import painted, print_json, printable
+from xyfast.commands.shared import painted, print_json
 from xyfast.configfile import DEFAULT_FILE, Config
 from xyfast.errors import ConfigError, StoreError
 from xyfast.redaction import redact
+from xyfast.shown import printable
 from xyfast.store.sealed import KEY_VARIABLE
 
 __all__ = ["LEVELS", "Finding", "accounts", "file", "private", "secrets", "show"]

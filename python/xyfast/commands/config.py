@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from xyfast.commands import checks
@@ -26,6 +24,7 @@ from xyfast.config import Settings
 from xyfast.configfile import DEFAULT_FILE, DEFAULT_STORE, Config, Secrets
 from xyfast.redaction import redact
 from xyfast.secret import HIDDEN, reveal
+from xyfast.shown import json_text, printable
 from xyfast.store import Retention
 from xyfast.store.sealed import KEY_VARIABLE
 from xyfast.tables import Field, documented
@@ -143,7 +142,7 @@ def _toml(value: object) -> str:
     if value is None:
         return "-"
     # JSON spells strings and numbers as TOML does.
-    return json.dumps(value, ensure_ascii=False)
+    return json_text(value)
 
 
 # --- check ------------------------------------------------------------------------------
@@ -170,7 +169,7 @@ def _init(options: argparse.Namespace) -> int:
         return 2
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(template())
-    print(f"wrote {Path(options.path)}: name your accounts in it, then `xyfast config check`")
+    print(f"wrote {printable(options.path)}: name your accounts in it, then `xyfast config check`")
     return 0
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 from xyfast._core import b64decode, read_payload
 from xyfast.commands import guest, shared
-from xyfast.commands.shared import Table, complain, print_json, printable, time_of
+from xyfast.commands.shared import Table, complain, print_json, time_of
+from xyfast.shown import json_text, printable
 from xyfast.store import Row, SqliteStore
 
 __all__ = ["add_parser"]
@@ -204,7 +204,7 @@ def _content(row: Row) -> dict[str, Any]:
 
 def _print_content(content: dict[str, Any]) -> None:
     if "tree" in content:
-        print(printable(json.dumps(content["tree"], ensure_ascii=False, indent=2)))
+        print(json_text(content["tree"], indent=2))
     if "window" in content:
         start, offset, text = content["window"].values()
         data = bytes.fromhex(text)

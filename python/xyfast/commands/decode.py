@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from xyfast._core import Frame, b64decode, parse_frame, read_payload
-from xyfast.commands.shared import Commands, add_command, complain, printable
+from xyfast.commands.shared import Commands, add_command, complain
 from xyfast.errors import DecodeError
+from xyfast.shown import json_text
 
 __all__ = ["add_parser"]
 
@@ -70,7 +71,7 @@ def _decode(options: argparse.Namespace, texts: Iterable[tuple[str, str]]) -> in
             value, errors = None, [str(error)]
         else:
             indent = None if options.compact else 2
-            print(printable(json.dumps(value, ensure_ascii=False, indent=indent)))
+            print(json_text(value, indent=indent))
         for message in errors:
             failed = True
             complain(options, f"{where}: {message}")

@@ -11,8 +11,9 @@ from typing import Any
 
 from xyfast import messages
 from xyfast.commands import guest, shared
-from xyfast.commands.shared import Progress, complain, print_json, printable, time_of
+from xyfast.commands.shared import Progress, complain, print_json, time_of
 from xyfast.entries import Entry, Reader
+from xyfast.shown import printable
 from xyfast.store import Row, SqliteStore
 
 __all__ = ["add_parser"]

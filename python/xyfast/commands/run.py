@@ -20,12 +20,12 @@ from xyfast.commands.shared import (
     complain,
     config_of,
     painted,
-    printable,
 )
 from xyfast.configfile import DEFAULT_FILE, Config
 from xyfast.errors import ConfigError, StateError
 from xyfast.logs import JsonFormatter
 from xyfast.redaction import Redaction
+from xyfast.shown import printable_lines
 
 __all__ = ["add_parser"]
 
@@ -128,7 +128,7 @@ class _Formatter(logging.Formatter):
     """Colours for what matters, on a terminal, and escapes for what it might obey."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = printable(super().format(record))
+        text = printable_lines(super().format(record))
         colour = _COLOURS.get(record.levelno)
         return text if colour is None else painted(text, colour, sys.stderr)
 

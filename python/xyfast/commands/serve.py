@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xyfast.commands import FAULTS
-from xyfast.commands.shared import Commands, add_command, complain
+from xyfast.commands.shared import Commands, add_command, complain, print_json
 
 if TYPE_CHECKING:
     from xyfast.testing import FakeServer
@@ -173,13 +173,14 @@ async def _serve(options: argparse.Namespace, script: list[Step]) -> int:
         addresses = {"url": server.url, "token_url": server.token_url, "cookies": cookies}
         if options.write is not None:
             _write(Path(options.write), server, cookies)
-        print(json.dumps(addresses), flush=True)
+        print_json(addresses)
+        sys.stdout.flush()
         pushing = asyncio.ensure_future(_push(server, script))
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stopped.wait(), options.seconds)
         pushing.cancel()
         await asyncio.gather(pushing, return_exceptions=True)
-    print(json.dumps({**server.summary(), "accounts": _ledgers(server)}, ensure_ascii=False))
+    print_json({**server.summary(), "accounts": _ledgers(server)})
     return 0
 
 

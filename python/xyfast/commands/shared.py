@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -15,6 +14,7 @@ from xyfast.account import DIRECT
 from xyfast.configfile import Config
 from xyfast.redaction import redact
 from xyfast.secret import HIDDEN
+from xyfast.shown import json_text, printable
 
 __all__ = [
     "EXIT_CODES",
@@ -29,7 +29,6 @@ __all__ = [
     "is_live",
     "painted",
     "print_json",
-    "printable",
     "redacted",
     "time_of",
 ]
@@ -83,16 +82,8 @@ def complain(options: argparse.Namespace, reason: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a line of JSON that every terminal and program can take."""
-    print(json.dumps(value))
-
-
-def printable(text: str) -> str:
-    """``text`` with escapes for what a terminal might obey: a stranger may have written it."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\t\u3000" else json.dumps(letter)[1:-1]
-        for letter in text
-    )
+    """Print a line of JSON, in ASCII: programs read in encodings of their own."""
+    print(json_text(value, ensure_ascii=True))
 
 
 def redacted(url: str) -> str:

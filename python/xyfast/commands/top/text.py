@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
-from xyfast.commands.shared import printable
+from xyfast.shown import printable
 
 __all__ = ["Line", "Span", "age", "cell", "count", "fit", "quick"]
 
@@ -26,9 +25,8 @@ Line: TypeAlias = tuple[Span, ...]
 
 
 def _clean(text: str) -> str:
-    """``text`` with escapes for all that a terminal might obey, ends of lines and tabs too."""
-    parts = (json.dumps(each)[1:-1] if each in "\n\t" else each for each in printable(text))
-    return "".join(parts).replace(_EMOJI, "")
+    """``text`` with escapes for what a terminal might obey, and as wide as we think it is."""
+    return printable(text).replace(_EMOJI, "")
 
 
 def _wide(letter: str) -> int:
