@@ -116,14 +116,16 @@ def test_where_all_is_well_nothing_fails(place: Place) -> None:
 
 def test_a_wrong_configuration_is_a_finding(place: Place) -> None:
     place.write("hartbeat = 1")
-    place.finds("config", "failed", "did you mean `settings.heartbeat`?", "configure.md")
+    place.finds(
+        "config", "failed", "did you mean `settings.heartbeat`?", "xyfast docs: howto/configure"
+    )
 
 
 def test_cookies_that_are_missing_are_a_finding(place: Place) -> None:
     Path(f"{ME}.cookies").write_text(f"unb={ME}; cookie2=a; sgcookie=a; _m_h5_tk=a_1", "utf-8")
     place.finds("accounts", "warning", "no `_m_h5_tk_enc`", "network tools")
     Path(f"{ME}.cookies").unlink()
-    place.finds("accounts", "failed", f"{ME}.cookies`: cannot be read: No such", "configure.md")
+    place.finds("accounts", "failed", f"{ME}.cookies`: cannot be read: No such", "howto/configure")
 
 
 # --- the store --------------------------------------------------------------------------

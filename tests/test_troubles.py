@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import errno
 import re
@@ -88,10 +89,26 @@ def test_every_row_has_its_place_on_the_page() -> None:
     anchors = {found.lower() for found in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)}
     for row in ROWS:
         page, _, anchor = row.page.partition("#")
-        assert page == "docs/reference/errors.md"
+        assert page == "xyfast docs: reference/errors"
         assert anchor in anchors, row.name
     named = {found.lower() for found in re.findall(r"^### (.+)$", PAGE, re.MULTILINE)}
     assert named == {row.name.lower() for row in ROWS if row.remedy is not Remedy.CALLER}
+
+
+def test_messages_name_pages_that_are_there_and_no_files() -> None:
+    """Who has installed a wheel has no docs/."""
+    found = set()
+    for path in (ROOT / "python" / "xyfast").rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert id(node) in docstrings or "docs/" not in node.value, node.value
+        found |= set(re.findall(r"\{DOCS\}([\w/-]+)", ast.unparse(tree)))
+    assert {"reference/errors", "howto/configure", "faults/dns"} <= found
+    for page in found:
+        for end in (".md", ".zh.md"):
+            assert (ROOT / "docs" / f"{page}{end}").exists(), page
 
 
 @pytest.mark.parametrize(

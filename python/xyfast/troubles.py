@@ -1,7 +1,7 @@
 """The one table of errors: what can go wrong, what follows, what is raised and logged.
 
 Links, token calls, answers and kicks name their troubles; a row is found by its name. Each row
-has its words in docs/reference/errors.md, under `Row.page`.
+has its words on the page of errors, under `Row.page`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from xyfast.retry import Trouble
 
 __all__ = [
     "ANSWERS",
+    "DOCS",
     "EXCEPTIONS",
     "KICKS",
     "LINKS",
@@ -25,6 +26,9 @@ __all__ = [
     "judged",
     "raised",
 ]
+
+DOCS = "xyfast docs: "
+"""What stands before a page in messages, such as ``howto/run``: a wheel has no pages in it."""
 
 
 class Remedy(enum.Enum):
@@ -58,7 +62,7 @@ class Row:
     def page(self) -> str:
         """Where it is explained."""
         anchor = "exceptions" if self.remedy is Remedy.CALLER else self.name.lower()
-        return f"docs/reference/errors.md#{anchor}"
+        return f"{DOCS}reference/errors#{anchor}"
 
 
 def _table(*rows: Row) -> dict[str, Row]:

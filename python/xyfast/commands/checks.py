@@ -16,6 +16,7 @@ from xyfast.errors import ConfigError, StoreError
 from xyfast.redaction import redact
 from xyfast.shown import printable
 from xyfast.store.sealed import KEY_VARIABLE
+from xyfast.troubles import DOCS
 
 __all__ = ["LEVELS", "Finding", "accounts", "file", "private", "secrets", "show"]
 
@@ -90,7 +91,7 @@ def accounts(config: Config) -> Iterator[Finding]:
         found = config.accounts()
     except ConfigError as error:
         for line in str(error).splitlines():
-            yield Finding("accounts", "failed", line, "see docs/howto/configure.md")
+            yield Finding("accounts", "failed", line, f"see {DOCS}howto/configure")
         return
     for account in found:
         yield _cookies(account)
@@ -113,7 +114,7 @@ def secrets(config: Config) -> Iterator[Finding]:
             return
         count = store.verify()
     except (ConfigError, StoreError) as error:
-        yield Finding("secrets", "failed", str(error), "see docs/howto/secrets.md")
+        yield Finding("secrets", "failed", str(error), f"see {DOCS}howto/secrets")
         return
     path = Path(given.path)
     how = "encrypted" if given.store == "encrypted" else "in clear"

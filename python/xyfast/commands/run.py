@@ -26,6 +26,7 @@ from xyfast.errors import ConfigError, StateError
 from xyfast.logs import JsonFormatter
 from xyfast.redaction import Redaction
 from xyfast.shown import printable_lines
+from xyfast.troubles import DOCS
 
 __all__ = ["add_parser"]
 
@@ -81,7 +82,7 @@ def _run(options: argparse.Namespace) -> int:
     if not accounts:
         where = config.path or DEFAULT_FILE
         raise ConfigError(
-            f"there are no accounts: add [[accounts]] to {where}, see docs/howto/configure.md"
+            f"there are no accounts: add [[accounts]] to {where}, see {DOCS}howto/configure"
         )
     if not by_config:
         _tell_unused(options, config)
