@@ -22,7 +22,7 @@ PYTHON2 := python2.7
 # How often `make crash` kills the bot.
 ROUNDS := 200
 
-.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint docs bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-links bench-links-run bench-rust crash load faults faults-run wheel dist check-dist reproduce check format clean
+.PHONY: help demo test dev rust-test msgpack-suite autobahn fuzz memcheck types lint docs bench bench-run bench-client bench-client-run bench-transport bench-transport-run bench-links bench-links-run bench-status bench-rust crash load faults faults-run wheel dist check-dist reproduce check format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -110,6 +110,9 @@ bench-links: ## 5 000 links in one process: memory, heartbeats, a server's resta
 
 bench-links-run: $(VENV)/.guided $(VENV)/.rivals
 	$(BIN)/python benches/herd.py --record benches/record
+
+bench-status: dev ## what the status page costs a client of 5 000 accounts; prints
+	$(BIN)/python benches/status.py
 
 bench-rust: ## benchmark the Rust half against other crates
 	cargo bench --quiet --no-default-features --bench codec
