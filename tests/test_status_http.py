@@ -84,6 +84,12 @@ def test_what_is_no_request_for_us_is_refused(data: bytes, status: int) -> None:
     assert caught.value.status == status
 
 
+def test_a_line_of_spaces_keeps_nobody_waiting() -> None:
+    """It took minutes; here it would meet pytest's timeout."""
+    with pytest.raises(Refused):
+        parse(head("GET / HTTP/1.1", "A:" + " " * (HEAD_MOST - 100) + "\0"))
+
+
 def test_a_proxy_may_speak_the_older_version() -> None:
     assert parse(head("GET / HTTP/1.0")).path == ("",)
 

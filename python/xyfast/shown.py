@@ -14,7 +14,7 @@ ESCAPE = "xyfast.escape"
 """Names what a stream does (``errors``) with letters that its encoding lacks."""
 
 _SPACE = "\u3000"  # that of Chinese text is no letter to Python
-_ENDLESS = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
+_ENDLESS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(-?Infinity|NaN)')
 
 
 def printable(text: str, /) -> str:
