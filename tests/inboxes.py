@@ -98,20 +98,22 @@ class Shown:
 
 Run = Callable[..., Shown]
 
-# PR_CAPBSET_DROP of CAP_DAC_OVERRIDE, by which root may write anywhere; others may not anyway.
+# PR_CAPBSET_DROP of CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, by which root may write and look
+# anywhere; others may not anyway.
 _LIKE_OTHERS = """
 import ctypes, os, sys
 if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
+    for power in (1, 2):
+        ctypes.CDLL(None).prctl(24, power, 0, 0, 0)
 os.execv(sys.executable, [sys.executable, "-m", "xyfast", *sys.argv[1:]])
 """
 
 
-def like_others(*arguments: str) -> tuple[int, list[Any]]:
-    """Exit code of a command, and what it prints, where modes of files bind root as well."""
+def like_others(*arguments: str) -> tuple[int, list[Any], str]:
+    """Exit code of a command, its JSON and its errors, where modes of files bind root as well."""
     command = [sys.executable, "-c", _LIKE_OTHERS, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    return done.returncode, [strict(line) for line in done.stdout.splitlines()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, [strict(line) for line in done.stdout.splitlines()], done.stderr
 
 
 @contextmanager

@@ -138,11 +138,31 @@ def test_a_store_without_a_folder(place: Place) -> None:
 def test_a_folder_that_may_not_be_written_to(place: Place) -> None:
     Path("fixed").mkdir(0o500)
     place.write(store="fixed/x.db")
-    code, found = like_others("doctor", "--json")
+    code, found, errors = like_others("doctor", "--json")
     [store] = [each for each in found if each["about"] == "store"]
-    assert (code, store["level"]) == (1, "failed")
+    assert (code, store["level"], errors) == (1, "failed", "")
     assert "the folder fixed may not be written to" in store["text"]
     assert "chmod u+wx fixed" in store["cure"]
+
+
+def test_a_folder_that_may_not_be_looked_into(place: Place) -> None:
+    Path("locked").mkdir()
+    for name in ("x.db", "bot.py"):
+        Path("locked", name).touch()
+    place.write(store="locked/x.db")
+    Path("locked").chmod(0)
+    code, found, errors = like_others("doctor", "--json")
+    assert (code, errors) == (1, "")
+    assert [each["about"] for each in found if each["level"] == "failed"] == ["store"]
+    for command, reason in (
+        (["accounts"], "accounts: the store locked/x.db cannot be read (Permission denied): give"),
+        (["run", "locked/bot.py"], "run: locked/bot.py is no Python file that can be read"),
+        (["bench"], "bench: the folder of the store, locked, is not there, or may"),
+    ):
+        code, _, errors = like_others(*command)
+        assert (code, len(errors.splitlines())) == (2, 1)
+        assert errors.startswith(f"xyfast {reason}")
+    Path("locked").chmod(0o700)
 
 
 def test_a_store_that_is_none(place: Place) -> None:

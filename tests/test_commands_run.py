@@ -123,7 +123,7 @@ async def test_a_file_that_cannot_be_run_is_told_why(
 async def test_what_is_no_python_file_is_refused(name: str, place: Place) -> None:
     async with place.ran(name) as ran:
         assert await ran.end() == 2
-    assert "is not a Python file" in ran.err
+    assert "is no Python file" in ran.err
 
 
 async def test_a_file_that_hides_a_module_is_refused(place: Place) -> None:

@@ -237,7 +237,7 @@ def test_a_folder_and_files_that_others_may_use(run: Run) -> None:
 def test_a_folder_that_may_not_be_written_to() -> None:
     write('[secrets]\nstore = "plain"\n')
     Path("secrets").mkdir(0o500)
-    code, found = like_others("config", "check", "--json")
+    code, found, _ = like_others("config", "check", "--json")
     [secrets] = [each for each in found if each["about"] == "secrets"]
     assert (code, secrets["level"]) == (2, "failed")
     assert secrets["text"] == "the folder secrets may not be written to"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -89,8 +90,10 @@ def _seconds(text: str) -> float:
 
 def _run(options: argparse.Namespace) -> int:
     folder = config_of(options).store.parent
-    if not folder.is_dir():
-        raise ConfigError(f"the folder of the store, {folder}, is not there")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"the folder of the store, {folder}, is not there, or may not be written to"
+        )
     if build_profile == "debug":
         complain(options, "this is a debug build, whose times mean nothing")
     table, progress = Table(name=30, time=-12, rate=-14), Progress()

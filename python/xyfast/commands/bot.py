@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -32,8 +33,10 @@ def load(path: Path) -> ModuleType:
     printed to standard error first.
     """
     name = path.stem
-    if path.suffix != ".py" or not path.is_file():
-        raise ConfigError(f"{path} is not a Python file; give the path of one, such as bot.py")
+    if path.suffix != ".py" or not os.path.isfile(path):
+        raise ConfigError(
+            f"{path} is no Python file that can be read; give the path of one, such as bot.py"
+        )
     if name in sys.stdlib_module_names or name == "xyfast":
         raise ConfigError(f"{path} has the name of a module that others import; rename it")
     spec = importlib.util.spec_from_file_location(name, path.absolute())

@@ -192,7 +192,7 @@ def _disk(config: Config) -> Iterator[Finding]:
     if not folder.is_dir():
         return
     free = shutil.disk_usage(folder).free
-    used = config.store.stat().st_size if config.store.exists() else 0
+    used = os.path.getsize(config.store) if os.path.exists(config.store) else 0
     most = config.retention.max_bytes
     text = f"{free // _MIB} MiB are free at {folder}"
     if free < _LEAST_DISK:

@@ -63,8 +63,13 @@ def _open(options: argparse.Namespace) -> int:
     """Open the store beside its owner, do the work, close it."""
     if options.store is None:
         options.store = shared.config_of(options).store
-        if not options.store.exists():
-            raise ConfigError(f"there is no store {options.store}: give --store or --config")
+        try:
+            options.store.stat()
+        except OSError as error:
+            raise ConfigError(
+                f"the store {options.store} cannot be read ({error.strerror}): give --store or "
+                "--config"
+            ) from None
     return asyncio.run(_run(options))
 
 
