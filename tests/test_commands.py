@@ -171,6 +171,48 @@ def test_wrong_use_is_exit_code_2(capsys: pytest.CaptureFixture[str], tmp_path: 
         assert caught.value.code == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("fake-server --port x", "--port: must be a number from 0 to 65535, not 'x'"),
+        ("fake-server --seconds nan", "--seconds: must be a number of seconds above 0, not 'nan'"),
+        ("demo --messages 1e3", "--messages: must be a number from 1 to 1000000, not '1e3'"),
+        ("dead list --limit 0", "--limit: must be a number above 0, not '0'"),
+        ("replay --account 1 --expiry inf", "--expiry: must be a number of seconds above 0, not"),
+        ("bench --seconds 1h", "--seconds: must be above 0, and 3600 at most, not '1h'"),
+        ("top --interval x", "--interval: must be 0.1 seconds or more, not 'x'"),
+    ],
+)
+def test_a_number_that_is_none_is_told_in_words(
+    arguments: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments.split())
+    assert caught.value.code == 2
+    assert f"error: argument {words}" in capsys.readouterr().err
+
+
+def test_standard_input_that_is_no_text_is_told_so() -> None:
+    command = [sys.executable, "-m", "xyfast", "decode", "--compact"]
+    environ = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    lines = f"{GOOD}\n".encode() + b"\xff\n"
+    done = subprocess.run(command, env=environ, input=lines, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == b"xyfast decode: standard input: is not UTF-8 text\n"
+
+
+def test_whoever_has_seen_enough_of_a_file_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "payloads.txt"
+    path.write_text(f"{GOOD}\n" * 20_000, "utf-8")
+    command = [sys.executable, "-m", "xyfast", "decode", "--compact", "--file", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(), process.stderr.read()) == (141, b"")
+
+
 def test_decodes_standard_input() -> None:
     done = xyfast_run("decode", "--compact", stdin=f"{GOOD}\n{GOOD}\n")
     assert done.returncode == 0

@@ -18,6 +18,7 @@ from xyfast.commands.shared import (
     Commands,
     Progress,
     Table,
+    a_number,
     add_command,
     add_config,
     add_json,
@@ -75,17 +76,12 @@ def add_parser(commands: Commands) -> None:
         "second in commits of so many, each of which survives a crash of the machine. Exit code "
         "0: measured, 2: wrong use, or there is no such folder.",
     )
+    seconds = a_number(float, lambda seconds: 0 < seconds <= 3600, "above 0, and 3600 at most")
     parser.add_argument(
-        "--seconds", type=_seconds, default=0.5, help="for each line; default: %(default)s"
+        "--seconds", type=seconds, default=0.5, help="for each line; default: %(default)s"
     )
     add_config(parser)
     add_json(parser)
-
-
-def _seconds(text: str) -> float:
-    if not 0 < (number := float(text)) <= 3600:
-        raise argparse.ArgumentTypeError("must be above 0, and an hour at most")
-    return number
 
 
 def _run(options: argparse.Namespace) -> int:

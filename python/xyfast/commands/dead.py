@@ -8,7 +8,7 @@ from typing import Any
 
 from xyfast._core import b64decode, read_payload
 from xyfast.commands import guest, shared
-from xyfast.commands.shared import Table, complain, print_json, time_of
+from xyfast.commands.shared import Table, a_number, complain, print_json, time_of
 from xyfast.shown import json_text, printable
 from xyfast.store import Row, SqliteStore
 
@@ -39,7 +39,8 @@ def add_parser(commands: shared.Commands) -> None:
         "in JSON milliseconds since 1970.",
     )
     guest.add_account(listing)
-    listing.add_argument("--limit", type=_count, metavar="N", help="at most N of them")
+    count = a_number(int, lambda count: count > 0, "a number above 0")
+    listing.add_argument("--limit", type=count, metavar="N", help="at most N of them")
 
     show = guest.add_command(
         verbs,
@@ -84,12 +85,6 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         "--reason", metavar="SUBSTRING", help="only those with this in their reason"
     )
     parser.add_argument("--all", action="store_true", help="all dead letters of the store")
-
-
-def _count(text: str) -> int:
-    if not (number := int(text)) >= 1:
-        raise argparse.ArgumentTypeError("must be above 0")
-    return number
 
 
 async def _letters(store: SqliteStore, account: str | None = None) -> AsyncIterator[Letter]:

@@ -44,16 +44,22 @@ def run(options: argparse.Namespace) -> int:
     if options.file in (None, "-"):
         if sys.stdin.isatty():
             complain(options, "reading lines; Ctrl-D ends them")
-        return _decode(options, _lines(sys.stdin, "line"))
+        return _decode_lines(options, sys.stdin, "standard input", "line")
     try:
-        with open(options.file, encoding="utf-8") as file:
-            return _decode(options, _lines(file, f"{options.file}, line"))
+        file = open(options.file, encoding="utf-8")  # noqa: SIM115
     except OSError as error:
-        reason = error.strerror
+        complain(options, f"{options.file}: {error.strerror}")
+        return 2
+    with file:
+        return _decode_lines(options, file, options.file, f"{options.file}, line")
+
+
+def _decode_lines(options: argparse.Namespace, file: TextIO, name: str, where: str) -> int:
+    try:
+        return _decode(options, _lines(file, where))
     except UnicodeDecodeError:
-        reason = "is not UTF-8 text"
-    complain(options, f"{options.file}: {reason}")
-    return 2
+        complain(options, f"{name}: is not UTF-8 text")
+        return 2
 
 
 def _lines(file: TextIO, where: str) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 from xyfast.account import Account
 from xyfast.client import Client
 from xyfast.commands import FAULTS
-from xyfast.commands.shared import Commands, Progress, add_command, add_json, painted, print_json
+from xyfast.commands.shared import (
+    Commands,
+    Progress,
+    a_number,
+    add_command,
+    add_json,
+    painted,
+    print_json,
+)
 from xyfast.config import Settings
 from xyfast.events import State
 from xyfast.instrumentation import Committed, Fact, Finished, Recovered, StateChanged
@@ -58,7 +66,8 @@ def add_parser(commands: Commands) -> None:
         "show what happens, then what was lost or doubled (nothing should be). Exit code 0: "
         "nothing was, 1: something was, 2: wrong use.",
     )
-    parser.add_argument("--messages", type=_count, default=200, metavar="N", help="default: 200")
+    count = a_number(int, lambda count: 1 <= count <= 1_000_000, "a number from 1 to 1000000")
+    parser.add_argument("--messages", type=count, default=200, metavar="N", help="default: 200")
     parser.add_argument(
         "--fault",
         default="none",
@@ -73,13 +82,6 @@ def run(options: argparse.Namespace) -> int:
     # The screen tells what the log would.
     logging.getLogger("xyfast").addHandler(logging.NullHandler())
     return asyncio.run(_demo(options.messages, options.fault, Screen(quiet=options.json)))
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1_000_000:
-        raise argparse.ArgumentTypeError("must be from 1 to 1000000")
-    return number
 
 
 class Screen:

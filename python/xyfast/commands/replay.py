@@ -11,7 +11,7 @@ from typing import Any
 
 from xyfast import messages
 from xyfast.commands import guest, shared
-from xyfast.commands.shared import Progress, complain, print_json, time_of
+from xyfast.commands.shared import Progress, a_number, complain, print_json, time_of
 from xyfast.entries import Entry, Reader
 from xyfast.shown import printable
 from xyfast.store import Row, SqliteStore
@@ -69,7 +69,7 @@ def add_parser(commands: shared.Commands) -> None:
         )
     parser.add_argument(
         "--expiry",
-        type=_seconds,
+        type=a_number(float, lambda age: 0 < age < math.inf, "a number of seconds above 0"),
         metavar="SECONDS",
         help="`Settings.message_expiry` of the bot; default: the one of --config",
     )
@@ -83,12 +83,6 @@ def _time(text: str) -> int:
         return int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
         raise argparse.ArgumentTypeError(f"{text!r} is no time") from None
-
-
-def _seconds(text: str) -> float:
-    if not 0 < (number := float(text)) < math.inf:
-        raise argparse.ArgumentTypeError("must be above 0")
-    return number
 
 
 async def _replay(options: argparse.Namespace, store: SqliteStore) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xyfast.commands import FAULTS
-from xyfast.commands.shared import Commands, add_command, complain, print_json
+from xyfast.commands.shared import Commands, a_number, add_command, complain, print_json
 
 if TYPE_CHECKING:
     from xyfast.testing import FakeServer
@@ -35,8 +35,9 @@ def add_parser(commands: Commands) -> None:
         "script says, and print the ledger as one JSON line at the end (Ctrl-C or --seconds). "
         "Exit code 0: it ended so, 2: wrong options or script, or the port is taken.",
     )
-    parser.add_argument("--port", type=_port, default=0, help="WebSocket port; default: a free one")
-    parser.add_argument("--http-port", type=_port, default=0, help="HTTP port; default: a free one")
+    port = a_number(int, lambda port: 0 <= port <= 65_535, "a number from 0 to 65535")
+    parser.add_argument("--port", type=port, default=0, help="WebSocket port; default: a free one")
+    parser.add_argument("--http-port", type=port, default=0, help="HTTP port; default: a free one")
     parser.add_argument(
         "--account",
         action="append",
@@ -69,25 +70,14 @@ def add_parser(commands: Commands) -> None:
         help="also write there what a bot needs: ID.toml for each account, as "
         "`Account.from_file` reads it, and `environment` with XYFAST_URL and XYFAST_TOKEN_URL",
     )
-    parser.add_argument("--seconds", type=_seconds, help="stop after so long")
-
-
-def _port(text: str) -> int:
-    if not 0 <= (number := int(text)) <= 65_535:
-        raise argparse.ArgumentTypeError("must be from 0 to 65535")
-    return number
+    seconds = a_number(float, lambda seconds: seconds > 0, "a number of seconds above 0")
+    parser.add_argument("--seconds", type=seconds, help="stop after so long")
 
 
 def _account(text: str) -> str:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError("must be digits")
     return text
-
-
-def _seconds(text: str) -> float:
-    if not (number := float(text)) > 0:
-        raise argparse.ArgumentTypeError("must be above 0")
-    return number
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TextIO, TypeAlias, TypeVar
 
 from xyfast.account import DIRECT
 from xyfast.configfile import Config
@@ -21,6 +21,7 @@ __all__ = [
     "Commands",
     "Progress",
     "Table",
+    "a_number",
     "add_command",
     "add_config",
     "add_json",
@@ -38,6 +39,8 @@ EXIT_CODES = (
     "what), 2 wrong use, or a file that cannot be used; 130 after Ctrl-C."
 )
 _COLOURS = {"bold": 1, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+
+N = TypeVar("N", int, float)
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -73,6 +76,21 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 def config_of(options: argparse.Namespace) -> Config:
     """Read what the options name; raises `ConfigError`."""
     return Config.load(options.config)
+
+
+def a_number(kind: type[N], good: Callable[[N], bool], words: str) -> Callable[[str], N]:
+    """Make what reads a number of an option; for another one it says that it ``must be`` so."""
+
+    def read(text: str) -> N:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not good(value):
+            raise argparse.ArgumentTypeError(f"must be {words}, not {text!r}")
+        return value
+
+    return read
 
 
 def complain(options: argparse.Namespace, reason: str) -> None:

@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 
 from xyfast.commands.shared import (
     Commands,
+    a_number,
     add_command,
     add_config,
     add_json,
@@ -63,17 +64,13 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--interval",
-        type=_seconds,
+        type=a_number(
+            float, lambda seconds: _LEAST <= seconds < math.inf, f"{_LEAST} seconds or more"
+        ),
         default=1.0,
         metavar="SECONDS",
         help="between two looks (default: 1)",
     )
-
-
-def _seconds(text: str) -> float:
-    if not _LEAST <= (number := float(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"must be {_LEAST} or more")
-    return number
 
 
 def _run(options: argparse.Namespace) -> int:
