@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -116,6 +119,19 @@ def test_a_site_that_has_its_name_lead_here_is_refused(host: str) -> None:
     with pytest.raises(Refused) as caught:
         parse(head(host=host))
     assert caught.value.status == 421
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_pages_of_other_sites_get_nothing_but_a_link_here(site: str) -> None:
+    asked = f"Sec-Fetch-Site: {site}", "Sec-Fetch-Mode: no-cors"
+    for path in ("/events", "/metrics", "/status.json"):
+        with pytest.raises(Refused) as caught:
+            parse(head(f"GET {path} HTTP/1.1", *asked))
+        assert caught.value.status == 403
+    link = f"Sec-Fetch-Site: {site}", "Sec-Fetch-Mode: navigate"
+    assert parse(head("GET / HTTP/1.1", *link)).path == ("",)
+    for own in ("same-origin", "none"):
+        assert parse(head("GET /events HTTP/1.1", f"Sec-Fetch-Site: {own}")).path == ("events",)
 
 
 PARTS = st.sampled_from(
@@ -366,6 +382,21 @@ async def test_closing_hangs_up_on_everybody() -> None:
             await visits.dial(url)
         viewer.go()
         idle.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_comes_while_it_closes_is_hung_up_on(turns: int) -> None:
+    """And leaves nothing behind, neither a task nor a socket."""
+    async with served() as status:
+        assert status.url is not None
+        where = urlsplit(status.url)
+        with socket.create_connection((where.hostname, where.port), timeout=10.0) as late:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await status.close()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            with contextlib.suppress(ConnectionResetError):
+                assert late.recv(1) == b""
 
 
 async def test_an_address_in_use_is_named() -> None:

@@ -110,6 +110,7 @@ def parse(head: bytes, /) -> Request:
         raise Refused(505, "only HTTP/1.1 is spoken here")
     fields = _fields(lines)
     _check_host(fields.get("host", ""))
+    _check_site(fields)
     if "transfer-encoding" in fields or fields.get("content-length", "0") != "0":
         raise Refused(413, "no request has a body here")
     try:
@@ -134,6 +135,17 @@ def _fields(lines: list[str]) -> dict[str, str]:
             raise Refused(400, f"there is more than one {name}")
         fields[name] = found[2].strip(" \t")
     return fields
+
+
+def _check_site(fields: Mapping[str, str]) -> None:
+    """Nothing for pages of other sites but a link to this one.
+
+    They cannot read answers, but they could have this machine make them, and take the viewers'
+    places. Browsers say whose page asks; who else asks says nothing.
+    """
+    site, mode = fields.get("sec-fetch-site"), fields.get("sec-fetch-mode")
+    if site in ("cross-site", "same-site") and mode != "navigate":
+        raise Refused(403, "a page of another site asks")
 
 
 def _check_host(host: str) -> None:

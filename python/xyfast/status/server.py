@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -27,6 +28,7 @@ _LEAVING = (
     1.0  # seconds that a client may take to hang up; cut off earlier it might lose the answer
 )
 _SPEED = 1.0  # seconds between two events
+_TURNS = 3  # of asyncio's loop, after which a socket that it has accepted is a connection
 
 Events = Callable[[Request], Awaitable[bytes]]
 """Gives the next event of a viewer."""
@@ -78,16 +80,24 @@ class StatusServer:
         """Stop listening and hang up on everybody."""
         if self._server is None:
             return
-        self._server.close()
+        server, self._server, self.url = self._server, None, None
+        for listener in server.sockets:
+            with contextlib.suppress(RuntimeError):  # of loops that are not asyncio's
+                asyncio.get_running_loop().remove_reader(listener.fileno())
+        for _ in range(_TURNS):  # else asyncio forgets what it has accepted, and leaves it open
+            await asyncio.sleep(0)
+        server.close()
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = self.url = None
+        await server.wait_closed()
 
     # --- one connection -------------------------------------------------------------------
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:  # it came while we closed
+            writer.transport.abort()
+            return
         if len(self._serving) >= _CONNECTIONS:
             writer.write(_refusal(Refused(503, "too many connections")).encode())
             writer.close()

@@ -359,10 +359,11 @@ async function loadLetters() {
     letters.seen = seen;
     try {
       const found = await ask(`dead.json?after=${letters.after}`);
+      if (letters.seen !== seen) return; // something else was asked for meanwhile
       letters.rows = found.letters;
       letters.next = found.next;
     } catch {
-      letters.seen = null;
+      if (letters.seen === seen) letters.seen = null;
     }
   }
   if (letters.rows) showLetters(letters.rows);
