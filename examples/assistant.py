@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from collections import OrderedDict, deque
 from typing import Literal, NamedTuple, Protocol
@@ -112,18 +111,9 @@ def add_handlers(client: Client, model: Model) -> None:
         await assistant.handle(message)
 
 
-def settings() -> Settings:
-    """The platform, or the server that XYFAST_URL and XYFAST_TOKEN_URL name."""
-    platform = Settings()
-    return Settings(
-        url=os.environ.get("XYFAST_URL", platform.url),
-        token_url=os.environ.get("XYFAST_TOKEN_URL", platform.token_url),
-    )
-
-
 async def main(account_file: str) -> None:
-    """Run until SIGTERM or Ctrl-C."""
-    client = Client(store="assistant.db", settings=settings())
+    """Run until SIGTERM or Ctrl-C; variables such as XYFAST_URL say where, else the platform."""
+    client = Client(store="assistant.db", settings=Settings.load())
     add_handlers(client, StandIn())
     await client.add(Account.from_file(account_file))
     await client.run()

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sqlite3
 import sys
 
@@ -85,18 +84,9 @@ def add_handlers(client: Client, desk: Desk) -> None:
         log.warning("conversation %s needs a human", message.conversation_id)
 
 
-def settings() -> Settings:
-    """The platform, or the server that XYFAST_URL and XYFAST_TOKEN_URL name."""
-    platform = Settings()
-    return Settings(
-        url=os.environ.get("XYFAST_URL", platform.url),
-        token_url=os.environ.get("XYFAST_TOKEN_URL", platform.token_url),
-    )
-
-
 async def main(account_file: str) -> None:
-    """Run until SIGTERM or Ctrl-C."""
-    client = Client(store="keywords.db", settings=settings())
+    """Run until SIGTERM or Ctrl-C; variables such as XYFAST_URL say where, else the platform."""
+    client = Client(store="keywords.db", settings=Settings.load())
     add_handlers(client, Desk("keywords-desk.db"))
     await client.add(Account.from_file(account_file))
     await client.run()

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -89,20 +88,11 @@ def add_handlers(client: Client) -> None:
         await message.reply("在的", durable=True)
 
 
-def settings() -> Settings:
-    """The platform, or the server that XYFAST_URL and XYFAST_TOKEN_URL name."""
-    platform = Settings()
-    return Settings(
-        url=os.environ.get("XYFAST_URL", platform.url),
-        token_url=os.environ.get("XYFAST_TOKEN_URL", platform.token_url),
-    )
-
-
 async def main(path: str) -> None:
-    """Run until SIGTERM or Ctrl-C."""
+    """Run until SIGTERM or Ctrl-C; variables such as XYFAST_URL say where, else the platform."""
     folder = Folder(Path(path))
     client = Client(
-        store="many_accounts.db", settings=settings(), credentials=folder, hooks=[watch]
+        store="many_accounts.db", settings=Settings.load(), credentials=folder, hooks=[watch]
     )
     add_handlers(client)
     for account in folder.accounts():

@@ -22,7 +22,6 @@ import contextlib
 import http.client
 import json
 import logging
-import os
 import sqlite3
 import sys
 import urllib.error
@@ -128,19 +127,10 @@ def add_handlers(client: Client, queue: Queue) -> None:
         queue.put(notice)
 
 
-def settings() -> Settings:
-    """The platform, or the server that XYFAST_URL and XYFAST_TOKEN_URL name."""
-    platform = Settings()
-    return Settings(
-        url=os.environ.get("XYFAST_URL", platform.url),
-        token_url=os.environ.get("XYFAST_TOKEN_URL", platform.token_url),
-    )
-
-
 async def main(account_file: str, url: str) -> None:
-    """Run until SIGTERM or Ctrl-C."""
+    """Run until SIGTERM or Ctrl-C; variables such as XYFAST_URL say where, else the platform."""
     queue = Queue("orders-queue.db", url)
-    client = Client(store="orders.db", settings=settings())
+    client = Client(store="orders.db", settings=Settings.load())
     add_handlers(client, queue)
     await client.add(Account.from_file(account_file))
     telling, running = asyncio.create_task(queue.run()), asyncio.create_task(client.run())
