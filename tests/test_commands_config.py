@@ -146,8 +146,11 @@ def test_a_file_with_secrets_is_for_its_owner(run: Run) -> None:
     assert "chmod 600 me.cookies" in run("config", "check").out
     write(f'[[accounts]]\ncookies = "{ALL_COOKIES}"\n', mode=0o604)
     assert levels(run, 1) == [("config", "ok"), ("config", "warning"), ("accounts", "ok")]
-    write('[settings]\nproxy = "http://a:b@127.0.0.1:1"\n', mode=0o644)
+    write('[[accounts]]\ncookies_file = "me.cookies"\ndevice_id = "a"\n', mode=0o604)
     assert levels(run, 1)[1] == ("config", "warning")
+    for secret in ('proxy = "http://a:b@127.0.0.1:1"', f'status_token = "{TOKEN}"'):
+        write(f"[settings]\n{secret}\n", mode=0o644)
+        assert levels(run, 1)[1] == ("config", "warning")
 
 
 def test_without_accounts_there_is_a_warning(run: Run) -> None:

@@ -11,11 +11,13 @@ from typing import Literal
 
 from xyfast.account import Account
 from xyfast.commands.shared import painted, print_json
+from xyfast.config import Settings
 from xyfast.configfile import DEFAULT_FILE, Config
 from xyfast.errors import ConfigError, StoreError
 from xyfast.redaction import redact
 from xyfast.shown import printable
 from xyfast.store.sealed import KEY_VARIABLE
+from xyfast.tables import documented
 from xyfast.troubles import DOCS
 
 __all__ = ["LEVELS", "Finding", "accounts", "file", "private", "secrets", "show"]
@@ -26,6 +28,7 @@ LEVELS: dict[Level, int] = {"ok": 0, "warning": 1, "failed": 2}
 """From good to bad."""
 
 _COLOURS: dict[Level, str] = {"ok": "green", "warning": "yellow", "failed": "red"}
+_SECRET_KEYS = ("cookies", "device_id", "proxy")  # of accounts
 _COOKIES = {
     "cookie2": "the login",
     "sgcookie": "the state of the risk check",
@@ -68,8 +71,10 @@ def file(config: Config) -> Iterator[Finding]:
         )
         return
     yield Finding("config", "ok", f"{config.path}: can be read, and all keys and values are right")
-    proxy = config.origins.get("settings.proxy", "").startswith(str(config.path))
-    if proxy or any("cookies" in table or "proxy" in table for table in config.tables):
+    secret = [f"settings.{each.name}" for each in documented(Settings) if each.secret]
+    if any(config.origins.get(name, "").startswith(str(config.path)) for name in secret) or any(
+        key in table for table in config.tables for key in _SECRET_KEYS
+    ):
         yield from private("config", config.path)
 
 
