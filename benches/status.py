@@ -18,6 +18,7 @@ from typing import Any
 from report import facts, this_run
 from xyfast import Account, State
 from xyfast.instrumentation import AccountMeasured, Committed, Finished, StateChanged
+from xyfast.instrumentation.histogram import MARKS
 from xyfast.instrumentation.metrics import Metrics
 from xyfast.instrumentation.prometheus import render
 from xyfast.status.gather import Gathering, Look
@@ -33,7 +34,7 @@ def counted() -> Metrics:
     level |= {"link_age": 60.0, "round_trip": 0.01, "beats": 1, "good": 1, "lag": 0.0}
     for name in ACCOUNTS:
         metrics(StateChanged(name, State.CONNECTING, State.CONNECTED, "registered"))
-        for number in range(13):
+        for number in range(MARKS):
             metrics(Committed(name, 1, 0, 0, 1e-5, 1e-3, 1e-4))
             metrics(Finished(name, f"{number}.PNM"))
             metrics(AccountMeasured(account_id=name, state=State.CONNECTED, **level))

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["BOUNDS", "SHOWN", "Histogram", "Latency", "Quantiles"]
+__all__ = ["BOUNDS", "MARKS", "SHOWN", "Histogram", "Latency", "Quantiles"]
 
 # A decade has ten steps of a tenth, twelve of a quarter and ten of a half: none is wider than an
 # eighth of its upper bound, and all bounds that are shown are among them.
@@ -26,7 +26,9 @@ SHOWN = [float(f"{step}e{decade}") for decade in range(-5, 2) for step in ("1", 
 SHOWN.append(100.0)
 
 _PLACES = [BOUNDS.index(bound) + 1 for bound in SHOWN]
-_MARKS = 13
+
+MARKS = 13
+"""Looks that are remembered: what is recent is from the first to the last of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Histogram:
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS) + 1)
         self._total = 0.0
-        self._marks: deque[list[int]] = deque(maxlen=_MARKS)
+        self._marks: deque[list[int]] = deque(maxlen=MARKS)
 
     def observe(self, seconds: float) -> None:
         """Count one."""

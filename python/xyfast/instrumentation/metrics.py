@@ -38,7 +38,7 @@ from xyfast.instrumentation import (
     StateChanged,
     Troubled,
 )
-from xyfast.instrumentation.histogram import Histogram
+from xyfast.instrumentation.histogram import MARKS, Histogram
 from xyfast.instrumentation.snapshot import (
     AccountSnapshot,
     ClientSnapshot,
@@ -70,7 +70,6 @@ OTHERS = "others"
 
 _LAST = 20  # of each account's changes of state, and of gaps
 _LAST_DEAD = _LAST_MOVES = 50  # of all accounts
-_MARKS = 13
 # These begin at 0 for each account, or for the client: Prometheus sees no increase in the first
 # number of a series, and alerts ask for these.
 _CAUSES = ("payload", "handler")
@@ -157,7 +156,7 @@ class _Account:
         self.received = self.known = self.handled = self.failures = self.retries = 0
         self.gaps = self.recovered = 0
         self.measured: AccountMeasured | None = None
-        self.marks: deque[tuple[float, int, int, int]] = deque(maxlen=_MARKS)
+        self.marks: deque[tuple[float, int, int, int]] = deque(maxlen=MARKS)
 
     def mark(self, now: float) -> tuple[float, int, int, int]:
         return now, self.received, self.handled, self.sends["sent"]
