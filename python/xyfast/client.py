@@ -393,8 +393,8 @@ class Client:
     async def request(self, account_id: str, lwp: str, body: object = None, /) -> Any:
         """Send any request and return the body of its answer, as JSON gives it.
 
-        docs/howto/requests.md has those for read marks, for taking back and for beginning a
-        conversation. Raises `NotSent`, `SendRefused` or `SendUnknown`.
+        For those that mark as read, take back or begin a conversation see xyfast docs:
+        howto/requests. Raises `NotSent`, `SendRefused` or `SendUnknown`.
         """
         return await self._driver(account_id).ask(partial(requests.request, lwp, body))
 

@@ -186,7 +186,7 @@ class LinkEnded(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Troubled(Fact):
-    """Something went wrong: ``name`` is its row in docs/reference/errors.md.
+    """Something went wrong: ``name`` is its row in the table of errors.
 
     ``account_id`` is None for what concerns all of them: the store.
     """

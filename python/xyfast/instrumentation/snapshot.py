@@ -84,7 +84,7 @@ class AccountSnapshot:
     ended: dict[str, int]
     """Ends of links, by trouble."""
     errors: dict[str, int]
-    """By row of docs/reference/errors.md."""
+    """By row of the table of errors (xyfast docs: reference/errors)."""
     beats: int
     good: int
     received: int
@@ -136,11 +136,11 @@ class Snapshot:
     accounts: dict[str, AccountSnapshot]
     client: ClientSnapshot | None
     hops: dict[str, Latency]
-    """By name of the hop: see docs/reference/metrics.md."""
+    """By name of the hop: see the page of metrics (xyfast docs: reference/metrics)."""
     heartbeat: Latency
     """Round trips of heartbeats; one a look and link is counted."""
     errors: dict[str, int]
-    """Of what accounts share, by row of docs/reference/errors.md."""
+    """Of what accounts share, by row of the table of errors."""
     blocked: int
     """Times that the event loop stood still, and ``blocked_seconds``."""
     blocked_seconds: float

@@ -1,6 +1,6 @@
 """The one table of metrics: names, kinds, labels and meanings, as every exporter has them.
 
-docs/reference/metrics.md is made of it.
+The page of metrics is made of it.
 """
 
 from __future__ import annotations

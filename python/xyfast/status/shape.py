@@ -102,7 +102,7 @@ class AccountStatus(TypedDict):
     deaf: int
     retries: int
     errors: dict[str, int]
-    """By row of docs/reference/errors.md; only those that there were."""
+    """By row of the table of errors; only those that there were."""
 
 
 class Totals(TypedDict):
