@@ -205,3 +205,31 @@ async def test_where_there_is_no_room_for_events_it_asks_now_and_then(
         await page.until("document.querySelector('#live').innerText.includes('now and then')")
         world.client.pause(ME)
         await page.until(f"{row(ME)}.innerText.includes('paused')")
+
+
+async def test_an_answer_that_comes_late_is_not_shown_for_what_is_looked_for_now(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xyfast.status.server._VIEWERS", 0)
+    settings = {"status": "127.0.0.1:0"}
+    rows = "document.querySelectorAll('#accounts tbody tr').length"
+    async with running(server, settings=settings) as world, browser() as page:
+        await world.connect(ME, OTHER)
+        assert world.client.status_url is not None
+        await page.open(world.client.status_url)
+        await page.until(f"{rows} === 2")
+        await page.value(
+            "(() => { const real = window.fetch; window.fetch = async (...asked) => {"
+            " const answer = await real(...asked);"
+            " if (!window.held && asked[0] === 'status.json?query=')"
+            " await new Promise((let_go) => { window.held = let_go; });"
+            " return answer; }; })()"
+        )
+        await page.until("window.held")
+        await page.write("#query", OTHER)
+        await page.until(f"{rows} === 1")
+        shown = await page.value(
+            "(async () => { window.held();"
+            f" for (let turn = 0; turn < 20; turn++) await fetch('/healthz'); return {rows}; }})()"
+        )
+        assert shown == 1

@@ -66,6 +66,7 @@ let status = null; // the last one that came
 let mood = ""; // live, polling or off
 let source = null; // of events
 let timer = 0; // of the next question
+let turn = 0; // of asking: what an earlier one brings is not wanted any more
 let full = 0; // questions until events are tried again
 let letters = { after: 0, next: null, seen: null };
 
@@ -382,6 +383,7 @@ function mark(kind) {
 const queried = () => `?query=${encodeURIComponent(find("query").value)}`;
 
 function stop() {
+  turn += 1;
   clearTimeout(timer);
   if (source) source.close();
   source = null;
@@ -405,16 +407,12 @@ function watch() {
 }
 
 async function poll() {
-  try {
-    take(await ask(`status.json${queried()}`));
-    mark("polling");
-    full -= 1;
-  } catch {
-    mark("off");
-    full = 0;
-  }
-  if (source || document.hidden) return;
+  const mine = turn, found = await ask(`status.json${queried()}`).catch(() => null);
+  if (mine !== turn) return; // something else was asked for meanwhile, or nobody looks
+  full = found ? full - 1 : 0;
   timer = setTimeout(full < 0 ? watch : poll, SPEED);
+  mark(found ? "polling" : "off");
+  if (found) take(found);
 }
 
 async function act(path, what) {
