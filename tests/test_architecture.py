@@ -48,7 +48,7 @@ LAYERS = [
         "watchdog",
         "pulse",
     ],
-    ["reconcile", "markers", "probe", "holding", "patience", "position", "lists", "sync"],
+    ["reconcile", "markers", "probe", "holding", "patience", "position", "replay", "lists", "sync"],
     ["saving", "gaps", "login", "dialler", "driver", "arrivals", "intake", "switchboard"],
     ["measuring", "status", "accounts", "life", "client", "configfile"],
     ["testing"],
