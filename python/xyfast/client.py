@@ -174,6 +174,7 @@ class Client:
             hold=self._intake.hold,
             release=self._intake.release,
             take_in=self._intake.take_in,
+            settle=self._intake.settle,
         )
         self._accounts = Accounts(environment, self._intake, self._dispatcher)
         self._drivers = self._accounts.drivers

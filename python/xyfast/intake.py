@@ -138,6 +138,16 @@ class Intake:
         self._enqueue(arrival)
         return await arrival.stored
 
+    async def settle(self, driver: Driver, position: int) -> None:
+        """Wait until all that arrived before is committed, and nothing waits up to a position.
+
+        What arrives meanwhile may be of any time: another link may have been given it.
+        """
+        while True:
+            await self.take_in(driver, ())
+            if not self._arrivals.has(driver, position):
+                return
+
     def finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
         """The handlers of a message have ended."""
         if delivery.key is None:

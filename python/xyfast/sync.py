@@ -52,7 +52,8 @@ class Sync:
     """Keeps the positions of one account and gets what it has missed over each new link.
 
     ``hold`` and ``release`` are told whether what comes may be handed on, ``take_in`` commits
-    what was fetched and gives the keys of what is new, ``seen`` is the dedup window,
+    what was fetched and gives the keys of what is new, ``settle`` waits until all that has come
+    is stored, and nothing up to a position is not, ``seen`` is the dedup window,
     ``missing`` keeps and tells what cannot be fetched, ``saved`` waits until that is kept,
     ``unkept`` says whether some is not yet, ``begun`` is called when ``began`` is set, ``deaf``
     asks for another link in the place of one that hears nothing, and says whether it comes.
@@ -69,6 +70,7 @@ class Sync:
         *,
         seen: DedupCache,
         take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
+        settle: Callable[[int], Awaitable[None]],
         missing: Callable[[Sequence[Gap]], None],
         saved: Callable[[], Awaitable[None]],
         unkept: Callable[[], bool],
@@ -84,7 +86,7 @@ class Sync:
         self._account_id = account_id
         self._calls = calls
         self._settings = settings
-        self._take_in = take_in
+        self._settle = settle
         self._saved = saved
         self._position = Position(
             account_id, calls, store, begun=begun, announced=self._announced, unkept=unkept
@@ -286,7 +288,7 @@ class Sync:
             await insist(self._pauses, self._patience.complain, self._position.keep)
         # Up to there the server counts all as received, also what an older link has not brought
         # and this one has: where both share what is pushed, or from before our beginning.
-        await self._settled()
+        await self._settle(self.received or 0)
         await self._lists.ask_patiently(build, heard=self._replays)
 
     async def _begin(self) -> str:
@@ -356,8 +358,8 @@ class Sync:
             self._reach = SLACK
             if through is None:
                 through = self._lists.compared * 1000
-        await self._settled()  # the server counts what it has pushed before as confirmed
-        await self._saved()  # gaps too, before a position passes them
+        await self._saved()  # gaps, before a position passes them
+        await self._settle(through or 0)  # the server counts that as received
         if state:
             move_on = partial(requests.ack_diff_state, state)
             ask = partial(self._lists.ask_patiently, move_on, heard=self._follow)
@@ -432,10 +434,6 @@ class Sync:
 
     def _announced(self) -> int | None:
         return self._lists.markers.oldest
-
-    async def _settled(self) -> None:
-        """Wait until all that has come is stored."""
-        await self._take_in(())
 
     def _once_more(self, error: Exception) -> None:
         """Compare again in a while."""
