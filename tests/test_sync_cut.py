@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from faraway import ACK_DIFF, CHAT, Far, far
+from faraway import CHAT, Far, far
 from simulation.loop import simulate
 from world import ME
 from xyfast import OrderNotice
@@ -23,14 +23,6 @@ def push_notices(one: Far, *texts: str) -> None:
     now = one.server.platform.clock()
     for number, text in enumerate(texts):
         one.server.push(ME, [samples.red_reminder(CHAT, text, now + number)])
-
-
-async def next_link(one: Far, wait: float = 1.0) -> None:
-    """Lose the link, and wait until the next one has had our position answered."""
-    told = len(one.times(ACK_DIFF))
-    one.cut()
-    await one.until(lambda: len(one.times(ACK_DIFF)) > told, 20.0)
-    await asyncio.sleep(wait)
 
 
 @pytest.mark.parametrize("brought", [0, 1])
@@ -59,8 +51,8 @@ def test_what_no_list_has_comes_though_links_are_lost_while_they_replay_it(
                 await asyncio.sleep(10.0)
                 one.push("live")
                 for _ in range(2):
-                    await next_link(one)
-            await next_link(one)
+                    await one.next_link()
+            await one.next_link()
             await one.until(lambda: one.up, 60.0)
             assert (notices, one.texts, one.gaps) == (["first", "second"], ["live"], [])
 
@@ -72,14 +64,14 @@ def test_the_position_moves_with_the_lists_when_one_replay_after_the_other_was_c
 
     async def main() -> None:
         async with far(assumed=LISTS_ALONE, replay_wait=30.0, hold_most=600.0) as one:
-            sync = one.client._drivers[ME].sync
+            sync = one.sync
             await asyncio.sleep(10.0)
             before = sync.received
-            await next_link(one)
+            await one.next_link()
             for number in range(4):
                 assert sync.received == before
                 one.lose(str(number))
-                await next_link(one, 10.0)
+                await one.next_link(10.0)
             assert before < sync.received
             await one.until(lambda: one.texts, 1.0)
             assert "0" in one.texts
@@ -95,7 +87,7 @@ def test_a_comparison_that_ends_within_the_next_replay_moves_no_position(
 ) -> None:
     async def main() -> None:
         async with far(assumed=LISTS_ALONE, replay_wait=30.0, hold_most=600.0) as one:
-            sync = one.client._drivers[ME].sync
+            sync = one.sync
             compare, compared, let = sync._lists.compare, asyncio.Event(), asyncio.Event()
 
             async def slow(*rest: Any, **named: Any) -> Any:
@@ -108,10 +100,10 @@ def test_a_comparison_that_ends_within_the_next_replay_moves_no_position(
             await asyncio.sleep(10.0)
             before = sync.received
             one.lose("missed")
-            await next_link(one)
+            await one.next_link()
             await one.until(compared.is_set, 60.0)
-            await next_link(one)  # lost while lists are compared
-            await next_link(one)  # lost while it replays
+            await one.next_link()  # lost while lists are compared
+            await one.next_link()  # lost while it replays
             let.set()
             await asyncio.sleep(20.0)
             assert (sync.received, one.up, one.texts) == (before, False, [])
