@@ -49,7 +49,7 @@ LAYERS = [
         "pulse",
     ],
     ["reconcile", "markers", "probe", "holding", "patience", "position", "replay", "lists", "sync"],
-    ["saving", "gaps", "login", "dialler", "driver", "arrivals", "intake", "switchboard"],
+    ["saving", "gaps", "login", "dialler", "driver", "arrivals", "health", "intake", "switchboard"],
     ["measuring", "status", "accounts", "life", "client", "configfile"],
     ["testing"],
     ["commands", "__main__"],
