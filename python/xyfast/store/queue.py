@@ -53,7 +53,8 @@ class Queue:
     def push(self, row: Row, place: int) -> None:
         """Let a row stand in line."""
         entry = (row.position, place, row.key)
-        line = self._lines.setdefault(row.conversation_id, _Line())
+        if (line := self._lines.get(row.conversation_id)) is None:
+            line = self._lines[row.conversation_id] = _Line()
         insort(line.rows, entry, lo=line.start)
         if line.rows[line.start] is entry:
             self._lead(row.conversation_id)
