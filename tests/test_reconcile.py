@@ -109,6 +109,17 @@ async def test_a_long_conversation_is_read_to_the_bound_and_the_rest_is_told() -
     assert (gap.start, gap.end, gap.conversation_id) == (START, START + 61, "1")
 
 
+async def test_what_is_told_begins_where_pages_were_to_be_read_back_to() -> None:
+    """The last run may not have looked for what a dead link was given before its position."""
+    shelf = Shelf()
+    shelf.message("1", -500)
+    for n in range(100):
+        shelf.message("1", n)
+    found = await shelf.run(slack=1000, pages=1)
+    [gap] = found.gaps
+    assert (gap.start, gap.end) == (START - 1000, START + 80)
+
+
 @pytest.mark.parametrize("page_splits", [False, True])
 async def test_pages_of_known_messages_alone_are_read_far_beyond_the_bound(
     page_splits: bool,

@@ -347,7 +347,7 @@ def test_what_is_not_read_of_the_time_in_doubt_is_a_gap() -> None:
             await answer(desk, HISTORY, {**page, "hasMore": 1})
             await desk.until(lambda: 50_000 in desk.numbers)
             await desk.until(lambda: told)
-            assert (told[0].start, told[0].end) == (BASE + 5_000, BASE + 50_000)
+            assert (told[0].start, told[0].end) == (BASE + 1_000, BASE + 50_000)
 
     simulate(main())
 
