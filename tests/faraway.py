@@ -17,6 +17,7 @@ from xyfast import Account, ChatMessage, Client, Expired, Gap, Settings
 from xyfast.gates import Gates
 from xyfast.instrumentation import Fact
 from xyfast.store import MemoryStore, Store
+from xyfast.sync import Sync
 from xyfast.testing import Fault, ServerSettings
 
 __all__ = ["ACK_DIFF", "CONVERSATIONS", "GET_STATE", "HISTORY", "Far", "far"]
@@ -73,9 +74,14 @@ class Far:
         await self.client.add(Account.from_cookies(cookies))
 
     @property
+    def sync(self) -> Sync:
+        """What catches the account up."""
+        return self.client._drivers[ME].sync
+
+    @property
     def up(self) -> bool:
         """Whether the account is caught up over a link."""
-        return self.client._drivers[ME].sync.confirmed is not None
+        return self.sync.confirmed is not None
 
     def fault(self, *faults: Fault) -> None:
         """Let these be the faults of the server from now on."""
@@ -85,6 +91,13 @@ class Far:
         """Break the connection."""
         for wire in self._network.wires:
             wire.reset()
+
+    async def next_link(self, wait: float = 1.0) -> None:
+        """Break the connection, and wait until the next one has had our position answered."""
+        told = len(self.times(ACK_DIFF))
+        self.cut()
+        await self.until(lambda: len(self.times(ACK_DIFF)) > told, 20.0)
+        await asyncio.sleep(wait)
 
     def push(self, text: str, conversation: str = CHAT) -> None:
         self.server.push(ME, [self.server.message(ME, text, conversation)])

@@ -37,9 +37,9 @@ def test_nothing_is_acknowledged_while_the_store_fails_and_all_is_handled_once_i
             assert desk.in_order()
             assert (desk.driver().state.value, desk.wire.told("close")) == ("connected", [])
 
-    with caplog.at_level(logging.INFO, "xyfast.intake"):
+    with caplog.at_level(logging.INFO, "xyfast.health"):
         simulate(main())
-    records = [record for record in caplog.records if record.name == "xyfast.intake"]
+    records = [record for record in caplog.records if record.name == "xyfast.health"]
     said = [record.getMessage().partition(" (")[0] for record in records]
     assert said == ["store failed, nothing new is acknowledged"] * 3 + ["store works again"]
 

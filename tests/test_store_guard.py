@@ -11,7 +11,8 @@ import pytest
 from simulation.loop import simulate
 from wire import BASE, ME, Ward, reopened, working
 from xyfast.errors import StoreError
-from xyfast.store import Kept, MemoryStore, SqliteStore, Store, guarded
+from xyfast.store import Kept, MemoryStore, SqliteStore, Store
+from xyfast.store.guard import guarded
 
 
 class Odd(BaseException):

@@ -109,6 +109,50 @@ def test_no_position_is_told_before_what_came_earlier_is_stored(
     simulate(main())
 
 
+@pytest.mark.parametrize("state", [False, True], ids=["position", "state"])
+def test_no_position_is_told_before_what_came_while_the_store_was_waited_for_is_stored(
+    state: bool,
+) -> None:
+    """Another link may have been given it, whose place this one takes."""
+
+    class Slow(Picky):
+        def __init__(self) -> None:
+            super().__init__()
+            self.let: asyncio.Future[None] | None = None
+
+        async def commit(self, rows: Sequence[Row] = (), *rest: Any, **named: Any) -> Any:
+            if not (rows or named.get("received")) and self.let is not None:
+                await self.let
+            return await super().commit(rows, *rest, **named)
+
+    async def main() -> None:
+        store = Slow()
+        await store.commit(received={ME: (BASE + 5000) * 1000})
+        async with working(store) as desk:
+            if not state:
+                store.let = asyncio.get_running_loop().create_future()
+            await connect(desk, server_time=BASE + 6000)
+            if state:
+                await answer(desk, ACK_DIFF, {})
+                sync = desk.driver().sync
+                sync.skip(sync._link)
+                await answer(desk, GET_STATE, {"pts": (BASE + 5000) * 1000})
+                await desk.until(lambda: asked(desk, CONVERSATIONS))
+                store.let = asyncio.get_running_loop().create_future()
+                await answer(desk, CONVERSATIONS, {"hasMore": 0})
+            told = len(asked(desk, ACK_DIFF))
+            await asyncio.sleep(1.0)
+            desk.give(push(1, sample(1)))
+            store.let.set_result(None)
+            await asyncio.sleep(10.0)
+            assert len(asked(desk, ACK_DIFF)) == told
+            store.picky = False
+            await desk.until(lambda: len(asked(desk, ACK_DIFF)) > told)
+            assert store.stored == {sample(1).id}
+
+    simulate(main())
+
+
 def test_a_gap_that_is_announced_while_the_last_of_it_is_stored_is_filled() -> None:
     """Nothing else would say so again: the server may have announced it once for all."""
 
@@ -303,7 +347,7 @@ def test_what_is_not_read_of_the_time_in_doubt_is_a_gap() -> None:
             await answer(desk, HISTORY, {**page, "hasMore": 1})
             await desk.until(lambda: 50_000 in desk.numbers)
             await desk.until(lambda: told)
-            assert (told[0].start, told[0].end) == (BASE + 5_000, BASE + 50_000)
+            assert (told[0].start, told[0].end) == (BASE + 1_000, BASE + 50_000)
 
     simulate(main())
 

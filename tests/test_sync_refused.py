@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -66,9 +67,8 @@ def test_the_position_moves_with_the_lists_while_the_server_refuses_it() -> None
             await asyncio.sleep(HOUR)
             one.push("live")
             await asyncio.sleep(HOUR)
-            sync = one.client._drivers["9000000000001"].sync
-            assert sync.received is not None
-            assert one.server.platform.clock() - sync.received // 1000 < 130_000
+            assert one.sync.received is not None
+            assert one.server.platform.clock() - one.sync.received // 1000 < 130_000
 
     simulate(main())
 
@@ -99,29 +99,39 @@ def test_a_gap_that_is_too_long_is_filled_though_the_server_is_not_moved_on(
     simulate(main())
 
 
+def announce(one: Far) -> None:
+    """Let the server say that the gap is too long to replay."""
+    [channel] = one.server.service.channels.values()
+    channel.announce_gap()
+
+
+@asynccontextmanager
+async def replaying(patch: pytest.MonkeyPatch) -> AsyncIterator[Far]:
+    """An account whose next link replays for 30 s, and whose position moves then, not before."""
+    async with far(assumed=LISTS_ALONE, replay_wait=30.0) as one:
+        with patch.context() as patched:
+            patched.setattr(one.sync._patience, "wait", lambda: 10.0)
+            announce(one)
+            before = one.sync.received
+            yield one
+            await asyncio.sleep(20.0)
+            assert (one.sync.received, one.up, one.texts) == (before, False, [])
+            await one.until(lambda: one.up, 40.0)
+            assert (one.texts, one.gaps) == (["missed"], [])
+
+
 def test_a_step_that_was_refused_over_the_last_link_moves_no_position_in_a_replay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A crash would lose what the new link has not brought yet."""
 
     async def main() -> None:
-        async with far(assumed=LISTS_ALONE, replay_wait=30.0) as one:
-            sync = one.client._drivers["9000000000001"].sync
-            monkeypatch.setattr(sync._patience, "wait", lambda: 10.0)
-            told = len(one.times(ACK_DIFF))
-            with monkeypatch.context() as patch:
-                patch.setitem(ROUTES, GET_STATE, refusing(GET_STATE))
-                one.lose("missed")
-                announce(one)
-                await one.until(lambda: one.times(HISTORY), 5.0)
-                await asyncio.sleep(1.0)
-                one.cut()
-                before = sync.received
-                await one.until(lambda: len(one.times(ACK_DIFF)) > told, 5.0)
-            await asyncio.sleep(20.0)
-            assert (sync.received, one.up, one.texts) == (before, False, [])
-            await one.until(lambda: one.up, 40.0)
-            assert (one.texts, one.gaps) == (["missed"], [])
+        monkeypatch.setitem(ROUTES, GET_STATE, refusing(GET_STATE))
+        async with replaying(monkeypatch) as one:
+            one.lose("missed")
+            await one.until(lambda: one.times(HISTORY), 5.0)
+            await asyncio.sleep(1.0)
+            await one.next_link()
 
     simulate(main())
 
@@ -130,9 +140,7 @@ def test_a_comparison_that_fails_in_a_replay_is_made_again_when_that_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def main() -> None:
-        async with far(assumed=LISTS_ALONE, replay_wait=30.0) as one:
-            sync = one.client._drivers["9000000000001"].sync
-            monkeypatch.setattr(sync._patience, "wait", lambda: 10.0)
+        async with replaying(monkeypatch) as one:
             asked, let = asyncio.Event(), asyncio.Event()
 
             async def fail(*rest: Any, **named: Any) -> Any:
@@ -141,27 +149,14 @@ def test_a_comparison_that_fails_in_a_replay_is_made_again_when_that_is_over(
                 raise ValueError("words")
 
             with monkeypatch.context() as patch:
-                patch.setattr(sync._lists, "compare", fail)
-                announce(one)
+                patch.setattr(one.sync._lists, "compare", fail)
                 await one.until(asked.is_set, 5.0)
-                told = len(one.times(ACK_DIFF))
-                one.cut()
                 one.lose("missed")
-                await one.until(lambda: len(one.times(ACK_DIFF)) > told, 5.0)
+                await one.next_link()
                 let.set()
                 await asyncio.sleep(1.0)
-            await asyncio.sleep(20.0)
-            assert (one.up, one.texts) == (False, [])
-            await one.until(lambda: one.up, 40.0)
-            assert (one.texts, one.gaps) == (["missed"], [])
 
     simulate(main())
-
-
-def announce(one: Far) -> None:
-    """Let the server say that the gap is too long to replay."""
-    [channel] = one.server.service.channels.values()
-    channel.announce_gap()
 
 
 def test_what_nobody_foresaw_is_tried_ever_more_seldom(
@@ -175,7 +170,7 @@ def test_what_nobody_foresaw_is_tried_ever_more_seldom(
             raise ValueError("words")
 
         async with far(assumed=LISTS_ALONE) as one:
-            lists = one.client._drivers["9000000000001"].sync._lists
+            lists = one.sync._lists
             with monkeypatch.context() as patch:
                 patch.setattr(lists, "compare", fail)
                 one.cut()

@@ -93,6 +93,15 @@ class Arrivals:
             batch.append(arrival)
         return batch
 
+    def has(self, driver: Driver, position: int) -> bool:
+        """Whether a frame of an account waits that brings something up to a position."""
+        for arrival in self._waiting:
+            if arrival.driver is driver and arrival.frame is not None:
+                arrival.read()
+                if any(entry.position <= position for entry in arrival.entries):
+                    return True
+        return False
+
     def leave(self, batch: list[Arrival]) -> None:
         """Such a batch is stored."""
         for arrival in batch:

@@ -18,7 +18,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
-from xyfast import envelope, history, requests
+from xyfast import envelope, requests
 from xyfast.account import Account
 from xyfast.accounts import Accounts
 from xyfast.arguments import must_be, must_be_text, must_have
@@ -38,15 +38,7 @@ from xyfast.logs import logger, say, seconds
 from xyfast.messages import Conversation, Gap, Message, Sent
 from xyfast.outbox import Outbox
 from xyfast.status import StatusPage
-from xyfast.store import (
-    DeadLetter,
-    FileSecretStore,
-    MemoryStore,
-    SecretStore,
-    SqliteStore,
-    Store,
-    guarded,
-)
+from xyfast.store import DeadLetter, SecretStore, Store, secrets_of, store_of
 from xyfast.switchboard import Switchboard
 from xyfast.tokens import PlatformTokens, TokenProvider
 from xyfast.transport import RustTransport, Transport
@@ -102,30 +94,14 @@ class Client:
             must_have("__call__", "functions in a list", hooks=hook)
         must_have("token", "a TokenProvider", tokens=tokens)
         must_have("credentials", "a CredentialSource", credentials=credentials)
-        self._keeps = store is not None
-        if store is None:
-            store = MemoryStore()
-        elif store == "":
-            raise ConfigError("store is an empty path; leave it out to keep nothing on disk")
-        elif isinstance(store, (str, os.PathLike)):
-            store = SqliteStore(store)
-        else:
-            must_have("commit", "a path, a Store or None", store=store)
-            store = guarded(store)
-        if secrets == "":
-            raise ConfigError("secrets is an empty path; leave it out to keep them in the store")
-        if isinstance(secrets, (str, os.PathLike)):
-            secrets = FileSecretStore(secrets)
-        elif secrets is not None:
-            must_have("save", "a path, a SecretStore or None", secrets=secrets)
-            secrets = guarded(secrets)
         metrics = metrics_of(hooks)
         if settings.status is not None and metrics is None:
             hooks = (*hooks, metrics := Metrics())
         dice = dice or random.SystemRandom()
         self._settings = settings
-        self._store: Store = store
-        self._secrets = secrets
+        self._keeps = store is not None
+        self._store = store_of(store)
+        self._secrets = secrets_of(secrets)
         self._hooks = Hooks(hooks)
         self._transport = transport or RustTransport(settings)
         self._router = router
@@ -174,6 +150,7 @@ class Client:
             hold=self._intake.hold,
             release=self._intake.release,
             take_in=self._intake.take_in,
+            settle=self._intake.settle,
         )
         self._accounts = Accounts(environment, self._intake, self._dispatcher)
         self._drivers = self._accounts.drivers
@@ -205,7 +182,7 @@ class Client:
             status=self._status,
             clock=clock,
             slept=self._slept,
-            blocked=self._blocked,
+            blocked=lambda blocked: self._hooks(LoopBlocked(blocked)),
         )
 
     # --- handlers and accounts ------------------------------------------------------
@@ -416,15 +393,7 @@ class Client:
         body = await self._driver(account_id).ask(
             partial(requests.history, conversation_id, cursor=cursor, limit=limit)
         )
-        messages = []
-        for model in history.models(body):
-            tree = history.tree(model)
-            facts = envelope.read(tree, account_id)
-            key = envelope.message_key(facts, None, facts.time_ms)
-            messages.append(
-                envelope.to_message(facts, account_id=account_id, key=key, tree=tree, sender=self)
-            )
-        return messages
+        return envelope.messages_of(body, account_id, self)
 
     async def conversations(
         self, account_id: str, /, *, before: int | None = None, limit: int = 50
@@ -451,9 +420,6 @@ class Client:
         self._hooks(MachineSlept(slept))
         for driver in self._drivers.values():
             driver.test_link()
-
-    def _blocked(self, blocked: float) -> None:
-        self._hooks(LoopBlocked(blocked))
 
     def _stall(self, stalled: bool) -> None:
         for driver in self._drivers.values():

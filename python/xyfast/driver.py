@@ -114,6 +114,8 @@ class Environment:
     """An account's messages are handed on again, those that were held first."""
     take_in: Callable[[Driver, Iterable[str]], Awaitable[Collection[str]]]
     """Commits messages that were fetched; returns the keys of the new ones."""
+    settle: Callable[[Driver, int], Awaitable[None]]
+    """Waits until all that has come is stored, and nothing up to a position is not."""
 
 
 class Driver:
@@ -152,6 +154,7 @@ class Driver:
             env.hooks,
             seen=self.known,
             take_in=partial(env.take_in, self),
+            settle=partial(env.settle, self),
             missing=self.gaps.tell,
             saved=self._saving.wait,
             unkept=self._unkept,

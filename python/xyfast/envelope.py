@@ -23,6 +23,7 @@ __all__ = [
     "conversations",
     "history",
     "message_key",
+    "messages_of",
     "read",
     "to_message",
 ]
@@ -52,6 +53,17 @@ def read(tree: object, own_id: str, /) -> Facts:
 def history(body: object, own_id: str, /) -> list[Facts]:
     """Read the messages of a history answer, in its order: the newest first."""
     return [read(pushed(model), own_id) for model in models(body)]
+
+
+def messages_of(body: object, own_id: str, sender: Sender, /) -> list[Message]:
+    """Give the messages of a history answer, in its order; ``sender`` answers them."""
+    found = []
+    for model in models(body):
+        tree = pushed(model)
+        facts = read(tree, own_id)
+        key = message_key(facts, None, facts.time_ms)
+        found.append(to_message(facts, account_id=own_id, key=key, tree=tree, sender=sender))
+    return found
 
 
 def conversations(body: object, own_id: str, /) -> list[Conversation]:

@@ -19,14 +19,14 @@ from xyfast.config import Settings
 from xyfast.dispatch import Delivery, Dispatcher
 from xyfast.driver import Driver
 from xyfast.entries import Entry, Reader
-from xyfast.errors import StoreError, StoreFull
+from xyfast.errors import StoreFull
 from xyfast.facts import Facts
-from xyfast.instrumentation import Committed, DeadLettered, Finished, Hooks, Troubled
+from xyfast.health import Health
+from xyfast.instrumentation import Committed, DeadLettered, Finished, Hooks
 from xyfast.logs import logger, say
 from xyfast.messages import Sender, Undecodable
 from xyfast.store import DeadLetter, Outcome, Row, Store
 from xyfast.transport import Transport
-from xyfast.troubles import raised
 from xyfast.window import Window
 
 __all__ = ["Intake"]
@@ -35,7 +35,6 @@ log = logger(__name__)
 
 _PAGES = 8  # between two commits, at most
 _LAPS = 16  # of the event loop between two batches, at most
-_QUIET = 60.0  # seconds between two log lines about the same trouble
 
 Identity = tuple[str, str]
 Ended = tuple[Delivery, DeadLetter | None]
@@ -75,14 +74,11 @@ class Intake:
         self._arrivals = Arrivals(transport, settings.intake_bytes, stall)
         self._outcomes: list[Ended] = []
         self._due: asyncio.TimerHandle | None = None  # when outcomes wait no longer
-        self._most = settings.commit_batch
         self._work = asyncio.Event()
+        self._health = Health(hooks, settings, self._work.set)
         self._refusing = False
         self._stopping = asyncio.Event()
         self._deadline = 0.0  # of the loop, for what is left to record when all else has stopped
-        self._full: asyncio.TimerHandle | None = None  # until rows are tried again
-        self._failing = self._told = False
-        self._quiet_until = 0.0
 
     @property
     def waiting(self) -> int:
@@ -111,7 +107,7 @@ class Intake:
     @property
     def failing(self) -> bool:
         """Whether what waits could not be committed the last time."""
-        return self._failing and bool(self._arrivals or self._outcomes)
+        return self._health.failing and bool(self._arrivals or self._outcomes)
 
     # --- what comes -----------------------------------------------------------------
 
@@ -138,6 +134,16 @@ class Intake:
         self._enqueue(arrival)
         return await arrival.stored
 
+    async def settle(self, driver: Driver, position: int) -> None:
+        """Wait until all that arrived before is committed, and nothing waits up to a position.
+
+        What arrives meanwhile may be of any time: another link may have been given it.
+        """
+        while True:
+            await self.take_in(driver, ())
+            if not self._arrivals.has(driver, position):
+                return
+
     def finished(self, delivery: Delivery, letter: DeadLetter | None) -> None:
         """The handlers of a message have ended."""
         if delivery.key is None:
@@ -145,7 +151,8 @@ class Intake:
         account_id, conversation_id = delivery.lane
         self._window.leave(account_id, conversation_id, delivery.size)
         self._outcomes.append((delivery, letter))
-        if self._stopping.is_set() or self._window.wanted or len(self._outcomes) >= self._most:
+        enough = len(self._outcomes) >= self._health.most
+        if enough or self._stopping.is_set() or self._window.wanted:
             self._work.set()
         elif self._due is None:
             loop = asyncio.get_running_loop()
@@ -203,7 +210,7 @@ class Intake:
         while not self._stopping.is_set() or self._left:
             busy = self._work.is_set()
             await self._work.wait()
-            if busy or self._window.room < self._most:
+            if busy or self._window.room < self._health.most:
                 await self._breathe()
             self._work.clear()
             last = self._stopping.is_set()
@@ -211,7 +218,8 @@ class Intake:
                 await self._round()
             except Exception as error:
                 # Whatever it is, the intake goes on trying: without it the client is deaf.
-                self._fails(error)
+                self._health.fails(error)
+                self._arrivals.fail()
                 if last and loop.time() >= self._deadline:
                     self.tell_left()
                     return
@@ -229,8 +237,7 @@ class Intake:
         """
         self._refusing = True
         self._deadline = deadline
-        if self._full is not None:
-            self._full.cancel()
+        self._health.stop()
         self._stopping.set()
         self._work.set()
 
@@ -243,8 +250,8 @@ class Intake:
             say(log, logging.ERROR, "not begun, will count as redelivered", count=unbegun)
 
     async def _round(self) -> None:
-        full = self._full is not None
-        batch = [] if self._refusing or full else self._arrivals.batch(self._most)
+        health = self._health
+        batch = [] if self._refusing or health.full else self._arrivals.batch(health.most)
         outcomes = self._outcomes[:]
         if self._due is not None:
             self._due.cancel()
@@ -258,7 +265,7 @@ class Intake:
         if (
             more
             or (self._stopping.is_set() and self._left)
-            or (self._arrivals and not self._refusing and self._full is None)
+            or (self._arrivals and not self._refusing and not health.full)
         ):
             self._work.set()
 
@@ -273,7 +280,7 @@ class Intake:
             await asyncio.sleep(0)
             idle = 0 if len(self._outcomes) > ended else idle + 1
             # One lap ends handlers, the next one starts others.
-            if self._window.room >= self._most or idle > 1:
+            if self._window.room >= self._health.most or idle > 1:
                 return
 
     async def _wait(self) -> None:
@@ -293,12 +300,12 @@ class Intake:
         try:
             new = await self._write(batch, outcomes)
         except StoreFull as error:
-            self._is_full(error, len(batch))
+            self._health.fills(error, len(batch))
+            self._arrivals.fail()
             batch = []
             new = await self._write(batch, outcomes)
         else:
-            if self._full is None:
-                self._works()
+            self._health.works()
         stored = asyncio.get_running_loop().time()
         self._record(outcomes)
         if batch:
@@ -447,37 +454,6 @@ class Intake:
             self._dispatcher.put(delivery)
         self._dispatcher.start()
         return True
-
-    # --- trouble --------------------------------------------------------------------
-
-    def _is_full(self, error: StoreFull, arrivals: int) -> None:
-        self._fails(error)
-        self._most = max(self._most // 2, 1)  # there may be room for some of them
-        if arrivals == 1:
-            loop = asyncio.get_running_loop()
-            self._full = loop.call_later(self._settings.store_retry, self._try_rows)
-
-    def _try_rows(self) -> None:
-        self._full = None
-        self._work.set()
-
-    def _fails(self, error: Exception) -> None:
-        self._failing = True
-        self._hooks(Troubled(None, raised(error).name))
-        now = asyncio.get_running_loop().time()
-        if now >= self._quiet_until:
-            self._quiet_until, self._told = now + _QUIET, True
-            foreign = None if isinstance(error, StoreError) else error  # its words are not told
-            reason = f"{type(error).__name__}: {error}" if foreign is None else None
-            sentence = "store failed, nothing new is acknowledged"
-            say(log, logging.ERROR, sentence, error=foreign, reason=reason)
-        self._arrivals.fail()
-
-    def _works(self) -> None:
-        self._most = min(self._most * 2, self._settings.commit_batch)
-        if self._failing and self._told:
-            say(log, logging.INFO, "store works again")
-        self._failing = self._told = False
 
     def _ours(self, account_id: str, facts: Facts) -> bool:
         driver = self._drivers.get(account_id)  # it may have been removed meanwhile

@@ -171,7 +171,7 @@ class Reconciler:
                 reason = "the list of conversations does not end"
                 break
         if reason is not None:
-            recovery.gaps.append(self._gap(span.since, min(cursor, span.end), reason))
+            recovery.gaps.append(self._gap(span.start, min(cursor, span.end), reason))
         return sorted(found.values(), key=lambda one: one.conversation_id not in missing)
 
     async def _behind(self, listed: Sequence[Conversation]) -> list[Conversation]:
@@ -248,7 +248,7 @@ class Reconciler:
         await self._commit(recovery, list(entries.values()), known)
         if reason is not None and not reached:
             end = min(oldest, span.end)
-            recovery.gaps.append(self._gap(since, end, reason, conversation_id))
+            recovery.gaps.append(self._gap(span.start, end, reason, conversation_id))
         elif not (reason or shown) and last is not None and not await self._known([last]):
             reason = "a message is listed and is not in the history"
             recovery.gaps.append(self._gap(span.start, span.end, reason, conversation_id))

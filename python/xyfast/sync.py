@@ -36,6 +36,7 @@ from xyfast.position import Position
 from xyfast.probe import Probe
 from xyfast.reading import at, number
 from xyfast.reconcile import Recovery
+from xyfast.replay import Replay
 from xyfast.retry import PAUSES
 from xyfast.store import Kept, Store
 from xyfast.tasks import Spawn
@@ -51,7 +52,8 @@ class Sync:
     """Keeps the positions of one account and gets what it has missed over each new link.
 
     ``hold`` and ``release`` are told whether what comes may be handed on, ``take_in`` commits
-    what was fetched and gives the keys of what is new, ``seen`` is the dedup window,
+    what was fetched and gives the keys of what is new, ``settle`` waits until all that has come
+    is stored, and nothing up to a position is not, ``seen`` is the dedup window,
     ``missing`` keeps and tells what cannot be fetched, ``saved`` waits until that is kept,
     ``unkept`` says whether some is not yet, ``begun`` is called when ``began`` is set, ``deaf``
     asks for another link in the place of one that hears nothing, and says whether it comes.
@@ -68,6 +70,7 @@ class Sync:
         *,
         seen: DedupCache,
         take_in: Callable[[Iterable[str]], Awaitable[Collection[str]]],
+        settle: Callable[[int], Awaitable[None]],
         missing: Callable[[Sequence[Gap]], None],
         saved: Callable[[], Awaitable[None]],
         unkept: Callable[[], bool],
@@ -83,7 +86,7 @@ class Sync:
         self._account_id = account_id
         self._calls = calls
         self._settings = settings
-        self._take_in = take_in
+        self._settle = settle
         self._saved = saved
         self._position = Position(
             account_id, calls, store, begun=begun, announced=self._announced, unkept=unkept
@@ -121,10 +124,9 @@ class Sync:
         self._reach = SLACK  # milliseconds before our position, where the next comparison begins
         self._link: int | None = None
         self._follows: int | None = None  # the link that brings what follows our position
-        self._reached: int | None = None  # the highest position stored from it
-        self._replay: asyncio.TimerHandle | None = None  # ends the wait for what it replays
         self._too_long = False
         self._due = asyncio.Event()  # there is something to compare
+        self._replay = Replay(settings.replay_wait, self._due.set)
         self._again: asyncio.TimerHandle | None = None  # sets it
         self._greeting: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
@@ -170,6 +172,7 @@ class Sync:
     def skip(self, link: int) -> None:
         """The server cannot replay over ``link`` all that was missed."""
         if link == self._link:
+            self._replay.end()
             self.suspend()
             self._too_long = True
             self._holding.begin(self.received)
@@ -187,12 +190,12 @@ class Sync:
     def suspend(self) -> None:
         """Some of what the link brings is dropped: its positions say nothing any more."""
         self.confirmed = self._follows = None
-        self._end_replay()
+        self._replay.cut()
         self._probe.end()
 
     def stop(self) -> None:
         """Wait for nothing any more."""
-        self._end_replay()
+        self._replay.cut()
         if self._again is not None:
             self._again.cancel()
         self._holding.stop()
@@ -224,6 +227,7 @@ class Sync:
         if frame.link != self._follows or not frame.payloads or pts is None:
             return None
         if self._position.believes(pts, frame.timestamp):
+            self._replay.came()
             return pts
         return None
 
@@ -236,11 +240,7 @@ class Sync:
         if frame.link == self.confirmed:
             self._position.rise(self.counted(pts))
         elif frame.link == self._follows:
-            self._reached = max(pts, self._reached or 0)
-            if self._replay is not None and frame.has_more:
-                self._await_replay()
-            else:
-                self._end_replay()
+            self._replay.stored(pts, more=frame.has_more)
 
     def marked(self, marker: Facts) -> None:
         """A marker is stored; its message is to come."""
@@ -270,6 +270,7 @@ class Sync:
                 # Flow control passes, and lists are under it too.
                 if not isinstance(error, SendRefused) or error.error != "throttled":
                     failures += 1
+                    self._replay.fail()
                     if failures == 1 or failures > len(PAUSES):
                         self._due.set()
             else:
@@ -287,7 +288,7 @@ class Sync:
             await insist(self._pauses, self._patience.complain, self._position.keep)
         # Up to there the server counts all as received, also what an older link has not brought
         # and this one has: where both share what is pushed, or from before our beginning.
-        await self._settled()
+        await self._settle(self.received or 0)
         await self._lists.ask_patiently(build, heard=self._replays)
 
     async def _begin(self) -> str:
@@ -298,26 +299,14 @@ class Sync:
         return state
 
     def _replays(self, answer: Answer) -> None:
-        self._follow(answer)
-        self._await_replay()
+        if answer.frame.link == self._link:
+            self._follow(answer)
+            self._replay.begin()
 
     def _follow(self, answer: Answer) -> None:
         """The server knows our position; its answer is the first that follows from it."""
         if answer.frame.link == self._link:
-            self._follows, self._reached = self._link, None
-
-    def _await_replay(self) -> None:
-        if self._replay is not None:
-            self._replay.cancel()
-        loop, wait = asyncio.get_running_loop(), self._settings.replay_wait
-        self._replay = loop.call_later(wait, self._end_replay)
-
-    def _end_replay(self) -> None:
-        """It is over, or cut short: compare."""
-        if self._replay is not None:
-            self._replay.cancel()
-            self._replay = None
-            self._due.set()
+            self._follows, self._replay.reached = self._link, None
 
     def _useless(self) -> None:
         """Requests say that another link is needed."""
@@ -328,21 +317,20 @@ class Sync:
 
     async def _catch_up(self) -> None:
         """Bring server and inbox to one position, whenever a link may have left them apart."""
-        through: int | None = None
         while True:
             await self._due.wait()
             self._due.clear()
-            # Not before the next link's replay, which may bring what no list has.
-            await self._move(through)
+            await self._move(self._replay.here)
             too_long = self._too_long
             try:
-                link, through = await self._compare()
+                link, self._replay.listed = await self._compare()
             except Exception as error:  # whatever an answer made of it: else nobody is caught up
-                through, self._too_long = None, self._too_long or too_long
+                self._too_long = self._too_long or too_long
                 self._once_more(error)
                 continue
-            if link is not None and link == self._follows and not self._due.is_set():
-                await self._caught_up(link, through)
+            over = not self._replay.goes_on and not self._due.is_set()  # else there is another
+            if over and link is not None and link == self._follows:
+                await self._caught_up(link)
             elif self._too_long:
                 await asyncio.sleep(self._pauses[0])  # told again meanwhile
 
@@ -370,8 +358,8 @@ class Sync:
             self._reach = SLACK
             if through is None:
                 through = self._lists.compared * 1000
-        await self._settled()  # the server counts what it has pushed before as confirmed
-        await self._saved()  # gaps too, before a position passes them
+        await self._saved()  # gaps, before a position passes them
+        await self._settle(through or 0)  # the server counts that as received
         if state:
             move_on = partial(requests.ack_diff_state, state)
             ask = partial(self._lists.ask_patiently, move_on, heard=self._follow)
@@ -390,6 +378,7 @@ class Sync:
         except Exception as error:  # whatever an answer made of it
             if link == self._link:  # else the next one is told, if it is so
                 self._too_long = True
+                self._replay.fail()
             self._once_more(error)
             return None
 
@@ -420,12 +409,12 @@ class Sync:
             position = None
         return answer.frame.body or "null", position
 
-    async def _caught_up(self, link: int, through: int | None) -> None:
+    async def _caught_up(self, link: int) -> None:
         """From here on positions count; they are kept before anything is handed on."""
         self.confirmed = link
         self._patience.end()
         self._probe.begin(link, self._lists.compared or None)
-        await self._move(through, self._reached)
+        await self._move(self._replay.listed, self._replay.reached)
         if self.confirmed == link:
             self._holding.end()
 
@@ -446,10 +435,6 @@ class Sync:
     def _announced(self) -> int | None:
         return self._lists.markers.oldest
 
-    async def _settled(self) -> None:
-        """Wait until all that has come is stored."""
-        await self._take_in(())
-
     def _once_more(self, error: Exception) -> None:
         """Compare again in a while."""
         self._patience.complain(error)
@@ -461,5 +446,5 @@ class Sync:
     def _compare_again(self) -> None:
         """A while is over; until our position is told and the replay is over, that compares."""
         told = self._greeting is not None and self._greeting.done()
-        if self._link is not None and told and self._replay is None:
+        if self._link is not None and told and not self._replay.goes_on:
             self._due.set()

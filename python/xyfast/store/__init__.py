@@ -5,7 +5,7 @@
 is secret apart from it.
 """
 
-from xyfast.store.guard import guarded
+from xyfast.store.given import secrets_of, store_of
 from xyfast.store.material import FileSecretStore, SecretStore
 from xyfast.store.memory import MemoryStore
 from xyfast.store.retention import Retention
@@ -41,5 +41,6 @@ __all__ = [
     "SqliteStore",
     "Standing",
     "Store",
-    "guarded",
+    "secrets_of",
+    "store_of",
 ]

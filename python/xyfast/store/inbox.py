@@ -237,15 +237,28 @@ class Inbox:
         one = f"WHERE account = ? AND key = ? AND state = {WAITING}"
         members = [(position, account, to_text(key)) for key in stretch.keys]
         db.executemany(f"UPDATE inbox SET position = ? {one}", members)
-        found = db.execute(
-            f"SELECT key FROM inbox WHERE state = {WAITING} AND state < 4"
-            " AND account = ? AND position = ? ORDER BY place",
-            (account, position),
-        )
-        keys = stand_anew([from_text(key) for (key,) in found], stretch)
-        places = [(place, account, to_text(key)) for place, key in zip(count(self._place), keys)]
-        db.executemany(f"UPDATE inbox SET place = ? {one}", places)
-        self._place += len(places)
+        line = f"state = {WAITING} AND state < 4 AND account = ? AND position = ?"
+        line += " AND conversation IS ?"
+        here = (account, position, to_text(stretch.conversation_id))
+        places = {
+            key: place
+            for key in stretch.keys
+            for (place,) in db.execute(
+                f"SELECT place FROM inbox WHERE {line} AND key = ?", (*here, to_text(key))
+            )
+        }
+
+        def behind(place: int, most: int) -> list[str]:
+            keys = db.execute(
+                f"SELECT key FROM inbox WHERE {line} AND place >= ? ORDER BY place LIMIT ?",
+                (*here, place, most),
+            )
+            return [from_text(key) for (key,) in keys]
+
+        keys = stand_anew(stretch, places, behind)
+        anew = [(place, account, to_text(key)) for place, key in zip(count(self._place), keys)]
+        db.executemany(f"UPDATE inbox SET place = ? {one}", anew)
+        self._place += len(anew)
 
     def _end(self, outcomes: Sequence[Outcome]) -> None:
         now = self._now()

@@ -8,12 +8,13 @@ from bisect import bisect_left, insort
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count, islice, takewhile
 
 from xyfast.errors import StoreError
 from xyfast.store.handled import Handled, Identity, Slot
 from xyfast.store.order import Stretch, stand_anew, stretches
-from xyfast.store.queue import Head, Queue
+from xyfast.store.queue import Queue
 from xyfast.store.retention import LONGER, NEAR, Lost, Patient, Retention
 from xyfast.store.rows import DeadLetter, Depth, Kept, Outcome, Page, Posted, PostState, Row, cursor
 
@@ -25,10 +26,7 @@ _SWEEP = 1000  # most rows of a kind that a sweep forgets
 
 @dataclass(slots=True)
 class _Shelf:
-    """What is kept of one account. ``queue`` may name rows that no longer wait there.
-
-    ``open`` are its rows that are in `MemoryStore._open`, by key.
-    """
+    """What is kept of one account; ``open`` are its rows in `MemoryStore._open`, by key."""
 
     received: int | None = None
     session: str | None = None
@@ -121,7 +119,7 @@ class MemoryStore:
         rows: list[Row] = []
         passed = []
         left = math.inf if size is None else size
-        while len(rows) < limit and left > 0 and (head := self._first(account_id)) is not None:
+        while len(rows) < limit and left > 0 and (head := queue.first()) is not None:
             if until is not None and head.position > until:
                 break
             if head.conversation_id in skip:
@@ -133,7 +131,7 @@ class MemoryStore:
             rows.append(slot.row)
             left -= len(slot.row.payload)
         queue.put_back(passed)
-        first = self._first(account_id)
+        first = queue.first()
         return Page(rows, None if first is None else first.position)
 
     async def untake(self, identities: Collection[Identity], *, begun: bool = False) -> None:
@@ -333,33 +331,33 @@ class MemoryStore:
 
     def _stand_anew(self, stretch: Stretch) -> None:
         """Let what waits at the position of a stretch stand as that says."""
-        slots, position = self._shelves[stretch.account_id].open, stretch.position
+        shelf, position, places = self._shelves[stretch.account_id], stretch.position, {}
         for key in stretch.keys:
-            if (slot := slots.get(key)) and slot.waits and slot.row.position != position:
-                self._wait(slot, position=position)
-        line = [(s.place, k) for k, s in slots.items() if s.waits and s.row.position == position]
-        for key in stand_anew([key for _, key in sorted(line)], stretch):
-            slots[key].place = next(self._places)
-            self._wait(slots[key])
+            if (slot := shelf.open.get(key)) is not None and slot.waits:
+                if slot.row.position != position:
+                    self._wait(slot, position=position)
+                if slot.row.conversation_id == stretch.conversation_id:
+                    places[key] = slot.place
+        line = partial(shelf.queue.behind, stretch.conversation_id, position)
+        for key in stand_anew(stretch, places, line):
+            self._leave(slot := shelf.open[key])
+            slot.place = next(self._places)
+            self._wait(slot)
 
     def _put(self, slot: Slot) -> None:
         account_id, key = slot.identity
         self._open[account_id, key] = self._shelves[account_id].open[key] = slot
 
     def _wait(self, slot: Slot, **changes: object) -> None:
+        self._leave(slot)
         slot.waits = True
         slot.row = row = replace(slot.row, taken=False, **changes)  # type: ignore[arg-type]
         self._shelves[row.account_id].queue.push(row, slot.place)
 
-    def _first(self, account_id: str) -> Head | None:
-        """What is first in line and waits there still."""
-        queue = self._shelves[account_id].queue
-        while (head := queue.first()) is not None:
-            slot = self._open.get((account_id, head.key))
-            if slot is not None and slot.waits and head[:2] == (slot.row.position, slot.place):
-                return head
-            queue.pop()
-        return None
+    def _leave(self, slot: Slot) -> None:
+        if slot.waits:
+            self._shelves[slot.row.account_id].queue.remove(slot.row, slot.place)
+            slot.waits = False
 
     def _end(self, identity: Identity, letter: DeadLetter | None) -> None:
         slot = self._open.pop(identity, None)
@@ -368,7 +366,7 @@ class MemoryStore:
         account_id, key = identity
         del self._shelves[account_id].open[key]
         self._size -= len(slot.row.payload)
-        slot.waits = False
+        self._leave(slot)
         slot.row = replace(slot.row, taken=False, dead=letter)
         if letter is None:
             slot.changed = self._clock()
