@@ -123,12 +123,13 @@ def test_a_site_that_has_its_name_lead_here_is_refused(host: str) -> None:
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_pages_of_other_sites_get_nothing_but_a_link_here(site: str) -> None:
-    asked = f"Sec-Fetch-Site: {site}", "Sec-Fetch-Mode: no-cors"
-    for path in ("/events", "/metrics", "/status.json"):
-        with pytest.raises(Refused) as caught:
-            parse(head(f"GET {path} HTTP/1.1", *asked))
-        assert caught.value.status == 403
-    link = f"Sec-Fetch-Site: {site}", "Sec-Fetch-Mode: navigate"
+    for mode, wanted in (("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe")):
+        asked = f"Sec-Fetch-Site: {site}", f"Sec-Fetch-Mode: {mode}", f"Sec-Fetch-Dest: {wanted}"
+        for path in ("/events", "/metrics", "/status.json"):
+            with pytest.raises(Refused) as caught:
+                parse(head(f"GET {path} HTTP/1.1", *asked))
+            assert caught.value.status == 403
+    link = f"Sec-Fetch-Site: {site}", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"
     assert parse(head("GET / HTTP/1.1", *link)).path == ("",)
     for own in ("same-origin", "none"):
         assert parse(head("GET /events HTTP/1.1", f"Sec-Fetch-Site: {own}")).path == ("events",)

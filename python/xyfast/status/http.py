@@ -138,13 +138,13 @@ def _fields(lines: list[str]) -> dict[str, str]:
 
 
 def _check_site(fields: Mapping[str, str]) -> None:
-    """Nothing for pages of other sites but a link to this one.
+    """Nothing for pages of other sites but a link to this one, which opens it in a tab.
 
-    They cannot read answers, but they could have this machine make them, and take the viewers'
-    places. Browsers say whose page asks; who else asks says nothing.
+    They cannot read answers, but they could have this machine make them, in frames too, and take
+    the viewers' places. Browsers say whose page asks, and for what; who else asks says nothing.
     """
-    site, mode = fields.get("sec-fetch-site"), fields.get("sec-fetch-mode")
-    if site in ("cross-site", "same-site") and mode != "navigate":
+    site, wanted = fields.get("sec-fetch-site"), fields.get("sec-fetch-dest")
+    if site in ("cross-site", "same-site") and wanted != "document":
         raise Refused(403, "a page of another site asks")
 
 
