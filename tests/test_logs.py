@@ -12,7 +12,7 @@ import pytest
 
 from inboxes import strict
 from world import ME, running
-from xyfast import ChatMessage, ConfigError, logging_json
+from xyfast import ChatMessage, ConfigError, SendRefused, logging_json
 from xyfast.logs import JsonFormatter, complain, say
 from xyfast.testing import FakeServer
 
@@ -109,8 +109,13 @@ def test_any_record_is_json_that_any_terminal_and_file_can_take() -> None:
 
 
 def test_no_fact_breaks_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    say(log, logging.WARNING, "kicked", reason="a\n12:00 INFO all is well\x1b[2J")
-    assert caplog.messages == ["kicked (reason=a\\n12:00 INFO all is well\\u001b[2J)"]
+    words, shown = "a\n12:00 INFO all is well\x1b[2J", "a\\n12:00 INFO all is well\\u001b[2J"
+    say(log, logging.WARNING, "kicked", reason=words)
+    say(log, logging.ERROR, "handler raised", error=SendRefused(words))
+    assert caplog.messages == [
+        f"kicked (reason={shown})",
+        f"handler raised ()\nSendRefused: {shown}",
+    ]
 
 
 def test_text_stays_readable_and_line_breaks_stay_inside() -> None:

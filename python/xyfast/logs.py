@@ -49,7 +49,7 @@ def say(
     where = ""
     if error is not None:
         known["error"] = type(error).__name__
-        words = f": {error}" if isinstance(error, XyfastError) else ""
+        words = f": {printable(str(error))}" if isinstance(error, XyfastError) else ""
         lines = "".join(traceback.format_tb(error.__traceback__))
         where = f"\n{lines}{type(error).__name__}{words}"
     if stack is not None:
