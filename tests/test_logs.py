@@ -108,6 +108,18 @@ def test_any_record_is_json_that_any_terminal_and_file_can_take() -> None:
     assert (facts["fact_trace"], facts["trace"]) == ("mine", "ValueError")
 
 
+@pytest.mark.parametrize("errors", ["strict", "backslashreplace"])  # of files, of standard error
+def test_a_stream_of_another_encoding_gets_json_too(errors: str) -> None:
+    data = io.BytesIO()
+    stream = io.TextIOWrapper(data, "gbk", errors=errors)
+    logging_json(stream=stream)
+    say(log, logging.WARNING, "said", reason="茶é😀")
+    stream.flush()
+    line = data.getvalue().decode("gbk")
+    assert strict(line)["reason"] == "茶é😀"
+    assert "茶é" in line
+
+
 def test_no_fact_breaks_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     words, shown = "a\n12:00 INFO all is well\x1b[2J", "a\\n12:00 INFO all is well\\u001b[2J"
     say(log, logging.WARNING, "kicked", reason=words)

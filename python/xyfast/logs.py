@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from xyfast.arguments import must_be
 from xyfast.errors import XyfastError
 from xyfast.redaction import Redaction
-from xyfast.shown import json_text, printable
+from xyfast.shown import fitting, json_text, printable
 
 __all__ = ["JsonFormatter", "complain", "logger", "logging_json", "say", "seconds"]
 
@@ -108,6 +108,13 @@ class JsonFormatter(logging.Formatter):
         return record.getMessage(), "\n".join(part for part in parts if part)
 
 
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic from Python 3.11 on
+    """Its lines are JSON whatever the stream does with letters that its encoding lacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return fitting(super().format(record), self.stream)
+
+
 def logging_json(*, level: int = logging.INFO, stream: TextIO | None = None) -> logging.Handler:
     """Write what xyfast logs as lines of JSON, to standard error unless a ``stream`` is given.
 
@@ -120,7 +127,7 @@ def logging_json(*, level: int = logging.INFO, stream: TextIO | None = None) -> 
     for old in log.handlers[:]:
         if isinstance(old.formatter, JsonFormatter):
             log.removeHandler(old)
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(JsonFormatter())
     handler.addFilter(_REDACTION)  # for other loggers; ours have it
     log.addHandler(handler)

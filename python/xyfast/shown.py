@@ -6,9 +6,9 @@ import codecs
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
-__all__ = ["ESCAPE", "json_text", "printable", "printable_lines"]
+__all__ = ["ESCAPE", "fitting", "json_text", "printable", "printable_lines"]
 
 ESCAPE = "xyfast.escape"
 """Names what a stream does (``errors``) with letters that its encoding lacks."""
@@ -43,6 +43,12 @@ def json_text(
     if "NaN" in text or "Infinity" in text:
         text = _ENDLESS.sub(lambda found: f'"{found[1]}"' if found[1] else found[0], text)
     return printable_lines(text)
+
+
+def fitting(text: str, stream: TextIO, /) -> str:
+    """``text`` with escapes for letters that the encoding of ``stream`` lacks."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"  # in memory it has none
+    return text.encode(encoding, ESCAPE).decode(encoding)
 
 
 def _escaped(text: str, spared: str) -> str:
