@@ -201,6 +201,17 @@ def test_standard_input_that_is_no_text_is_told_so() -> None:
     assert done.stderr == b"xyfast decode: standard input: is not UTF-8 text\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_file_that_can_be_opened_and_not_read_is_told_so() -> None:
+    path = "/proc/self/mem"  # nothing is mapped where it begins
+    with open(path, encoding="utf-8") as stdin:
+        for arguments, name in ((["--file", path], path), ([], "standard input")):
+            command = [sys.executable, "-m", "xyfast", "decode", *arguments]
+            done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert done.stderr == f"xyfast decode: {name}: Input/output error\n"
+
+
 def test_whoever_has_seen_enough_of_a_file_is_no_fault_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "payloads.txt"
     path.write_text(f"{GOOD}\n" * 20_000, "utf-8")

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from xyfast._core import Frame, b64decode, parse_frame, read_payload
 from xyfast.commands.shared import Commands, add_command, complain
-from xyfast.errors import DecodeError
+from xyfast.errors import ConfigError, DecodeError
 from xyfast.shown import json_text
 
 __all__ = ["add_parser"]
@@ -44,28 +44,24 @@ def run(options: argparse.Namespace) -> int:
     if options.file in (None, "-"):
         if sys.stdin.isatty():
             complain(options, "reading lines; Ctrl-D ends them")
-        return _decode_lines(options, sys.stdin, "standard input", "line")
+        return _decode(options, _lines(sys.stdin, "standard input", "line"))
     try:
         file = open(options.file, encoding="utf-8")  # noqa: SIM115
     except OSError as error:
-        complain(options, f"{options.file}: {error.strerror}")
-        return 2
+        raise ConfigError(f"{options.file}: {error.strerror}") from None
     with file:
-        return _decode_lines(options, file, options.file, f"{options.file}, line")
+        return _decode(options, _lines(file, options.file, f"{options.file}, line"))
 
 
-def _decode_lines(options: argparse.Namespace, file: TextIO, name: str, where: str) -> int:
+def _lines(file: TextIO, name: str, where: str) -> Iterator[tuple[str, str]]:
     try:
-        return _decode(options, _lines(file, where))
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield f"{where} {number}", line.strip()
     except UnicodeDecodeError:
-        complain(options, f"{name}: is not UTF-8 text")
-        return 2
-
-
-def _lines(file: TextIO, where: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(file, 1):
-        if line.strip():
-            yield f"{where} {number}", line.strip()
+        raise ConfigError(f"{name}: is not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"{name}: {error.strerror}") from None
 
 
 def _decode(options: argparse.Namespace, texts: Iterable[tuple[str, str]]) -> int:
