@@ -1,6 +1,7 @@
 //! Open links: heartbeats, frames, back-pressure.
 
 use std::net::TcpStream;
+use std::thread;
 use std::time::Instant;
 
 use serde_json::json;
@@ -195,4 +196,56 @@ fn a_mailbox_with_many_frames_pauses_reading_but_not_beating() {
 #[test]
 fn a_mailbox_with_many_bytes_pauses_reading_but_not_beating() {
     pauses_when_full(|dial| dial.max_bytes = 10 * push(0).to_string().len());
+}
+
+#[test]
+fn books_and_acks_are_each_links_own() {
+    let mids = |first| (first..first + 20).map(|number| format!("{number} 0"));
+    let servers = [0, 100].map(|first| {
+        Server::registered(move |mut peer| {
+            for number in first..first + 20 {
+                peer.push(number);
+            }
+            for mid in mids(first) {
+                assert_eq!(peer.answer_heartbeats()["headers"]["mid"], mid);
+            }
+            peer.gone();
+        })
+    });
+    let user = User::new();
+    for (number, server) in (1..).zip(&servers) {
+        let mut dial = quiet(&server.url);
+        dial.max_pushes = 3;
+        user.links.dial(number, dial).unwrap();
+    }
+    // Both are full, so that one drain takes what both hold.
+    let paused = |number| user.links.stats(number).is_some_and(|stats| stats.paused);
+    let start = Instant::now();
+    while !(paused(1) && paused(2)) {
+        assert!(start.elapsed() < PATIENCE, "never full");
+        thread::yield_now();
+    }
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    while first.len() < 20 || second.len() < 20 {
+        assert!(start.elapsed() < PATIENCE, "one stands still");
+        user.wait();
+        for event in user.links.drain(64) {
+            match (event.link.number(), &event.news) {
+                (_, News::Opened(_)) => {}
+                (1, News::Frame(_)) => first.push(event),
+                (2, News::Frame(_)) => second.push(event),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let mixed: Vec<_> = first
+        .into_iter()
+        .zip(second)
+        .flat_map(|(one, two)| [one, two])
+        .collect();
+    assert_eq!(user.ack(&mixed), 40);
+    drop(user);
+    for server in servers {
+        server.join();
+    }
 }
