@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -108,6 +109,22 @@ def test_threads_that_share_inputs_get_what_one_alone_gets() -> None:
             assert CALLS[name]() == expected[name], name
 
     in_threads(work)
+
+
+def test_threads_that_look_at_a_frame_get_the_same_payloads() -> None:
+    body = {"syncPushPackage": {"data": [{"data": '{"a": [1, 2]}'}, {"data": PAYLOAD}]}}
+    text = json.dumps({"lwp": "/s/x", "headers": {}, "body": body})
+    frames = [parse_frame(text) for _ in range(200)]
+    found: list[list[int]] = [[] for _ in range(10)]
+
+    def work(number: int) -> None:
+        for frame in frames:
+            payloads = frame.payloads
+            assert [payload.tree for payload in payloads] == [{"a": [1, 2]}, decode(PAYLOAD)]
+            found[number].append(id(payloads))
+
+    in_threads(work)
+    assert all(each == found[0] for each in found)
 
 
 def test_threads_may_read_one_frame() -> None:
