@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,15 @@ def test_a_picture_is_sent_with_its_size() -> None:
 )
 def test_a_request_has_path_mid_and_body(text: str, lwp: str, body: object) -> None:
     assert frame(text) == {"lwp": lwp, "headers": {"mid": MID}, "body": body}
+
+
+@pytest.mark.parametrize(
+    "body", [[math.nan], {"a": -math.inf}, ["canary\ud800"], [{"canary"}], {("canary",): 1}]
+)
+def test_a_request_that_is_no_json_is_refused_and_not_shown(body: object) -> None:
+    with pytest.raises(ConfigError, match="a request must be JSON") as caught:
+        requests.request("/r/Any/thing", body, mid=MID)
+    assert "canary" not in repr((caught.value, caught.value.__cause__))
 
 
 def test_a_request_without_body_has_no_body_key() -> None:

@@ -371,7 +371,8 @@ class Client:
         """Send any request and return the body of its answer, as JSON gives it.
 
         For those that mark as read, take back or begin a conversation see xyfast docs:
-        howto/requests. Raises `NotSent`, `SendRefused` or `SendUnknown`.
+        howto/requests. Raises `ConfigError` for what is no JSON, `NotSent`, `SendRefused` or
+        `SendUnknown`.
         """
         return await self._driver(account_id).ask(partial(requests.request, lwp, body))
 

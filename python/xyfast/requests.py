@@ -106,11 +106,22 @@ def mid_key(mid: str, /) -> str:
 
 
 def request(lwp: str, body: object, /, *, mid: str) -> str:
-    """Any request; a ``body`` of None is left out."""
+    """Any request; a ``body`` of None is left out.
+
+    Raises `ConfigError` for what is no JSON, for which a server may cut the link.
+    """
     frame: dict[str, object] = {"lwp": lwp, "headers": {"mid": mid}}
     if body is not None:
         frame["body"] = body
-    return _compact(frame)
+    try:
+        text = json.dumps(frame, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (TypeError, ValueError, RecursionError):  # its words may quote what is private
+        raise ConfigError(
+            "a request must be JSON: no objects of other types, no NaN or infinity, no lone "
+            "surrogates, and no endless nesting"
+        ) from None
+    return text
 
 
 def heartbeat(*, mid: str) -> str:
