@@ -15,6 +15,7 @@ from inboxes import Run
 from stores import ME
 from visits import TOKEN
 from xyfast import Config, ConfigError, Retention, Secrets, Settings
+from xyfast.shown import columns
 from xyfast.tables import read_toml
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +60,13 @@ def test_each_value_is_shown_with_its_origin(run: Run, monkeypatch: pytest.Monke
     assert re.search(r"^settings.grace +3.0 +XYFAST_GRACE$", text, re.MULTILINE)
     assert re.search(r"^settings.roots +- +default$", text, re.MULTILINE)
     assert "\x1b" not in text  # no terminal
+
+
+def test_a_chinese_name_moves_no_column(run: Run) -> None:
+    write(f'[[accounts]]\ncookies = "unb={ME}"\nname = "二手书店"\n')
+    lines = run("config", "show").out.splitlines()
+    ends = {columns(line[: line.rindex("xyfast.toml")]) for line in lines if "accounts[" in line}
+    assert ends == {31 + 2 + 30 + 2}
 
 
 @pytest.mark.parametrize(

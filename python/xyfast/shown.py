@@ -5,10 +5,11 @@ from __future__ import annotations
 import codecs
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any, TextIO
 
-__all__ = ["ESCAPE", "fitting", "json_text", "printable", "printable_lines"]
+__all__ = ["ESCAPE", "columns", "fitting", "json_text", "printable", "printable_lines"]
 
 ESCAPE = "xyfast.escape"
 """Names what a stream does (``errors``) with letters that its encoding lacks."""
@@ -49,6 +50,17 @@ def fitting(text: str, stream: TextIO, /) -> str:
     """``text`` with escapes for letters that the encoding of ``stream`` lacks."""
     encoding = getattr(stream, "encoding", None) or "utf-8"  # in memory it has none
     return text.encode(encoding, ESCAPE).decode(encoding)
+
+
+def columns(text: str, /) -> int:
+    """How many columns of a terminal printable text takes."""
+    return len(text) if text.isascii() else sum(map(_wide, text))
+
+
+def _wide(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
 def _escaped(text: str, spared: str) -> str:

@@ -14,7 +14,7 @@ from xyfast.account import DIRECT
 from xyfast.configfile import Config
 from xyfast.redaction import redact
 from xyfast.secret import HIDDEN
-from xyfast.shown import json_text, printable
+from xyfast.shown import columns, json_text, printable
 
 __all__ = [
     "EXIT_CODES",
@@ -153,8 +153,10 @@ class Table:
         print(line if colour is None else painted(line, colour))
 
     def _line(self, cells: Sequence[str]) -> str:
-        widths = zip(cells, self._widths.values(), strict=True)
-        shown = [f"{cell:>{-width}}" if width < 0 else f"{cell:{width}}" for cell, width in widths]
+        shown = []
+        for cell, width in zip(cells, self._widths.values(), strict=True):
+            space = " " * (abs(width) - columns(cell))
+            shown.append(space + cell if width < 0 else cell + space)
         return "  ".join(shown).rstrip()
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
-from xyfast.shown import printable
+from xyfast.shown import columns, printable
 
 __all__ = ["Line", "Span", "age", "cell", "count", "fit", "quick"]
 
@@ -29,21 +28,10 @@ def _clean(text: str) -> str:
     return printable(text).replace(_EMOJI, "")
 
 
-def _wide(letter: str) -> int:
-    """How many columns of a terminal a letter takes."""
-    if unicodedata.category(letter) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-
-
-def _columns(text: str) -> int:
-    return len(text) if text.isascii() else sum(map(_wide, text))
-
-
 def _first(text: str, width: int) -> str:
     """As much of ``text`` as ``width`` columns hold."""
     for place, letter in enumerate(text):
-        width -= _wide(letter)
+        width -= columns(letter)
         if width < 0:
             return text[:place]
     return text
@@ -52,14 +40,14 @@ def _first(text: str, width: int) -> str:
 def fit(line: Iterable[Span], width: int) -> Line:
     """The line as it may be shown: without control characters, and ``width`` columns at most."""
     spans = [Span(_clean(text), colour) for text, colour in line]
-    if sum(_columns(text) for text, _ in spans) <= width:
+    if sum(columns(text) for text, _ in spans) <= width:
         return tuple(spans)
     shown: list[Span] = []
     left = width - 1
     for text, colour in spans:
         part = _first(text, left)
         shown.append(Span(part, colour))
-        left -= _columns(part)
+        left -= columns(part)
         if part != text:
             break
     return (*shown, Span(_MORE)) if width > 0 else ()
@@ -70,7 +58,7 @@ def cell(text: str, width: int) -> str:
     room = abs(width)
     [*spans] = fit([Span(text)], room)
     shown = "".join(text for text, _ in spans)
-    space = " " * (room - _columns(shown))
+    space = " " * (room - columns(shown))
     return space + shown if width < 0 else shown + space
 
 
