@@ -233,3 +233,18 @@ async def test_an_answer_that_comes_late_is_not_shown_for_what_is_looked_for_now
             f" for (let turn = 0; turn < 20; turn++) await fetch('/healthz'); return {rows}; }})()"
         )
         assert shown == 1
+
+
+async def test_a_tab_that_nobody_has_looked_at_yet_asks_for_nothing(server: FakeServer) -> None:
+    async with running(server, settings={"status": "127.0.0.1:0"}) as world, browser() as page:
+        await world.connect(ME)
+        assert world.client.status_url is not None
+        await page.send("Page.enable")
+        hide = "Object.defineProperty(document, 'hidden', { get: () => !window.seen });"
+        await page.send("Page.addScriptToEvaluateOnNewDocument", source=hide)
+        await page.open(world.client.status_url)
+        await page.until("document.onvisibilitychange")
+        await page.value("window.seen = true, document.onvisibilitychange(), 0")
+        await page.until(f"{row(ME)}.innerText.includes('connected')")
+        asked = [url for url in page.requested if "/events" in url or "/status.json" in url]
+        assert len(asked) == 1

@@ -443,4 +443,4 @@ find("more").onclick = () => {
 };
 document.onvisibilitychange = () => (document.hidden ? stop() : watch());
 show();
-watch();
+if (!document.hidden) watch();
