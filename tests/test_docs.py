@@ -262,5 +262,5 @@ def test_the_pages_of_faults_name_places_that_exist() -> None:
     rows = {row.page for table in (LINKS, TOKENS, ANSWERS, KICKS) for row in table.values()}
     for name in ENGLISH:
         if name.startswith("docs/faults/"):
-            named = re.findall(r"see=(\S+?)\)", (ROOT / name).read_text("utf-8"))
+            named = re.findall(r"page=(\S+?)\)", (ROOT / name).read_text("utf-8"))
             assert set(named) <= rows, name

@@ -115,7 +115,7 @@ async def test_a_proxy_that_refuses_is_an_error_in_the_log_without_its_login(
     assert record.getMessage().startswith(
         f"proxy refuses (account={ME}, reason=token call failed: "
     )
-    assert vars(record)["see"] == "xyfast docs: reference/errors#proxy-refused"
+    assert vars(record)["page"] == "reference/errors#proxy-refused"
     assert "synthetic" not in caplog.text
 
 

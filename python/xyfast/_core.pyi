@@ -662,7 +662,7 @@ class Links:
     nobody does, a thread that never waits for Python keeps the links alive. The object
     belongs to the process that made it; in a forked child its methods raise `StateError`.
     Dropping it is a `shutdown`. Raises `OSError` where this machine lacks descriptors, or its
-    poller has no room (xyfast docs: reference/errors#exhausted).
+    poller has no room (the page reference/errors#exhausted of the documentation).
     """
 
     def __init__(self) -> None: ...

@@ -370,9 +370,9 @@ class Client:
     async def request(self, account_id: str, lwp: str, body: object = None, /) -> Any:
         """Send any request and return the body of its answer, as JSON gives it.
 
-        For those that mark as read, take back or begin a conversation see xyfast docs:
-        howto/requests. Raises `ConfigError` for what is no JSON, `NotSent`, `SendRefused` or
-        `SendUnknown`.
+        For those that mark as read, take back or begin a conversation see the page
+        howto/requests of the documentation. Raises `ConfigError` for what is no JSON, `NotSent`,
+        `SendRefused` or `SendUnknown`.
         """
         return await self._driver(account_id).ask(partial(requests.request, lwp, body))
 

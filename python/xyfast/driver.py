@@ -442,8 +442,8 @@ class Driver:
     def _trouble(self, row: Row, reason: str | None, code: int | None = None) -> None:
         """Tell what went wrong; as an error only what goes on until it is set right."""
         level = logging.ERROR if row.remedy is Remedy.CONFIGURE else logging.INFO
-        account_id, see = self.account.id, row.page
-        say(log, level, row.sentence, account=account_id, reason=reason, code=code, see=see)
+        account_id, page = self.account.id, row.page
+        say(log, level, row.sentence, account=account_id, reason=reason, code=code, page=page)
         if row.remedy is not Remedy.NONE:
             self._env.hooks(Troubled(account_id, row.name))
 

@@ -16,19 +16,16 @@ from xyfast.retry import Trouble
 
 __all__ = [
     "ANSWERS",
-    "DOCS",
     "EXCEPTIONS",
     "KICKS",
     "LINKS",
     "TOKENS",
     "Remedy",
     "Row",
+    "docs_page",
     "judged",
     "raised",
 ]
-
-DOCS = "xyfast docs: "
-"""What stands before a page in messages, such as ``howto/run``: a wheel has no pages in it."""
 
 
 class Remedy(enum.Enum):
@@ -59,10 +56,17 @@ class Row:
     """What the platform calls it."""
 
     @property
-    def page(self) -> str:
-        """Where it is explained."""
+    def page(self) -> str | None:
+        """The page of the documentation that explains it; None for what is no trouble."""
+        if self.remedy is Remedy.NONE:
+            return None
         anchor = "exceptions" if self.remedy is Remedy.CALLER else self.name.lower()
-        return f"{DOCS}reference/errors#{anchor}"
+        return f"reference/errors#{anchor}"
+
+
+def docs_page(place: str, /) -> str:
+    """Name a page such as ``howto/run`` in a message: a wheel has no pages in it."""
+    return f"the page {place} of the documentation"
 
 
 def _table(*rows: Row) -> dict[str, Row]:

@@ -2,8 +2,8 @@
 
 ``import xyfast.codec as msgpack`` serves programs that are written for msgpack: the names
 and options are those of its version `version`. `xyfast.codec.base64` does the same for the
-standard library's ``base64``. Which function is for which job: see xyfast docs: codec. What
-differs from msgpack: see xyfast docs: msgpack.
+standard library's ``base64``. Which function is for which job, and what differs from msgpack: see
+the page codec of the documentation, and the page msgpack of the documentation.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from xyfast.redaction import redact
 from xyfast.shown import printable
 from xyfast.store.sealed import KEY_VARIABLE
 from xyfast.tables import documented
-from xyfast.troubles import DOCS
+from xyfast.troubles import docs_page
 
 __all__ = ["LEVELS", "Finding", "accounts", "file", "private", "secrets", "show"]
 
@@ -96,7 +96,7 @@ def accounts(config: Config) -> Iterator[Finding]:
         found = config.accounts()
     except ConfigError as error:
         for line in str(error).splitlines():
-            yield Finding("accounts", "failed", line, f"see {DOCS}howto/configure")
+            yield Finding("accounts", "failed", line, f"see {docs_page('howto/configure')}")
         return
     for account in found:
         yield _cookies(account)
@@ -119,7 +119,7 @@ def secrets(config: Config) -> Iterator[Finding]:
             return
         count = store.verify()
     except (ConfigError, StoreError) as error:
-        yield Finding("secrets", "failed", str(error), f"see {DOCS}howto/secrets")
+        yield Finding("secrets", "failed", str(error), f"see {docs_page('howto/secrets')}")
         return
     path = Path(given.path)
     how = "encrypted" if given.store == "encrypted" else "in clear"

@@ -29,7 +29,7 @@ from xyfast.secret import reveal
 from xyfast.store import SqliteStore
 from xyfast.store.lock import Lock
 from xyfast.transport import LinkEvent, RustTransport, read_roots
-from xyfast.troubles import DOCS
+from xyfast.troubles import docs_page
 
 __all__ = ["add_parser"]
 
@@ -48,13 +48,13 @@ _CURES = {
     "network": "see that the address is right and no firewall is in the way; behind a proxy set "
     "settings.proxy",
     "name": "ask the resolver: getent hosts {name}; in a container look at /etc/resolv.conf; "
-    f"behind a proxy set settings.proxy: it resolves names itself ({DOCS}faults/dns)",
+    f"behind a proxy set settings.proxy: it resolves names itself ({docs_page('faults/dns')})",
     "untrusted": "a company's proxy that opens TLS has an authority of its own: name its "
     "certificate in settings.roots; if there is none, do not trust this network; a clock that is "
-    f"wrong makes certificates expire ({DOCS}faults/tls)",
-    "proxy": f"see that the proxy runs and lets this server through ({DOCS}faults/proxy)",
+    f"wrong makes certificates expire ({docs_page('faults/tls')})",
+    "proxy": f"see that the proxy runs and lets this server through ({docs_page('faults/proxy')})",
     "proxy-refused": "see that its scheme and port are right, that user and password are those it "
-    f"wants, and that it allows this server ({DOCS}faults/proxy)",
+    f"wants, and that it allows this server ({docs_page('faults/proxy')})",
     "refused": _PLACE,
     "protocol": _PLACE,
     "exhausted": "let the process have more descriptors: ulimit -n 8192",
@@ -98,7 +98,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         config = config_of(options)
     except ConfigError as error:
         for line in str(error).splitlines():
-            yield Finding("config", "failed", line, f"see {DOCS}howto/configure")
+            yield Finding("config", "failed", line, f"see {docs_page('howto/configure')}")
         return
     yield from checks.file(config)
     yield from checks.accounts(config)
@@ -308,7 +308,7 @@ def _cure(trouble: str, reason: str) -> str:
     """What to do about a trouble of `Closed.trouble`."""
     if trouble == "network" and (found := _UNRESOLVED.search(reason)):
         return _CURES["name"].format(name=found[1])
-    return _CURES.get(trouble, f"see {DOCS}reference/errors")
+    return _CURES.get(trouble, f"see {docs_page('reference/errors')}")
 
 
 def _clock(headers: list[tuple[str, str]], before: float, after: float) -> Finding:

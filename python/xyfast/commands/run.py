@@ -26,7 +26,7 @@ from xyfast.errors import ConfigError, StateError
 from xyfast.logs import JsonFormatter
 from xyfast.redaction import Redaction
 from xyfast.shown import printable_lines
-from xyfast.troubles import DOCS
+from xyfast.troubles import docs_page
 
 __all__ = ["add_parser"]
 
@@ -82,7 +82,8 @@ def _run(options: argparse.Namespace) -> int:
     if not accounts:
         where = config.path or DEFAULT_FILE
         raise ConfigError(
-            f"there are no accounts: add [[accounts]] to {where}, see {DOCS}howto/configure"
+            f"there are no accounts: add [[accounts]] to {where}, "
+            f"see {docs_page('howto/configure')}"
         )
     if not by_config:
         _tell_unused(options, config)

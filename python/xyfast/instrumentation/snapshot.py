@@ -84,7 +84,7 @@ class AccountSnapshot:
     ended: dict[str, int]
     """Ends of links, by trouble."""
     errors: dict[str, int]
-    """By row of the table of errors (xyfast docs: reference/errors)."""
+    """By row of the table of errors (the page reference/errors of the documentation)."""
     beats: int
     good: int
     received: int
@@ -136,7 +136,7 @@ class Snapshot:
     accounts: dict[str, AccountSnapshot]
     client: ClientSnapshot | None
     hops: dict[str, Latency]
-    """By name of the hop: see the page of metrics (xyfast docs: reference/metrics)."""
+    """By name of the hop: see the page reference/metrics of the documentation."""
     heartbeat: Latency
     """Round trips of heartbeats; one a look and link is counted."""
     errors: dict[str, int]
