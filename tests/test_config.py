@@ -43,6 +43,22 @@ def test_settings_refuse_what_makes_no_sense() -> None:
     assert Settings(url="ws://[::1]:80/").url
 
 
+@pytest.mark.parametrize(
+    ("url", "proxy", "shown"),
+    [
+        ("wss://IM.example/a?b=c", None, "im.example:443"),
+        ("ws://127.0.0.1/", None, "127.0.0.1:80"),
+        ("http://[::1]:5/h5", None, "[::1]:5"),
+        ("https://a.example", "socks5://me:synthetic@b.example:9", "a.example:443 through b.example:9"),
+        ("https://a.example:99999", None, "a.example"),
+    ],
+)
+def test_the_way_to_a_server_is_shown_without_logins_and_queries(
+    url: str, proxy: str | None, shown: str
+) -> None:
+    assert way(url, proxy) == shown
+
+
 def test_a_handler_may_be_given_no_second_try() -> None:
     assert Settings(handler_retries=0).handler_retries == 0
     with pytest.raises(ConfigError, match="handler_retries must be zero or more"):

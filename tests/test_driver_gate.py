@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from simulation.loop import simulate
 from simulation.told import SimClosed, SimFrame
 from wire import ME, Desk, working
+from xyfast.config import way
 from xyfast.gates import SharedGate
 
 THEY = [str(9_100_000_000_001 + number) for number in range(3)]
@@ -40,14 +42,17 @@ async def dialled(desk: Desk) -> int:
     ],
 )
 def test_an_endpoint_is_down_when_a_dial_does_not_reach_it(
-    trouble: str, code: int | None, down: bool
+    trouble: str, code: int | None, down: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
         async with working() as desk:
             closed: Any = SimClosed(await dialled(desk), trouble, "synthetic")
             closed.code = code
-            desk.client._switchboard.on_events([closed])
+            with caplog.at_level(logging.INFO):
+                desk.client._switchboard.on_events([closed])
             assert gate(desk)._gate.down is down
+            server = way(desk.client._settings.url, None)
+            assert (f", server={server}, page=" in caplog.text) == (trouble != "closed")
 
     simulate(main())
 

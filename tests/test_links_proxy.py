@@ -113,7 +113,8 @@ async def test_a_proxy_that_refuses_is_an_error_in_the_log_without_its_login(
             await world.until(lambda: world.client.state(ME) is State.CONNECTED)
     [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.getMessage().startswith(
-        f"proxy refuses (account={ME}, reason=token call failed: "
+        f"proxy refuses (account={ME}, reason=token call to {places(server)[0]} through "
+        f"{proxy.url.rpartition('@')[2]} failed: "
     )
     assert vars(record)["page"] == "reference/errors#proxy-refused"
     assert "synthetic" not in caplog.text
@@ -150,7 +151,7 @@ async def test_a_token_call_tells_the_trouble_of_its_proxy(
     account = Account.from_cookies(server.cookies(ME), device_id="d", proxy=proxy.url)
     for status, code in (("407 x", "proxy-refused"), ("502 x", "proxy")):
         proxy.status = status
-        with pytest.raises(TokenError, match="token call failed: proxy: ") as caught:
+        with pytest.raises(TokenError, match="failed: proxy: ") as caught:
             await tokens.token(account, lambda account: None)
         assert caught.value.code == code
         assert "synthetic" not in repr(caught.value)

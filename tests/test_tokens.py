@@ -89,6 +89,8 @@ async def test_an_endpoint_that_is_down_is_a_network_trouble(server: FakeServer)
     with pytest.raises(TokenError) as caught:
         await tokens(server).token(account(server), lambda account: None)
     assert caught.value.code == "network"
+    place = server.token_url.split("/")[2]
+    assert str(caught.value) == f"token call to {place} failed: connection refused"
     await server.up()
 
 

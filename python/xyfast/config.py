@@ -23,6 +23,7 @@ __all__ = [
     "Settings",
     "address_of",
     "is_loopback",
+    "way",
 ]
 
 _WEB_IM = "wss://wss-goofish.dingtalk.com/"
@@ -32,6 +33,7 @@ _PROXY = {"example": "socks5://127.0.0.1:1080"}
 _STATUS = {"example": "127.0.0.1:8787"}
 _STATUS_TOKEN = {"example": ""}  # refused, with how to make one
 _LEAST_TOKEN = 16
+_PORTS = {"ws": 80, "http": 80}  # where none is named; others have that of TLS
 _MAY_BE_ZERO = ("handler_retries", "blocked_after")
 
 OTHER_VARIABLES = (
@@ -293,6 +295,11 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
+def way(url: str, proxy: str | None) -> str:
+    """Where a URL leads, and through which proxy, as the log shows it: hosts and ports alone."""
+    return _place(url) if proxy is None else f"{_place(url)} through {_place(proxy)}"
+
+
 def address_of(status: str) -> tuple[str, int]:
     """Host and port of `Settings.status`; raises `ConfigError` if they are not on loopback."""
     must_be(str, "a str", status=status)
@@ -326,6 +333,16 @@ def _token(given: str | Secret) -> Secret:
             'spaces; make one: python -c "import secrets; print(secrets.token_urlsafe())"'
         )
     return token
+
+
+def _place(url: str) -> str:
+    scheme, host = _split(url)
+    host = f"[{host}]" if ":" in host else host
+    try:
+        port = urllib.parse.urlsplit(url).port
+    except ValueError:  # no port that there can be
+        return host
+    return f"{host}:{port or _PORTS.get(scheme, 443)}"
 
 
 def _split(url: str) -> tuple[str, str]:

@@ -60,11 +60,14 @@ class Dialler:
         if (turn := self._turns.pop(link, None)) is not None:
             turn.reached()
 
-    def closed(self, event: Closed) -> None:
-        """A link is over: one that was never open says something of its endpoint."""
+    def closed(self, event: Closed) -> bool:
+        """A link is over: one that was never open says something of its endpoint.
+
+        Returns whether this one never was.
+        """
         turn = self._turns.pop(event.link, None)
         if turn is None:
-            return
+            return False
         if event.answer is not None:
             turn.reached()  # a refusal is one account's
         elif event.trouble in ("link", "network") or (
@@ -73,6 +76,7 @@ class Dialler:
             turn.missed(LINKS[event.trouble].backoff)
         else:
             turn.leave()  # a proxy, or this machine, says nothing of the endpoint
+        return True
 
     def _turn(self, action: Dial) -> None:
         if self._stalled:

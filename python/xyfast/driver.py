@@ -20,7 +20,7 @@ from xyfast import requests
 from xyfast._core import Closed, DedupCache, Frame, Opened
 from xyfast.account import Account, format_cookies
 from xyfast.calls import Calls, headers_of, verdict
-from xyfast.config import SLACK, Settings
+from xyfast.config import SLACK, Settings, way
 from xyfast.dialler import Dialler
 from xyfast.dispatch import Delivery
 from xyfast.errors import StateError, XyfastError
@@ -417,7 +417,7 @@ class Driver:
 
     def closed(self, event: Closed) -> None:
         """A link is over, or its registration was refused."""
-        self._dialler.closed(event)
+        failed = self._dialler.closed(event)
         last = self.pulse.closed(event)
         self._env.hooks(LinkEnded(self.account.id, event.trouble, last.age, last.beats, last.good))
         self.calls.lost(event.link)
@@ -429,7 +429,9 @@ class Driver:
             self.feed(LinkRefused(event.link, name, refusal.reason))
         else:
             row = LINKS[event.trouble]
-            self._trouble(row, event.reason, event.code)
+            proxy = self.account.proxy_or(self._env.settings.proxy)
+            server = way(self._env.settings.url, proxy) if failed and row.page else None
+            self._trouble(row, event.reason, event.code, server)
             deaf = row.remedy is Remedy.RENEW
             self.feed(LinkLost(event.link, row.backoff, event.reason, deaf))
 
@@ -439,13 +441,15 @@ class Driver:
         self._trouble(row, None)
         self.feed(Kicked(frame.link, row.sentence))
 
-    def _trouble(self, row: Row, reason: str | None, code: int | None = None) -> None:
+    def _trouble(
+        self, row: Row, reason: str | None, code: int | None = None, server: str | None = None
+    ) -> None:
         """Tell what went wrong; as an error only what goes on until it is set right."""
         level = logging.ERROR if row.remedy is Remedy.CONFIGURE else logging.INFO
-        account_id, page = self.account.id, row.page
-        say(log, level, row.sentence, account=account_id, reason=reason, code=code, page=page)
+        tell = partial(say, log, level, row.sentence, account=self.account.id, reason=reason)
+        tell(code=code, server=server, page=row.page)
         if row.remedy is not Remedy.NONE:
-            self._env.hooks(Troubled(account_id, row.name))
+            self._env.hooks(Troubled(self.account.id, row.name))
 
     # --- what users ask for ---------------------------------------------------------
 

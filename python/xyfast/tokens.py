@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from xyfast._core import post
 from xyfast.account import Account, format_cookies
-from xyfast.config import Settings
+from xyfast.config import Settings, way
 from xyfast.errors import LoginRequired, TokenError
 from xyfast.redaction import redact
 from xyfast.requests import APP_KEY
@@ -119,7 +119,8 @@ class PlatformTokens:
             try:
                 got = await _off_loop(self._request(account, data))
             except TokenError as error:
-                raise TokenError(f"token call failed: {error}", error.code) from None
+                server = way(self._base, account.proxy_or(self._proxy))
+                raise TokenError(f"token call to {server} failed: {error}", error.code) from None
             set_cookie = [value for name, value in got.headers if name.lower() == "set-cookie"]
             rotated = account.merged(set_cookie, now=self._clock())
             if rotated != account:
