@@ -120,5 +120,7 @@ async def main(account_file: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python {sys.argv[0]} ACCOUNT.toml")
     logging.basicConfig(level=logging.INFO)
     asyncio.run(main(sys.argv[1]))

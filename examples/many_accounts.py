@@ -39,6 +39,8 @@ class Folder:
         """Read all files; one that cannot be used is logged."""
         found = []
         for path in sorted(self._folder.glob("*.toml")):
+            if path.name == "xyfast.toml":  # the configuration of `xyfast run`
+                continue
             try:
                 account = Account.from_file(path)
             except ConfigError as error:
@@ -101,5 +103,7 @@ async def main(path: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python {sys.argv[0]} FOLDER")
     logging.basicConfig(level=logging.INFO)
     asyncio.run(main(sys.argv[1]))

@@ -145,5 +145,7 @@ async def main(account_file: str, url: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(f"usage: python {sys.argv[0]} ACCOUNT.toml URL")
     logging.basicConfig(level=logging.INFO)
     asyncio.run(main(*sys.argv[1:3]))

@@ -203,6 +203,11 @@ def test_a_file_needs_cookies_only(tmp_path: Path) -> None:
         (f'cookies = "{COOKIES}"\nsend_cookies = 1', "`send_cookies` must be true or false"),
         ('name = "shop"', "`cookies` is missing"),
         ('cookies = "cookie2=synthetic-secret"', "no `unb`"),
+        ('cookies = "unb=1; a=synthetic-secret"', "the cookies have no `cookie2`, the login: copy"),
+        (
+            'cookies = "a"\nheartbeat = 1',
+            "unknown key `heartbeat`; known: `cookies`, `cookies_file`",
+        ),
         ("cookies = synthetic-secret", "is not TOML"),
     ],
 )

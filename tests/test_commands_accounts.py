@@ -27,6 +27,7 @@ from stores import ME, OTHER, letter
 from world import running
 from xyfast.commands import shared
 from xyfast.commands.parser import make_parser
+from xyfast.commands.shared import print_json
 from xyfast.store import DeadLetter, Outcome, SqliteStore
 from xyfast.testing import FakeServer
 
@@ -104,6 +105,27 @@ def test_times_are_local_for_people(full: Path, run: Run, monkeypatch: pytest.Mo
         f"{OTHER} - - 1 0 0 -",
         "9000000000003 - - 0 0 0 -",
     ]
+
+
+@pytest.mark.parametrize(
+    "command", ["accounts", "dead list", "outbox list", "replay --account 1 --since 0"]
+)
+def test_a_store_that_is_not_there_is_exit_code_2(command: str, run: Run, tmp_path: Path) -> None:
+    path = str(tmp_path / "nope.db")
+    result = run(*command.split(), "--store", path)
+    assert (result.code, result.out) == (2, "")
+    assert f"the store {path} cannot be read (No such file or directory): name one by" in result.err
+    assert not Path(path).exists()
+
+
+def test_programs_get_ascii_and_people_what_was_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_json({"text": "在吗"})
+    assert capsys.readouterr().out == '{"text": "\\u5728\\u5417"}\n'
+    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    print_json({"text": "在吗"})
+    assert terminal.getvalue() == '{"text": "在吗"}\n'
 
 
 def test_an_empty_store_says_so(path: Path, run: Run) -> None:

@@ -127,7 +127,7 @@ def test_a_wrong_file_is_exit_code_2_a_line_for_each_fault(run: Run) -> None:
         assert result.err.splitlines() == [
             f"xyfast config {command}: a.toml: unknown key `settings.hartbeat`; did you mean "
             "`settings.heartbeat`?",
-            f"xyfast config {command}: a.toml: `settings.grace` must be a number",
+            f"xyfast config {command}: a.toml: `settings.grace` must be a number, not ''",
         ]
 
 
@@ -173,7 +173,7 @@ def test_without_accounts_there_is_a_warning(run: Run) -> None:
             1,
             "the cookies have no `_m_h5_tk` (what signs calls), `_m_h5_tk_enc` (its pair)",
         ),
-        (f"unb={ME}; _m_h5_tk=a_1", 2, "the cookies have no `cookie2` (the login), `sgcookie`"),
+        (f"unb={ME}; _m_h5_tk=a_1", 2, "the cookies have no `cookie2`, the login: copy"),
         ("cookie2=a", 2, "the cookies have no `unb`"),
     ],
 )
@@ -182,6 +182,12 @@ def test_cookies_that_are_missing_are_named(cookies: str, code: int, words: str,
     result = run("config", "check")
     assert result.code == code
     assert words in result.out
+
+
+def test_a_folder_that_the_store_cannot_be_in_is_exit_code_2(run: Run) -> None:
+    write(f'store = "none/x.db"\n[[accounts]]\ncookies = "{ALL_COOKIES}"\n', mode=0o600)
+    assert levels(run, 2) == [("config", "ok"), ("accounts", "ok"), ("store", "failed")]
+    assert "the folder none is not there" in run("config", "check").out
 
 
 # --- init -------------------------------------------------------------------------------

@@ -116,7 +116,10 @@ def test_where_all_is_well_nothing_fails(place: Place) -> None:
 def test_a_wrong_configuration_is_a_finding(place: Place) -> None:
     place.write("hartbeat = 1")
     place.finds(
-        "config", "failed", "did you mean `settings.heartbeat`?", "the page howto/configure of the documentation"
+        "config",
+        "failed",
+        "did you mean `settings.heartbeat`?",
+        "the page howto/configure of the documentation",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from xyfast import Client, ConfigError, Settings
+from xyfast.config import way
 
 AUTHORITY = """\
 -----BEGIN CERTIFICATE-----
@@ -49,7 +50,11 @@ def test_settings_refuse_what_makes_no_sense() -> None:
         ("wss://IM.example/a?b=c", None, "im.example:443"),
         ("ws://127.0.0.1/", None, "127.0.0.1:80"),
         ("http://[::1]:5/h5", None, "[::1]:5"),
-        ("https://a.example", "socks5://me:synthetic@b.example:9", "a.example:443 through b.example:9"),
+        (
+            "https://a.example",
+            "socks5://me:synthetic@b.example:9",
+            "a.example:443 through b.example:9",
+        ),
         ("https://a.example:99999", None, "a.example"),
     ],
 )

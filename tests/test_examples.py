@@ -8,8 +8,10 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -40,6 +42,17 @@ def load(name: str) -> Any:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_forgets_an_argument_is_told_which(name: str) -> None:
+    path = str(ROOT / "examples" / f"{name}.py")
+    environ = {**os.environ, "PYTHONPATH": str(Path(xyfast.__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, path], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(rf"usage: python {path} (ACCOUNT\.toml( URL)?|FOLDER)\n", done.stderr)
 
 
 class Webhook:
@@ -414,8 +427,12 @@ async def test_nine_accounts_go_on_while_one_waits_for_its_owner(
     async with Kit(FakeServer(TEN), folder=tmp_path) as kit:
         fake = tmp_path / "fake"
         write_accounts(fake, kit.server)
-        for name, text in (("broken", "cookies = 7"), ("twice", f'cookies = "unb={TEN[0]}"')):
+        for name, text in (
+            ("broken", "cookies = 7"),
+            ("twice", f'cookies = "unb={TEN[0]}; cookie2=1"'),
+        ):
             (fake / f"{name}.toml").write_text(text, "utf-8")
+        (fake / "xyfast.toml").write_text("[settings]", "utf-8")
         folder = many.Folder(fake)
         found = folder.accounts()
         assert [account.id for account in found] == TEN

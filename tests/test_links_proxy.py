@@ -136,9 +136,11 @@ def test_a_proxy_is_never_shown(proxy: Proxy, server: FakeServer) -> None:
 
 def test_a_file_may_name_the_proxy(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
-    path.write_text('cookies = "unb=1"\nproxy = "socks5://me:synthetic@127.0.0.1:1080"\n')
+    path.write_text(
+        'cookies = "unb=1; cookie2=1"\nproxy = "socks5://me:synthetic@127.0.0.1:1080"\n'
+    )
     assert reveal(Account.from_file(path).proxy) == "socks5://me:synthetic@127.0.0.1:1080"
-    path.write_text('cookies = "unb=1"\nproxy = "http://me:synthetic@127.0.0.1"\n')
+    path.write_text('cookies = "unb=1; cookie2=1"\nproxy = "http://me:synthetic@127.0.0.1"\n')
     with pytest.raises(ConfigError, match="proxy needs a port") as caught:
         Account.from_file(path)
     assert "synthetic" not in str(caught.value)

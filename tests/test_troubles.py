@@ -105,7 +105,9 @@ def test_messages_name_pages_that_are_there_and_no_files() -> None:
         text = path.read_text("utf-8")
         assert "docs/" not in text, path
         assert "docs:" not in text, path  # as a command would look
-        found |= set(re.findall(r"(?:docs_page\('|the page\s+)([\w/-]+)(?:'\)|\s+of the doc)", text))
+        found |= set(
+            re.findall(r"(?:docs_page\('|the page\s+)([\w/-]+)(?:'\)|\s+of the doc)", text)
+        )
     assert {"reference/errors", "howto/configure", "faults/dns"} <= found
     for page in found:
         for end in (".md", ".zh.md"):

@@ -22,6 +22,7 @@ from xyfast.secret import Secret, reveal
 from xyfast.tables import PREFIX, hint, quoted, read_text, read_toml
 
 __all__ = [
+    "ACCOUNT_KEYS",
     "DEFAULT_USER_AGENT",
     "DIRECT",
     "Account",
@@ -49,11 +50,13 @@ _HINT = (
     "copy the cookies of the message page (https://www.goofish.com/im) from a request in the "
     "browser's network tools; document.cookie lacks the HttpOnly ones"
 )
+_LOGIN = "cookie2"
 _COOKIES = ("cookies", "cookies_file", "cookies_env")
-_KEYS = {
+ACCOUNT_KEYS = {
     **dict.fromkeys((*_COOKIES, "device_id", "user_agent", "name", "proxy"), str),
     "send_cookies": bool,
 }
+"""The keys of an account's table, and their types."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
@@ -143,8 +146,9 @@ class Account:
         Its keys are the fields of this class. In place of ``cookies`` (the cookie string) it may
         have ``cookies_file``, a text file with them beside it, or ``cookies_env``, a variable that
         holds them; one of the three is required. Raises `ConfigError` if a file cannot be read,
-        or the TOML holds an unknown key or a value of a wrong type; the message names file and
-        key, never a value.
+        the TOML holds an unknown key or a value of a wrong type, or the cookies lack ``unb`` or
+        ``cookie2``, without which there is no login; the message names file and key, and shows no
+        secret.
         """
         return account_of(read_toml(path), path, "", os.environ)
 
@@ -164,17 +168,23 @@ class Account:
         )
 
 
-def check_table(table: Mapping[str, Any], path: str | PathLike[str], before: str) -> None:
+def check_table(
+    table: Mapping[str, Any],
+    path: str | PathLike[str],
+    before: str,
+    homes: Mapping[str, str] | None = None,
+) -> None:
     """Raise `ConfigError` if an account's table has other keys or types, or no cookies.
 
-    ``before`` is what stands before a key in the file ``path``.
+    ``before`` is what stands before a key in the file ``path``, ``homes`` where keys belong that
+    others have.
     """
     for key, value in table.items():
-        if key not in _KEYS:
-            meant = hint(key, _KEYS, before)
+        if key not in ACCOUNT_KEYS:
+            meant = hint(key, ACCOUNT_KEYS, before, homes)
             raise ConfigError(f"{path}: unknown key {quoted(before + key)}; {meant}")
-        if not isinstance(value, _KEYS[key]):
-            want = "true or false" if _KEYS[key] is bool else "a string"
+        if not isinstance(value, ACCOUNT_KEYS[key]):
+            want = "true or false" if ACCOUNT_KEYS[key] is bool else "a string"
             raise ConfigError(f"{path}: `{before}{key}` must be {want}")
     given = [f"`{before}{key}`" for key in _COOKIES if key in table]
     if not given:
@@ -226,9 +236,12 @@ def account_of(
     elif before:
         where = f"{where}`{before}cookies`: "
     try:
-        return Account.from_cookies(values.pop("cookies"), **values)
+        account = Account.from_cookies(values.pop("cookies"), **values)
+        if _LOGIN not in account.cookies:  # programs may have tokens from elsewhere
+            raise ConfigError(f"the cookies have no `{_LOGIN}`, the login: {_HINT}")
     except ConfigError as error:
         raise ConfigError(f"{where}{error}") from None
+    return account
 
 
 def parse_cookies(text: str, /) -> dict[str, str]:

@@ -7,7 +7,7 @@ import os
 import re
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from os import PathLike
 
 from xyfast.account import make_proxy
@@ -243,7 +243,8 @@ class Settings:
         """
         layers = Layers(cls, "settings", PREFIX)
         if path is not None:
-            layers.take_table(path, read_config(path).get("settings", {}))
+            homes = {each.name: "under `[settings]`" for each in fields(cls)}
+            layers.take_table(path, read_config(path, homes).get("settings", {}))
         layers.take_variables(environ, OTHER_VARIABLES)
         layers.take_code(values)
         return layers.make()

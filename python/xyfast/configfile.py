@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from xyfast.account import Account, account_of, check_table
+from xyfast.account import ACCOUNT_KEYS, Account, account_of, check_table
 from xyfast.arguments import must_be_text
 from xyfast.config import OTHER_VARIABLES, Settings
 from xyfast.errors import ConfigError
@@ -67,6 +67,22 @@ class Secrets:
                 raise ConfigError('Secrets.key_file is for the store "encrypted"')
 
 
+_HOMES = {
+    **dict.fromkeys(ACCOUNT_KEYS, f"under `[[{ACCOUNTS}]]`"),
+    **{
+        each.name: f"under `[{section}]`"
+        for section, kind in (
+            ("secrets", Secrets),
+            ("retention", Retention),
+            ("settings", Settings),
+        )
+        for each in fields(kind)
+    },
+    "store": "above the first table",
+}
+"""Where keys belong that stand elsewhere."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What a TOML file and ``XYFAST_*`` variables say.
@@ -108,7 +124,7 @@ class Config:
         path = path or environ.get("XYFAST_CONFIG") or None
         if path is None and os.path.lexists(DEFAULT_FILE):
             path = DEFAULT_FILE
-        table = {} if path is None else read_config(path)
+        table = {} if path is None else read_config(path, _HOMES)
         folder = Path(path or "").parent
         problems: list[str] = []
 
@@ -119,9 +135,9 @@ class Config:
                 problems.append(str(error))
                 return None
 
-        secrets = Layers(Secrets, "secrets", f"{PREFIX}SECRETS_")
-        settings = Layers(Settings, "settings", PREFIX)
-        retention = Layers(Retention, "retention", f"{PREFIX}RETENTION_")
+        secrets = Layers(Secrets, "secrets", f"{PREFIX}SECRETS_", _HOMES)
+        settings = Layers(Settings, "settings", PREFIX, _HOMES)
+        retention = Layers(Retention, "retention", f"{PREFIX}RETENTION_", _HOMES)
         if path is not None:
             secrets.take_table(path, table.get("secrets", {}))
             settings.take_table(path, table.get("settings", {}))
@@ -134,7 +150,7 @@ class Config:
             problems += _idle(made[0], secrets.origins, environ)
         tables = table.get(ACCOUNTS, ())
         for number, each in enumerate(tables, 1):
-            attempt(partial(check_table, each, str(path), _before(number)))
+            attempt(partial(check_table, each, str(path), _before(number), _HOMES))
         if made[0] is None or made[1] is None or made[2] is None or problems:
             raise ConfigError("\n".join(problems))
         origins = {
@@ -164,7 +180,8 @@ class Config:
         Raises `ConfigError`, a line for each account whose cookies cannot be had, or that stands
         there twice.
         """
-        found: dict[str, Account] = {}
+        found: dict[str, int] = {}
+        accounts: list[Account] = []
         problems = []
         for number, table in enumerate(self.tables, 1):
             before = _before(number)
@@ -173,14 +190,15 @@ class Config:
             except ConfigError as error:
                 problems.append(str(error))
                 continue
-            if account.id in found:
+            if (first := found.setdefault(account.id, number)) != number:
                 problems.append(
-                    f"{self.path}: `{before}cookies` are of {account.id}, as others are"
+                    f"{self.path}: `{ACCOUNTS}[{first}]` and `{ACCOUNTS}[{number}]` are the same "
+                    f"account, {account.id}; leave one of them"
                 )
-            found[account.id] = account
+            accounts.append(account)
         if problems:
             raise ConfigError("\n".join(problems))
-        return tuple(found.values())
+        return tuple(accounts)
 
     def make_store(self) -> SqliteStore:
         """Make the store, for a `Client`."""

@@ -47,6 +47,8 @@ _WORDS = {
     "int": "a whole number",
     "float": "a number",
 }
+_MANY = 12  # keys, too many for a line
+_SHORT = 12  # characters: no secret, but what may be said of a value
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -79,16 +81,21 @@ def read_text(path: str | PathLike[str], /) -> str:
     return Path(path).read_text(encoding="utf-8-sig")
 
 
-def read_config(path: str | PathLike[str], /) -> dict[str, Any]:
+def read_config(
+    path: str | PathLike[str], /, homes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Read a file of ``store``, ``[secrets]``, ``[settings]``, ``[retention]``, ``[[accounts]]``.
 
-    What is in a section is not looked at. Raises `ConfigError` for another key.
+    What is in a section is not looked at. Raises `ConfigError` for another key; ``homes`` says
+    where those belong that stand in a section.
     """
     table = read_toml(path)
     problems = []
     for key, value in table.items():
         if key not in _SECTIONS:
-            problems.append(f"{path}: unknown key {quoted(key)}; {hint(key, _SECTIONS)}")
+            problems.append(
+                f"{path}: unknown key {quoted(key)}; {hint(key, _SECTIONS, homes=homes)}"
+            )
         elif not isinstance(value, _SECTIONS[key]):
             want = {str: "a string", dict: f"a table, [{key}]", list: f"tables, [[{key}]]"}
             problems.append(f"{path}: {quoted(key)} must be {want[_SECTIONS[key]]}")
@@ -99,10 +106,23 @@ def read_config(path: str | PathLike[str], /) -> dict[str, Any]:
     return table
 
 
-def hint(key: str, known: Collection[str], before: str = "") -> str:
-    """The question whether the nearest known key was meant; ``before`` is what stands before it."""
-    [near] = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    return f"did you mean {quoted(before + near)}?"
+def hint(
+    key: str, known: Collection[str], before: str = "", homes: Mapping[str, str] | None = None
+) -> str:
+    """Where a key belongs by ``homes``, else the known key that it is near, else all of them.
+
+    ``before`` is what stands before those of its own table.
+    """
+    if key in (homes or {}):
+        return f"it belongs {(homes or {})[key]}"
+    spelled = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(key.lower(), spelled, n=1)
+    near = near or [each for each in spelled if key and each.startswith(f"{key.lower()}_")]
+    if near:
+        return f"did you mean {quoted(before + spelled[near[0]])}?"
+    if len(known) > _MANY:
+        return "all that there are: the page reference/settings of the documentation"
+    return f"known: {', '.join(quoted(before + each) for each in known)}"
 
 
 def quoted(key: str) -> str:
@@ -115,11 +135,15 @@ class Layers(Generic[T]):
 
     Each layer is checked when it is given; what is wrong is collected, and `make` raises it, a
     line each. A float takes whole numbers too, and nothing else takes another type. A field whose
-    metadata say ``path`` is relative to the file that names it.
+    metadata say ``path`` is relative to the file that names it. ``homes`` says of keys of other
+    tables where they belong.
     """
 
-    def __init__(self, kind: type[T], section: str, prefix: str) -> None:
+    def __init__(
+        self, kind: type[T], section: str, prefix: str, homes: Mapping[str, str] | None = None
+    ) -> None:
         self._kind = kind
+        self._homes = homes
         self.section = section
         self._prefix = prefix
         self._fields: dict[str, Any] = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
@@ -133,10 +157,10 @@ class Layers(Generic[T]):
         before = f"{self.section}."
         for key, value in table.items():
             if key not in self._fields:
-                meant = hint(key, self._fields, before)
+                meant = hint(key, self._fields, before, self._homes)
                 self._problems.append(f"{path}: unknown key {quoted(before + key)}; {meant}")
             elif not self._fits(key, value):
-                self._refuse(f"{path}: `{before}{key}`", key)
+                self._refuse(f"{path}: `{before}{key}`", key, value)
             else:
                 if value and self._fields[key].metadata.get("path"):
                     value = str(Path(path).parent / str(value))
@@ -162,7 +186,7 @@ class Layers(Generic[T]):
         try:
             value = _parsed(text, self._fields[key].type)
         except ValueError:
-            self._refuse(variable, key)
+            self._refuse(variable, key, text)
         else:
             self._set(key, value, variable)
 
@@ -174,7 +198,7 @@ class Layers(Generic[T]):
             elif value is None and "None" in self._fields[key].type:
                 self._set(key, None, "code")
             elif not self._fits(key, value):
-                self._refuse(f"`{key}`", key)
+                self._refuse(f"`{key}`", key, value)
             else:
                 self._set(key, value, "code")
 
@@ -202,12 +226,22 @@ class Layers(Generic[T]):
             return True
         return isinstance(value, kinds.get(kind, str))
 
-    def _refuse(self, place: str, key: str) -> None:
-        self._problems.append(f"{place} must be {_WORDS[self._fields[key].type]}")
+    def _refuse(self, place: str, key: str, value: object) -> None:
+        kind = self._fields[key].type
+        shown = "" if "Secret" in kind else f", not {_short(value)}"
+        if kind == "float" and re.fullmatch(r"[\d.]+ ?[a-z]+", str(value)):
+            shown += "; durations are in seconds"
+        self._problems.append(f"{place} must be {_WORDS[kind]}{shown}")
 
     def _set(self, key: str, value: object, origin: str) -> None:
         self._values[key] = value
         self.origins[key] = origin
+
+
+def _short(value: object) -> str:
+    """A value as Python has it, if it is so short that it says nothing else."""
+    shown = repr(value)
+    return shown if len(shown) <= _SHORT else f"a {type(value).__name__}"
 
 
 def _parsed(text: str, kind: str) -> object:

@@ -33,6 +33,8 @@ def load(path: Path) -> ModuleType:
     printed to standard error first.
     """
     name = path.stem
+    if not path.exists():
+        raise ConfigError(f"there is no such file: {path}")
     if path.suffix != ".py" or not os.path.isfile(path):
         raise ConfigError(
             f"{path} is no Python file that can be read; give the path of one, such as bot.py"

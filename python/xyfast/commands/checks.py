@@ -20,7 +20,7 @@ from xyfast.store.sealed import KEY_VARIABLE
 from xyfast.tables import documented
 from xyfast.troubles import docs_page
 
-__all__ = ["LEVELS", "Finding", "accounts", "file", "private", "secrets", "show"]
+__all__ = ["LEVELS", "Finding", "accounts", "file", "folder", "private", "secrets", "show"]
 
 Level = Literal["ok", "warning", "failed"]
 
@@ -30,7 +30,6 @@ LEVELS: dict[Level, int] = {"ok": 0, "warning": 1, "failed": 2}
 _COLOURS: dict[Level, str] = {"ok": "green", "warning": "yellow", "failed": "red"}
 _SECRET_KEYS = ("cookies", "device_id", "proxy")  # of accounts
 _COOKIES = {
-    "cookie2": "the login",
     "sgcookie": "the state of the risk check",
     "_m_h5_tk": "what signs calls",
     "_m_h5_tk_enc": "its pair",
@@ -136,6 +135,20 @@ def secrets(config: Config) -> Iterator[Finding]:
         yield Finding("secrets", "ok", f"{path}: of {count} accounts, {how}")
 
 
+def folder(config: Config) -> Iterator[Finding]:
+    """What keeps a store from being made where the configuration wants it, if anything does."""
+    path, folder = config.store, config.store.parent
+    if not folder.is_dir():
+        yield Finding("store", "failed", f"the folder {folder} is not there", f"mkdir -p {folder}")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding(
+            "store",
+            "failed",
+            f"the folder {folder} may not be written to: SQLite makes files beside {path.name}",
+            f"run the bot as its owner, or: chmod u+wx {folder}",
+        )
+
+
 def private(about: str, path: Path) -> Iterator[Finding]:
     """Whether a file with secrets is for its owner alone."""
     try:
@@ -160,7 +173,7 @@ def _cookies(account: Account) -> Finding:
         return Finding("accounts", "ok", f"{who}: has its cookies")
     return Finding(
         "accounts",
-        "failed" if "cookie2" not in account.cookies else "warning",
+        "warning",
         f"{who}: the cookies have no {', '.join(missing)}",
         "copy them from a request of the message page in the browser's network tools: "
         "document.cookie lacks those that are HttpOnly",

@@ -79,8 +79,9 @@ def add_parser(commands: Commands) -> None:
         "check",
         _check,
         help="whether the configuration is right",
-        description="Read the file, the variables, the cookies and what is kept apart. Exit code "
-        "0: all is right, 1: it can be used, with what is said, 2: it cannot.",
+        description="Read the file, the variables, the cookies and what is kept apart, and look at "
+        "the folder of the store. Exit code 0: all is right, 1: it can be used, with what is "
+        "said, 2: it cannot.",
     )
     add_config(check)
     add_json(check)
@@ -150,7 +151,12 @@ def _toml(value: object) -> str:
 
 def _check(options: argparse.Namespace) -> int:
     config = config_of(options)
-    findings = [*checks.file(config), *checks.accounts(config), *checks.secrets(config)]
+    findings = [
+        *checks.file(config),
+        *checks.accounts(config),
+        *checks.secrets(config),
+        *checks.folder(config),
+    ]
     checks.show(findings, json=options.json)
     return max((checks.LEVELS[each.level] for each in findings), default=0)
 

@@ -143,17 +143,9 @@ def _descriptors(accounts: int) -> Iterator[Finding]:
 
 
 def _store(config: Config) -> Iterator[Finding]:
-    path, folder = config.store, config.store.parent
-    if not folder.is_dir():
-        yield Finding("store", "failed", f"the folder {folder} is not there", f"mkdir -p {folder}")
-        return
-    if not os.access(folder, os.W_OK | os.X_OK):
-        yield Finding(
-            "store",
-            "failed",
-            f"the folder {folder} may not be written to: SQLite makes files beside {path.name}",
-            f"run the bot as its owner, or: chmod u+wx {folder}",
-        )
+    path = config.store
+    if wrong := list(checks.folder(config)):
+        yield from wrong
         return
     if not path.exists():
         yield Finding("store", "ok", f"{path}: is not there yet, and will be made")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from xyfast.commands import shared
@@ -63,13 +64,13 @@ def _open(options: argparse.Namespace) -> int:
     """Open the store beside its owner, do the work, close it."""
     if options.store is None:
         options.store = shared.config_of(options).store
-        try:
-            options.store.stat()
-        except OSError as error:
-            raise ConfigError(
-                f"the store {options.store} cannot be read ({error.strerror}): give --store or "
-                "--config"
-            ) from None
+    try:
+        os.stat(options.store)
+    except OSError as error:
+        raise ConfigError(
+            f"the store {options.store} cannot be read ({error.strerror}): name one by --store or "
+            "--config"
+        ) from None
     return asyncio.run(_run(options))
 
 

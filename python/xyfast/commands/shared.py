@@ -100,8 +100,8 @@ def complain(options: argparse.Namespace, reason: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a line of JSON, in ASCII: programs read in encodings of their own."""
-    print(json_text(value, ensure_ascii=True))
+    """Print a line of JSON; in ASCII for programs, which read in encodings of their own."""
+    print(json_text(value, ensure_ascii=not sys.stdout.isatty()))
 
 
 def redacted(url: str) -> str:
