@@ -16,6 +16,7 @@ from bot_files import CLIENT, ROUTER, Place, Ran
 from visits import visit
 from world import ME
 from xyfast.store.schema import HANDLED
+from xyfast.testing import Fault
 
 # --- what is run ------------------------------------------------------------------------
 
@@ -119,11 +120,18 @@ async def test_a_file_that_cannot_be_run_is_told_why(
     assert "commands/bot.py" not in ran.err  # only lines of the user
 
 
-@pytest.mark.parametrize("name", ["none.py", "xyfast.toml", "."])
-async def test_what_is_no_python_file_is_refused(name: str, place: Place) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("none.py", "there is no such file: none.py"),
+        ("xyfast.toml", "xyfast.toml is no Python file"),
+        (".", ". is no Python file"),
+    ],
+)
+async def test_what_is_no_python_file_is_refused(name: str, words: str, place: Place) -> None:
     async with place.ran(name) as ran:
         assert await ran.end() == 2
-    assert "is no Python file" in ran.err
+    assert words in ran.err
 
 
 async def test_a_file_that_hides_a_module_is_refused(place: Place) -> None:
@@ -138,7 +146,12 @@ async def test_without_accounts_nothing_is_run(place: Place) -> None:
     place.write("empty.toml", "")
     async with place.ran("bot.py", "--config", "empty.toml") as ran:
         assert await ran.end() == 2
-    assert "there are no accounts: add [[accounts]] to empty.toml" in ran.err
+    assert "there are no accounts: add [[accounts]] to empty.toml; see the page" in ran.err
+    (place.folder / "xyfast.toml").unlink()
+    async with place.ran("bot.py") as ran:
+        assert await ran.end() == 2
+    place_of_none = f"there are no accounts: there is no xyfast.toml in {place.folder}; `xyfast"
+    assert place_of_none in ran.err
 
 
 async def test_a_store_in_use_is_exit_code_1(place: Place) -> None:
@@ -163,6 +176,31 @@ async def test_a_bot_whose_file_changes_is_stopped_and_started(place: Place) -> 
         await place.answers("b", "other b")
         assert await ran.end(number=signal.SIGTERM) == 0
     assert place.sent == ["WORD a", "other b"]
+
+
+async def test_new_cookies_start_a_bot_anew_that_waits_for_them(place: Place) -> None:
+    place.server.fault(ME, Fault.SESSION_EXPIRED)
+    place.write("bot.py", ROUTER)
+    async with place.ran("bot.py", "--dev") as ran:
+        await place.until(lambda: "account needs login" in ran.err)
+        place.write("me.cookies", place.server.log_in(ME))
+        await place.until(lambda: "me.cookies changed: stopping" in ran.err)
+        await place.answers("a", "WORD a")
+        assert await ran.end(number=signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(("option", "shown"), [("--dev", True), ("--log-level=debug", False)])
+async def test_who_develops_sees_what_handlers_raise(
+    option: str, shown: bool, place: Place
+) -> None:
+    place.write("bot.py", ROUTER + "    raise KeyError(message.text)\n")
+    async with place.ran("bot.py", option, XYFAST_HANDLER_RETRIES="0") as ran:
+        await place.answers("words", "WORD words")
+        await place.until(lambda: "dead letter, see" in ran.err)
+        assert await ran.end(number=signal.SIGTERM) == 0
+    assert ("KeyError: 'words'" in ran.err) == shown
+    assert ("answer raised KeyError: 'words'" in ran.err) == shown
+    assert ("words" in ran.err) == shown
 
 
 async def test_a_handler_finishes_before_the_bot_starts_again(place: Place) -> None:
@@ -227,9 +265,10 @@ def hangups() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hangups")
-async def test_a_bot_ends_with_its_terminal(place: Place) -> None:
+@pytest.mark.parametrize("option", [[], ["--dev"]])
+async def test_a_bot_ends_with_its_terminal(option: list[str], place: Place) -> None:
     place.write("bot.py", ROUTER)
-    async with place.ran("bot.py", "--dev") as ran:
+    async with place.ran("bot.py", *option) as ran:
         await place.answers("a", "WORD a")
         assert await ran.end(number=signal.SIGHUP) == 0
     await place.until(lambda: not place.server.links(ME))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 
 import pytest
 
 from handlers import ME, Desk, chat
 from simulation.loop import simulate
+from xyfast import Secret
 from xyfast.dispatch import Delivery
+from xyfast.logs import words_shown
 from xyfast.messages import ChatMessage, Expired, Typing
 
 
@@ -85,6 +88,53 @@ async def test_a_handler_that_raises_is_logged_and_costs_only_its_message(
     # The lines it came through are shown, its words are not: they may quote the message.
     assert "in handle" in record.getMessage()
     assert "no such item: bad" not in logging.Formatter().format(record)
+
+
+async def test_the_words_of_what_a_handler_raises_are_shown_to_who_wants_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk, secret = Desk(), Secret("synthetic-canary")
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        raise LookupError(f"no item {message.key}\n{secret.reveal()}")
+
+    with caplog.at_level(logging.ERROR, "xyfast"), words_shown(), words_shown():
+        desk.give(chat("a"))
+        await desk.until(1)
+    desk.give(chat("b"))
+    await desk.until(2)
+    [(_, shown), (_, hidden)] = desk.finished
+    assert shown is not None
+    assert hidden is not None
+    assert shown.reason.endswith("handle raised LookupError: no item a\\n<secret>")
+    assert hidden.reason.endswith("handle raised LookupError")
+    told, untold, _ = [record.getMessage() for record in caplog.records]
+    assert told.endswith("\nLookupError: no item a\\n<secret>")
+    assert untold.endswith("\nLookupError")
+
+
+async def test_who_debugs_is_told_of_each_message_and_not_what_it_says(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+
+    @desk.router.on(ChatMessage)
+    async def handle(message: ChatMessage) -> None:
+        assert message.text
+
+    with caplog.at_level(logging.DEBUG, "xyfast"):
+        desk.give(chat("a"))
+        await desk.until(1)
+    received, handled = caplog.records
+    assert received.getMessage() == (
+        "message received (account=9000000000001, key=a, kind=ChatMessage, handlers=1)"
+    )
+    assert re.fullmatch(
+        r"message handled \(account=9000000000001, key=a, handler=\S+\.handle, took=\S+ s, "
+        r"try=1 of \d\)",
+        handled.getMessage(),
+    )
 
 
 async def test_a_timeout_error_of_the_handler_itself_is_its_own_failure() -> None:

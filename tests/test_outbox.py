@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 import sys
 from collections import Counter
@@ -69,6 +70,23 @@ async def test_sends_go_out_once_and_in_order_and_their_echoes_are_ours(
         order = [text for text, where in asked if where == conversation]
         assert [r.text for r in records if r.conversation == conversation] == order
     assert {message.origin for message in own} == {"client"}
+
+
+async def test_who_debugs_is_told_of_each_send_and_not_what_it_says(
+    server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "xyfast.outbox"):
+        async with running(server) as world:
+            await world.connect()
+            sent = await send(world, "synthetic words")
+            server.fault(ME, Fault.SEND_REFUSED)
+            with pytest.raises(SendRefused):
+                await send(world, "other words")
+    told = [r for r in caplog.records if r.name.startswith("xyfast.outbox")]
+    start = f"send finished (account={ME}, conversation={CID}, post="
+    assert told[0].getMessage().startswith(f"{start}{sent.uuid}, outcome=sent, took=")
+    assert "outcome=refused" in told[1].getMessage()
+    assert "words" not in caplog.text
 
 
 async def test_a_refused_send_says_why(server: FakeServer) -> None:

@@ -12,12 +12,15 @@ from world import ME, OTHER
 from xyfast import (
     ChatMessage,
     Client,
+    ConfigError,
     Expired,
     MemoryStore,
     Message,
     OrderNotice,
     ReadReceipt,
+    Router,
     SessionOpened,
+    Settings,
     State,
     StateError,
     StoreError,
@@ -69,6 +72,22 @@ async def test_a_bot_answers_its_buyers(kit: Kit) -> None:
     assert buyer.id in picture.receivers
 
 
+async def test_a_router_is_a_bot_too_and_what_is_none_is_told_so(kit: Kit) -> None:
+    router = Router()
+
+    @router.on(ChatMessage)
+    async def answer(message: ChatMessage) -> None:
+        await message.reply("在的")
+
+    with pytest.raises(ConfigError, match=r"bot must be a Router, or a function .*, not Settings"):
+        await kit.start(Settings())  # type: ignore[arg-type]
+    client = await kit.start(router)
+    assert await kit.buyer().ask("在吗") == "在的"
+    await client.close()
+    await kit.start(router)
+    assert await kit.buyer().ask("还在吗") == "在的"
+
+
 async def test_silence_is_known_without_waiting_for_it(kit: Kit) -> None:
     await kit.start(add_handlers)
     buyer = kit.buyer()
@@ -80,7 +99,7 @@ async def test_a_failed_handler_is_told(kit: Kit) -> None:
     await kit.start(add_handlers, settings={"handler_retries": 1})
     buyer = kit.buyer()
     reason = await kit.handled(buyer.say("错"))
-    assert reason == "add_handlers.<locals>.answer raised ValueError"
+    assert reason == "add_handlers.<locals>.answer raised ValueError: 错"
     assert sum(isinstance(fact, Retried) for fact in kit.facts) == 1
     with pytest.raises(TimeoutError, match="dead letters: add_handlers"):
         await buyer.answer(timeout=0.01)

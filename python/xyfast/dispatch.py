@@ -14,7 +14,7 @@ from xyfast.deadlines import Deadlines
 from xyfast.errors import ConfigError
 from xyfast.instrumentation import HandlerRan, Hooks, Retried
 from xyfast.lanes import Lane, Lanes
-from xyfast.logs import logger, say, seconds
+from xyfast.logs import logger, say, seconds, told
 from xyfast.messages import ChatMessage, Expired, Gap, GroupMessage, Message, for_handler
 from xyfast.store import DeadLetter
 from xyfast.unheard import Unheard
@@ -203,6 +203,16 @@ class Dispatcher:
         One that no handler takes has come to its end at once.
         """
         handlers = self._router.handlers(delivery.message)
+        if log.isEnabledFor(logging.DEBUG):
+            say(
+                log,
+                logging.DEBUG,
+                "message received",
+                account=delivery.account_id,
+                key=delivery.key,
+                kind=type(delivery.message).__name__,
+                handlers=len(handlers),
+            )
         if not handlers:
             if isinstance(delivery.message, Expired) and not self._stopping:
                 self._unheard.add(delivery.account_id)
@@ -292,7 +302,7 @@ class Dispatcher:
                 account_id, key = job.delivery.account_id, job.delivery.key
                 say(log, logging.ERROR, "handler raised", error=error, account=account_id, key=key)
                 if task not in self._cut_off:
-                    self._dead(job, DeadLetter(reason=f"a handler raised {type(error).__name__}"))
+                    self._dead(job, DeadLetter(reason=f"a handler raised {told(error)}"))
         if wait is None or self._stopping or lane[0] in self._leaving:
             self._lanes.done(lane)
         else:  # the lane rests before the timer runs, which may be at once
@@ -352,8 +362,9 @@ class Dispatcher:
         self.start()
 
     async def _call(self, handler: Handler, name: str, job: _Job) -> DeadLetter | None:
-        task = asyncio.current_task()
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
+        began = loop.time()
         self._deadlines.begin(task)
         try:
             await handler(for_handler(job.delivery.message, name))
@@ -369,16 +380,21 @@ class Dispatcher:
             self._say("handler raised", handler, job, error=error)
             if task in self._cut_off:  # its answer to that
                 raise asyncio.CancelledError from None
-            return DeadLetter(reason=f"{_name(handler)} raised {type(error).__name__}")
+            return DeadLetter(reason=f"{_name(handler)} raised {told(error)}")
         finally:
             self._deadlines.end(task)
+        if log.isEnabledFor(logging.DEBUG):
+            took = seconds(loop.time() - began)
+            self._say("message handled", handler, job, level=logging.DEBUG, took=took)
         return None
 
-    def _say(self, what: str, handler: Handler, job: _Job, **facts: Any) -> None:
+    def _say(
+        self, what: str, handler: Handler, job: _Job, *, level: int = logging.ERROR, **facts: Any
+    ) -> None:
         facts["try"] = f"{job.tries + 1} of {self._retries + 1}"
         account, key = job.delivery.account_id, job.delivery.key
         name = _name(handler)
-        say(log, logging.ERROR, what, account=account, key=key, handler=name, **facts)
+        say(log, level, what, account=account, key=key, handler=name, **facts)
 
 
 def _once_more(message: Handled) -> Handled:

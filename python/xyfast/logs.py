@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
 from xyfast.arguments import must_be
 from xyfast.errors import XyfastError
-from xyfast.redaction import Redaction
+from xyfast.redaction import Redaction, redact
 from xyfast.shown import fitting, json_text, printable
 
-__all__ = ["JsonFormatter", "complain", "logger", "logging_json", "say", "seconds"]
+__all__ = [
+    "JsonFormatter",
+    "complain",
+    "logger",
+    "logging_json",
+    "say",
+    "seconds",
+    "told",
+    "words_shown",
+]
 
 _SAID = "%s (%s)%s"
 _OF_LOGGING = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _REDACTION = Redaction()
+_showing: list[object] = []  # who wants the words of foreign exceptions
 
 
 def logger(name: str, /) -> logging.Logger:
@@ -40,7 +52,8 @@ def say(
 
     Facts that are None are left out. Secrets and message texts are no facts; nor are the
     words of a foreign exception, which may quote them: of an ``error`` its class and the
-    lines it came through are shown. So are those of a ``stack``.
+    lines it came through are shown, and its words only while `words_shown`. So are the lines
+    of a ``stack``.
     """
     if not log.isEnabledFor(level):
         return
@@ -49,12 +62,32 @@ def say(
     where = ""
     if error is not None:
         known["error"] = type(error).__name__
-        words = f": {printable(str(error))}" if isinstance(error, XyfastError) else ""
-        lines = "".join(traceback.format_tb(error.__traceback__))
-        where = f"\n{lines}{type(error).__name__}{words}"
+        ours = isinstance(error, XyfastError)
+        words = f"{type(error).__name__}: {printable(str(error))}" if ours else told(error)
+        where = f"\n{''.join(traceback.format_tb(error.__traceback__))}{words}"
     if stack is not None:
         where = "\n" + "".join(stack.format()).rstrip()
     log.log(level, _SAID, sentence, shown, where, extra=known, stacklevel=2)
+
+
+@contextlib.contextmanager
+def words_shown() -> Iterator[None]:
+    """Meanwhile the words of foreign exceptions are shown, without secrets, to who develops a bot.
+
+    They may quote messages.
+    """
+    who = object()
+    _showing.append(who)
+    try:
+        yield
+    finally:
+        _showing.remove(who)
+
+
+def told(error: BaseException, /) -> str:
+    """The class of a foreign exception, and its words while `words_shown`."""
+    name = type(error).__name__
+    return f"{name}: {printable(redact(str(error)))}" if _showing else name
 
 
 def complain(

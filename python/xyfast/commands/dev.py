@@ -13,6 +13,8 @@ from types import FrameType
 
 from xyfast.commands.shared import complain
 from xyfast.configfile import DEFAULT_FILE
+from xyfast.errors import ConfigError
+from xyfast.tables import ACCOUNTS, read_config
 
 __all__ = ["supervise"]
 
@@ -35,6 +37,7 @@ class _Supervisor:
         self._options = options
         config = options.config or os.environ.get("XYFAST_CONFIG") or DEFAULT_FILE
         self._config = Path(config)
+        self._cookies: list[Path] = []
         self._signals = 0
 
     def run(self) -> int:
@@ -43,6 +46,7 @@ class _Supervisor:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(signal.SIGHUP, self._signalled)
         while True:
+            self._cookies = _cookies(self._config)
             seen = self._stamps()
             code = self._run_once(seen)
             if code:
@@ -58,7 +62,7 @@ class _Supervisor:
         """The exit code of a bot that ended by itself, None of one that was stopped."""
         options = self._options
         command = [sys.executable, "-m", "xyfast", "run", str(options.bot)]
-        command += ["--log-level", options.log_level]
+        command += ["--log-level", options.log_level, "--log-words"]
         if options.log_json:
             command.append("--log-json")
         if options.config is not None:
@@ -88,7 +92,7 @@ class _Supervisor:
 
     def _stamps(self) -> Stamps:
         stamps = {}
-        for path in (*self._options.bot.parent.glob("*.py"), self._config):
+        for path in (*self._options.bot.parent.glob("*.py"), self._config, *self._cookies):
             try:
                 facts = path.stat()
             except OSError:
@@ -98,6 +102,16 @@ class _Supervisor:
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
+
+
+def _cookies(config: Path) -> list[Path]:
+    """The files that accounts have their cookies from."""
+    try:
+        tables = read_config(config).get(ACCOUNTS, ())
+    except ConfigError:  # the bot says so
+        return []
+    names = (table.get("cookies_file") for table in tables)
+    return [config.parent / name for name in names if isinstance(name, str)]
 
 
 def _changed(before: Stamps, now: Stamps) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +25,7 @@ from xyfast.commands.shared import (
 )
 from xyfast.configfile import DEFAULT_FILE, Config
 from xyfast.errors import ConfigError, StateError
-from xyfast.logs import JsonFormatter
+from xyfast.logs import JsonFormatter, words_shown
 from xyfast.redaction import Redaction
 from xyfast.shown import printable_lines
 from xyfast.troubles import docs_page
@@ -43,16 +45,17 @@ def add_parser(commands: Commands) -> None:
         help="run the bot in a file, with the accounts of the configuration",
         description="Import BOT.py and run what it has: a Router, a Client, or a function "
         "make_client(config). Accounts are those of the configuration, and so are store and "
-        "settings, unless the file makes its Client by itself. Ctrl-C and SIGTERM let running "
-        "handlers finish. Exit code 0: it was stopped so, 1: the store could not be used, 2: the "
-        "file or the configuration cannot be used.",
+        "settings, unless the file makes its Client by itself. Ctrl-C, SIGTERM and SIGHUP let "
+        "running handlers finish. Exit code 0: it was stopped so, 1: the store could not be used, "
+        "2: the file or the configuration cannot be used.",
     )
     parser.add_argument("bot", type=Path, metavar="BOT.py", help="the file")
     add_config(parser)
     parser.add_argument(
         "--dev",
         action="store_true",
-        help="stop and start again when a .py file beside BOT.py or the configuration changes",
+        help="stop and start again when a .py file beside BOT.py, the configuration or a file of "
+        "cookies changes",
     )
     parser.add_argument(
         "--status",
@@ -65,6 +68,12 @@ def add_parser(commands: Commands) -> None:
         choices=_LEVELS,
         default="info",
         help="what is logged, unless BOT.py sets up logging itself (default: info)",
+    )
+    parser.add_argument(
+        "--log-words",
+        action="store_true",
+        help="show the words of what handlers raise, in the log and in dead letters: they may "
+        "quote messages; --dev does so",
     )
     parser.add_argument(
         "--log-json",
@@ -80,15 +89,18 @@ def _run(options: argparse.Namespace) -> int:
     client, by_config = bot.client_of(bot.load(options.bot), config)
     accounts = config.accounts()
     if not accounts:
-        where = config.path or DEFAULT_FILE
-        raise ConfigError(
-            f"there are no accounts: add [[accounts]] to {where}, "
-            f"see {docs_page('howto/configure')}"
-        )
+        cure = f"add [[accounts]] to {config.path}"
+        if config.path is None:
+            cure = (
+                f"there is no {DEFAULT_FILE} in {Path.cwd()}; `xyfast config init` writes one, "
+                "--config names another"
+            )
+        raise ConfigError(f"there are no accounts: {cure}; see {docs_page('howto/configure')}")
     if not by_config:
         _tell_unused(options, config)
     _set_up_logging(options)
-    asyncio.run(_work(client, accounts))
+    with words_shown() if options.log_words else contextlib.nullcontext():
+        asyncio.run(_work(client, accounts))
     return 0
 
 
@@ -111,6 +123,9 @@ def _tell_unused(options: argparse.Namespace, config: Config) -> None:
 
 async def _work(client: Client, accounts: Sequence[Account]) -> None:
     running = asyncio.ensure_future(client.run())  # from here on it is stopped cleanly
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, signal.raise_signal, signal.SIGTERM)
     try:
         for account in accounts:
             try:

@@ -8,6 +8,7 @@ that is known. ``durable`` messages are in the store before they are written.
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 
 from xyfast import requests
@@ -25,6 +26,7 @@ from xyfast.errors import (
 )
 from xyfast.facts import Facts, content_object, notice
 from xyfast.instrumentation import Hooks, SendFinished, SendOutcome
+from xyfast.logs import logger, say, seconds
 from xyfast.messages import Sent
 from xyfast.outbox.durable import Durable
 from xyfast.outbox.letters import Letter, Out, new_future
@@ -36,6 +38,8 @@ from xyfast.store import Posted, Store
 from xyfast.tasks import Spawn
 
 __all__ = ["Outbox"]
+
+log = logger(__name__)
 
 _MOST_KNOWN = 1000  # durable messages with an outcome that a new run keeps in mind
 
@@ -248,10 +252,24 @@ class Outbox:
             raise
         finally:
             if outcome is not None:
-                seconds = self._loop.time() - letter.asked
-                self._hooks(SendFinished(self._account_id, outcome, seconds))
+                took = self._loop.time() - letter.asked
+                self._hooks(SendFinished(self._account_id, outcome, took))
+                self._tell(letter.post, outcome, took)
             self._out.give_up(letter, self._calls.now_ms())
         return sent
+
+    def _tell(self, post: Posted, outcome: SendOutcome, took: float) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            say(
+                log,
+                logging.DEBUG,
+                "send finished",
+                account=post.account_id,
+                conversation=post.conversation_id,
+                post=post.name,
+                outcome=outcome,
+                took=seconds(took),
+            )
 
     async def _until_known(self, letter: Letter) -> Sent:
         pauses, again = iter(self._pauses), growing(self._settings.backoff_scale)

@@ -11,11 +11,14 @@ from types import TracebackType
 from typing import Any
 
 from xyfast.account import Account
+from xyfast.arguments import must_be
 from xyfast.client import Client
 from xyfast.config import Settings
+from xyfast.dispatch import Router
 from xyfast.errors import StateError
 from xyfast.events import State
 from xyfast.instrumentation import Fact, Finished, Hook, Recovered
+from xyfast.logs import words_shown
 from xyfast.testing.buyer import Buyer
 from xyfast.testing.server import FakeServer
 
@@ -58,11 +61,12 @@ class Kit:
     ::
 
         async with Kit() as kit:
-            await kit.start(add_handlers)
+            await kit.start(router)
             assert await kit.buyer().ask("在吗") == "在的"
 
     ``folder`` is where stores are kept, by default one that is removed at the end. All of it
-    belongs to the event loop in which the kit was entered.
+    belongs to the event loop in which the kit was entered. While it is, the log and the reasons
+    of dead letters have the words of what handlers raise.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Kit:
 
     async def __aenter__(self) -> Kit:
         self._loop = asyncio.get_running_loop()
+        self._ends.enter_context(words_shown())
         if self._folder is None:
             temporary = tempfile.TemporaryDirectory(prefix="xyfast-kit-")
             self._folder = Path(self._ends.enter_context(temporary))
@@ -101,7 +106,7 @@ class Kit:
 
     async def start(
         self,
-        setup: Callable[[Client], object] | None = None,
+        bot: Router | Callable[[Client], object] | None = None,
         /,
         *,
         accounts: Sequence[str] | None = None,
@@ -112,14 +117,17 @@ class Kit:
     ) -> Client:
         """Start a client of the server, with its ``accounts`` (by default all of them).
 
-        ``setup`` is given the client before it has accounts: it registers the handlers of the
-        bot. ``settings`` changes `fast_settings`; ``options`` are those of `Client`, with `store`
-        where none is named, so that a client that is started after another was closed is its
-        next run. Returns once the accounts are connected and have caught up; with
-        ``wait=False`` at once, for faults that keep them from it. The kit closes what is still
-        running at its end. Raises what `Client` and `Client.add` raise, and `TimeoutError`.
+        ``bot`` is a Router with the bot's handlers, or a function that registers them: it is
+        given the client before that has accounts. ``settings`` changes `fast_settings`;
+        ``options`` are those of `Client`, with `store` where none is named, so that a client that
+        is started after another was closed is its next run. Returns once the accounts are
+        connected and have caught up; with ``wait=False`` at once, for faults that keep them from
+        it. The kit closes what is still running at its end. Raises `ConfigError` for another
+        ``bot``, what `Client` and `Client.add` raise, and `TimeoutError`.
         """
         self.check()
+        if bot is not None and not callable(bot):
+            must_be(Router, "a Router, or a function that is given the Client,", bot=bot)
         caught_up: set[str] = set()
 
         def watch(fact: Fact) -> None:
@@ -128,13 +136,15 @@ class Kit:
                 caught_up.add(fact.account_id)
 
         options.setdefault("store", self.store)
+        if isinstance(bot, Router):
+            options["router"] = bot
         client = Client(
             settings=fast_settings(self.server, **(settings or {})),
             hooks=[watch, *hooks],
             **options,
         )
-        if setup is not None:
-            setup(client)
+        if callable(bot):
+            bot(client)
         await self._ends.enter_async_context(client)
         names = self.server.accounts if accounts is None else accounts
         for name in names:
