@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -275,6 +277,11 @@ async def test_the_fake_server_writes_what_a_bot_needs(tmp_path: Path) -> None:
     await process.communicate()
     account = xyfast.Account.from_file(folder / "123.toml")
     assert account == xyfast.Account.from_cookies(told["cookies"]["123"])
+    config = xyfast.Config.load(folder / "xyfast.toml", environ={})
+    assert config.accounts() == (account,)
+    assert (config.settings.url, config.settings.token_url) == (told["url"], told["token_url"])
+    assert config.store == folder / "xyfast.db"
+    assert stat.S_IMODE((folder / "xyfast.toml").stat().st_mode) == 0o600
     environment = (folder / "environment").read_text("utf-8")
     assert environment == f"XYFAST_URL={told['url']}\nXYFAST_TOKEN_URL={told['token_url']}\n"
 
@@ -284,7 +291,10 @@ async def test_the_fake_server_takes_ports_and_stops_by_itself() -> None:
     taken = (await line(first))["url"].rstrip("/").rpartition(":")[2]
     second = await asyncio.to_thread(xyfast_run, "fake-server", "--port", taken)
     assert second.returncode == 2
-    assert "xyfast fake-server: " in second.stderr
+    assert second.stderr == (
+        f"xyfast fake-server: it cannot listen at --port {taken}, --http-port 0: "
+        f"{os.strerror(errno.EADDRINUSE)}; give others, or 0 for any that are free\n"
+    )
     first.terminate()
     await first.communicate()
     third = await asyncio.to_thread(

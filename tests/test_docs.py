@@ -87,7 +87,7 @@ def test_the_codec_and_fake_server_examples_run(name: str, tmp_path: Path) -> No
         runpy.run_path(write(tmp_path, code), run_name="__main__")
 
 
-@pytest.mark.parametrize("name", [name for name in ENGLISH if name != "docs/start.md"])
+@pytest.mark.parametrize("name", ENGLISH)
 def test_the_examples_of_the_pages_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +95,13 @@ def test_the_examples_of_the_pages_run(
     for code in 2 * blocks(name, "python"):  # a reader tries it again
         if file_name(code) is None:
             runpy.run_path(write(tmp_path, code), run_name="__main__")
+
+
+def test_the_bots_that_are_run_are_those_that_are_tested() -> None:
+    router, maker = blocks("docs/howto/run.md", "python")
+    files = {file_name(code): code for code in blocks("docs/howto/test-your-bot.md", "python")}
+    assert files["bot.py"] == f"# bot.py\n{router}"
+    assert files["shop.py"].partition("\n\n\n")[2] in maker
 
 
 def test_the_suite_of_the_page_passes(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ def test_both_say_the_same(name: str) -> None:
             assert facts(translated)[kind] == found, (english.partition("\n")[0], kind)
 
 
+def test_the_first_page_leads_to_every_task() -> None:
+    text = (DOCS / "index.md").read_text("utf-8")
+    linked = set(re.findall(r"\]\((howto/[\w-]+\.md)\)", text))
+    assert linked == {name for name in ENGLISH if name.startswith("howto/")}
+
+
 @pytest.mark.parametrize(
     "path",
     [*sorted(DOCS.rglob("*.md")), *DOCS.parent.glob("README*.md")],

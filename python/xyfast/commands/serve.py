@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 import signal
 import sys
 from functools import partial
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from xyfast.commands import FAULTS
 from xyfast.commands.shared import Commands, a_number, add_command, complain, print_json
+from xyfast.configfile import DEFAULT_FILE
 
 if TYPE_CHECKING:
     from xyfast.testing import FakeServer
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 _FOREVER = 1e9
+_CONFIG = """\
+# The fake server as it runs now, written by it at each start: xyfast run BOT.py --config THIS_FILE
+store = "xyfast.db"
+
+[settings]
+url = "{url}"
+token_url = "{token_url}"
+"""
 
 
 def add_parser(commands: Commands) -> None:
@@ -67,8 +77,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--write",
         metavar="FOLDER",
-        help="also write there what a bot needs: ID.toml for each account, as "
-        "`Account.from_file` reads it, and `environment` with XYFAST_URL and XYFAST_TOKEN_URL",
+        help="also write there what a bot needs: xyfast.toml for `xyfast run BOT.py --config "
+        "FOLDER/xyfast.toml`; for programs ID.toml of each account, as `Account.from_file` reads "
+        "it, and `environment` with XYFAST_URL and XYFAST_TOKEN_URL",
     )
     seconds = a_number(float, lambda seconds: seconds > 0, "a number of seconds above 0")
     parser.add_argument("--seconds", type=seconds, help="stop after so long")
@@ -93,9 +104,19 @@ def run(options: argparse.Namespace) -> int:
         return 2
     try:
         return asyncio.run(_serve(options, script))
+    except BrokenPipeError:  # whoever reads has seen enough
+        raise
     except OSError as error:
-        complain(options, str(error))
+        complain(options, _words(options, error))
         return 2
+
+
+def _words(options: argparse.Namespace, error: OSError) -> str:
+    why = os.strerror(error.errno) if error.errno else str(error)
+    if error.filename is not None:
+        return f"{error.filename} cannot be written: {why}"
+    ports = f"--port {options.port}, --http-port {options.http_port}"
+    return f"it cannot listen at {ports}: {why}; give others, or 0 for any that are free"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -176,12 +197,18 @@ async def _serve(options: argparse.Namespace, script: list[Step]) -> int:
 
 def _write(folder: Path, server: FakeServer, cookies: dict[str, str]) -> None:
     folder.mkdir(exist_ok=True)
+    tables = [_CONFIG.format(url=server.url, token_url=server.token_url)]
     for account, text in cookies.items():
-        file = folder / f"{account}.toml"
-        file.touch(0o600)
-        file.write_text(f'cookies = "{text}"\n', "utf-8")
+        _write_private(folder / f"{account}.toml", f'cookies = "{text}"\n')
+        tables.append(f'[[accounts]]\ncookies = "{text}"\n')
+    _write_private(folder / DEFAULT_FILE, "\n".join(tables))
     environment = f"XYFAST_URL={server.url}\nXYFAST_TOKEN_URL={server.token_url}\n"
     (folder / "environment").write_text(environment, "utf-8")
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(0o600)
+    path.write_text(text, "utf-8")
 
 
 async def _push(server: FakeServer, script: list[Step]) -> None:
