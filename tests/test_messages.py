@@ -180,6 +180,8 @@ def test_no_repr_shows_what_people_wrote_or_are_called() -> None:
     for message in shown:
         assert secret not in repr(message)
         assert type(message).__name__ in repr(message)
+    for message in shown[:2]:
+        assert repr(message).endswith(", text=<12 characters>)")
 
 
 def test_the_sender_is_in_no_repr_and_in_no_comparison() -> None:

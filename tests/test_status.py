@@ -77,7 +77,7 @@ async def test_what_changes_comes_as_an_event(server: FakeServer) -> None:
             pass
         assert (event["ready"], event["reason"]) == (
             True,
-            "1 of 1 accounts are connected, 1 are paused",
+            "1 of 1 accounts are connected, 1 paused",
         )
         viewer.go()
 

@@ -96,6 +96,10 @@ async def test_without_the_token_nothing_is_done(server: FakeServer, shown: str)
         for path in (f"/accounts/{ME}/pause", "/dead/1/replay"):
             found = await visit(world.client.status_url, path, "POST", Authorization=shown)
             assert (found.status, found.fields["www-authenticate"]) == (401, "Bearer")
+            assert found.json == {"error": "that is not the token of Settings.status_token"}
+        found = await visit(world.client.status_url, f"/accounts/{ME}/pause", "POST")
+        assert (found.status, found.fields["www-authenticate"]) == (401, "Bearer")
+        assert found.json == {"error": "say who you are: Authorization: Bearer TOKEN"}
         found = await visit(world.client.status_url, f"/accounts/{ME}/pause", "GET")
         assert (found.status, found.fields["allow"]) == (405, "POST")
         assert world.client.state(ME) is State.CONNECTED

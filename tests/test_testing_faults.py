@@ -13,6 +13,12 @@ from testing_client import CID, NEWEST, SEND, A, get_token, ids, linked, opened,
 from xyfast.testing import FakeServer, Fault, ServerSettings
 
 
+async def test_what_is_no_fault_is_refused() -> None:
+    async with FakeServer([A]) as server:
+        with pytest.raises(TypeError, match=r"members of Fault, such as Fault\.DEAF, not 'DEAF'"):
+            server.fault(A, "DEAF")  # type: ignore[arg-type]
+
+
 async def test_a_duplicated_package_comes_twice_under_one_mid() -> None:
     async with FakeServer([A]) as server, linked(server) as client:
         server.fault(A, Fault.DUPLICATE)

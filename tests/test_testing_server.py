@@ -120,7 +120,7 @@ async def test_a_server_is_started_once_and_before_it_is_used() -> None:
 
 async def test_an_account_that_the_server_does_not_have_is_named() -> None:
     async with FakeServer([A]) as server:
-        with pytest.raises(KeyError, match=B):
+        with pytest.raises(KeyError, match=f"the fake server has no account '{B}'; it has: {A}"):
             server.push_text(B, "在吗")
 
 

@@ -89,7 +89,7 @@ def status(**changes: Any) -> Status:
         "time": NOW,
         "began": NOW - 7100,
         "ready": False,
-        "reason": "8 of 11 accounts are connected, 1 are paused",
+        "reason": "8 of 11 accounts are connected, 1 paused",
         "actions": False,
         "totals": {
             "accounts": len(accounts),

@@ -24,7 +24,7 @@ called is left out of every ``repr``.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -128,7 +128,7 @@ class Message:
     tree: Any = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class _Written(Message):
     message_id: str | None = None
     note_id: str | None = None
@@ -142,6 +142,11 @@ class _Written(Message):
     order_id: str | None = None
     origin: Origin = "peer"
 
+    def __repr__(self) -> str:
+        shown = [f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr]
+        text = f"text=<{len(self.text)} characters>"
+        return f"{type(self).__name__}({', '.join((*shown, text))})"
+
 
 @dataclass(slots=True)
 class _Run:
@@ -152,7 +157,7 @@ class _Run:
     given: list[Sent] = field(default_factory=list)  # results of those that are not durable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ChatMessage(_Written):
     """Someone wrote in a conversation of two.
 
@@ -250,7 +255,7 @@ class ChatMessage(_Written):
         return self._sender, self.conversation_id, self.peer_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class GroupMessage(_Written):
     """Someone wrote in a group; the fields are those of `ChatMessage`.
 

@@ -49,5 +49,7 @@ class Unheard:
 
     def _say(self, account_id: str) -> None:
         if count := self._counts.pop(account_id, 0):
-            sentence = "expired messages that no handler of Expired took"
+            sentence = (
+                "expired messages that no handler of Expired took, see `xyfast replay --expired`"
+            )
             say(log, logging.WARNING, sentence, account=account_id, count=count)

@@ -189,7 +189,7 @@ def ready(states: Mapping[str, int]) -> tuple[bool, str]:
     if not wanted and not paused:
         return False, "there are no accounts"
     words = f"{up} of {wanted} accounts are connected"
-    return up == wanted, words + (f", {paused} are paused" if paused else "")
+    return up == wanted, words + (f", {paused} paused" if paused else "")
 
 
 def _plain(shown: Iterable[Any]) -> list[Any]:

@@ -134,12 +134,14 @@ class StatusPage:
         _must("POST", request)
         if self._token is None:
             raise Refused(403, "there are no write actions: Settings.status_token is not set")
-        kind, _, shown = request.fields.get("authorization", "").partition(" ")
+        wanted = {"WWW-Authenticate": "Bearer"}
+        if "authorization" not in request.fields:
+            raise Refused(401, "say who you are: Authorization: Bearer TOKEN", **wanted)
+        kind, _, shown = request.fields["authorization"].partition(" ")
         # What a header holds is Latin-1; a token is ASCII.
         same = hmac.compare_digest(shown.strip().encode("latin-1"), reveal(self._token).encode())
         if kind.lower() != "bearer" or not same:
-            wanted = {"WWW-Authenticate": "Bearer"}
-            raise Refused(401, "say who you are: Authorization: Bearer TOKEN", **wanted)
+            raise Refused(401, "that is not the token of Settings.status_token", **wanted)
 
     # --- what is read -------------------------------------------------------------------------
 

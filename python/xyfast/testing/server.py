@@ -295,7 +295,12 @@ class FakeServer:
     # Faults
 
     def fault(self, account: str | None, *faults: Fault) -> None:
-        """Switch faults on until `heal`."""
+        """Switch faults on until `heal`; raises `TypeError` for what is no `Fault`."""
+        for fault in faults:
+            if not isinstance(fault, Fault):
+                raise TypeError(
+                    f"fault() takes members of Fault, such as Fault.DEAF, not {fault!r}"
+                )
         self._faults(account).update(faults)
 
     def heal(self, account: str | None, *faults: Fault) -> None:
@@ -395,7 +400,11 @@ class FakeServer:
         return not connections
 
     def _account(self, account: str) -> AccountState:
-        return self._platform.accounts[account]
+        found = self._platform.accounts.get(account)
+        if found is None:
+            known = ", ".join(self._platform.accounts)
+            raise KeyError(f"the fake server has no account {account!r}; it has: {known}")
+        return found
 
     def _faults(self, account: str | None) -> set[Fault]:
         return self._platform.faults if account is None else self._account(account).faults
