@@ -158,7 +158,7 @@ def test_a_folder_that_may_not_be_looked_into(place: Place) -> None:
     assert (code, errors) == (1, "")
     assert [each["about"] for each in found if each["level"] == "failed"] == ["store"]
     for command, reason in (
-        (["accounts"], "accounts: the store locked/x.db cannot be read (Permission denied): give"),
+        (["accounts"], "accounts: the store locked/x.db cannot be read (Permission denied): name"),
         (["run", "locked/bot.py"], "run: locked/bot.py is no Python file that can be read"),
         (["bench"], "bench: the folder of the store, locked, is not there, or may"),
     ):

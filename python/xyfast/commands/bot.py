@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import os
@@ -33,8 +34,9 @@ def load(path: Path) -> ModuleType:
     printed to standard error first.
     """
     name = path.stem
-    if not path.exists():
-        raise ConfigError(f"there is no such file: {path}")
+    with contextlib.suppress(PermissionError, NotADirectoryError):  # told below
+        if not path.exists():
+            raise ConfigError(f"there is no such file: {path}")
     if path.suffix != ".py" or not os.path.isfile(path):
         raise ConfigError(
             f"{path} is no Python file that can be read; give the path of one, such as bot.py"
