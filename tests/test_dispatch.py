@@ -13,7 +13,7 @@ from handlers import ME, Desk, chat
 from simulation.loop import simulate
 from xyfast import Secret
 from xyfast.dispatch import Delivery
-from xyfast.logs import words_shown
+from xyfast.logs import told, words_shown
 from xyfast.messages import ChatMessage, Expired, Typing
 
 
@@ -99,6 +99,12 @@ async def test_the_words_of_what_a_handler_raises_are_shown_to_who_wants_them(
     async def handle(message: ChatMessage) -> None:
         raise LookupError(f"no item {message.key}\n{secret.reveal()}")
 
+    class WordlessError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    with words_shown():
+        assert told(WordlessError()) == "WordlessError"
     with caplog.at_level(logging.ERROR, "xyfast"), words_shown(), words_shown():
         desk.give(chat("a"))
         await desk.until(1)
@@ -109,9 +115,9 @@ async def test_the_words_of_what_a_handler_raises_are_shown_to_who_wants_them(
     assert hidden is not None
     assert shown.reason.endswith("handle raised LookupError: no item a\\n<secret>")
     assert hidden.reason.endswith("handle raised LookupError")
-    told, untold, _ = [record.getMessage() for record in caplog.records]
-    assert told.endswith("\nLookupError: no item a\\n<secret>")
-    assert untold.endswith("\nLookupError")
+    first, second, _ = [record.getMessage() for record in caplog.records]
+    assert first.endswith("\nLookupError: no item a\\n<secret>")
+    assert second.endswith("\nLookupError")
 
 
 async def test_who_debugs_is_told_of_each_message_and_not_what_it_says(

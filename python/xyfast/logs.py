@@ -87,7 +87,12 @@ def words_shown() -> Iterator[None]:
 def told(error: BaseException, /) -> str:
     """The class of a foreign exception, and its words while `words_shown`."""
     name = type(error).__name__
-    return f"{name}: {printable(redact(str(error)))}" if _showing else name
+    if not _showing:
+        return name
+    try:
+        return f"{name}: {printable(redact(str(error)))}"
+    except Exception:  # of its own: to log must never fail
+        return name
 
 
 def complain(
