@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -218,11 +219,16 @@ async def test_a_token_provider_may_raise_anything_and_is_asked_again(
     assert "token provider raised" in caplog.text
 
 
-async def test_without_a_human_the_account_waits_for_new_cookies(server: FakeServer) -> None:
+async def test_without_a_human_the_account_waits_for_new_cookies(
+    server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
     server.fault(ME, Fault.RISK_CONTROL)
+    caplog.set_level(logging.INFO)
     async with running(server) as world:
         await world.client.add(Account.from_cookies(server.cookies(ME)))
         await world.until(lambda: world.client.state(ME) is State.NEEDS_LOGIN)
+        assert caplog.text.count("open the message page in the browser") == 1  # it is told once
+        assert f"human (account={ME}, reason=FAIL_SYS_USER_VALIDATE, page=" in caplog.text
         world.client.replace_credentials(Account.from_cookies(server.log_in(ME)))
         await world.until(lambda: world.client.state(ME) is State.CONNECTED)
         with pytest.raises(StateError, match="never added"):

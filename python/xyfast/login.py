@@ -128,19 +128,23 @@ class Login:
                     account_id, sentence = self.account.id, "token provider raised"
                     reason = f"the {sentence} {type(error).__name__}"
                     say(log, logging.ERROR, sentence, error=error, account=account_id)
-                url = error.url if isinstance(error, LoginRequired) else None
-                event = self._failed(turn, row, reason, url)
+                url, told = None, reason
+                if isinstance(error, LoginRequired):  # the change of state tells its words
+                    url, told = error.url, error.code or reason
+                event = self._failed(turn, row, reason, url, told)
             else:
                 turn.reached()
                 self.token = token
         self._feed(event)
 
-    def _failed(self, turn: Turn, row: Row, reason: str, url: str | None = None) -> TokenFailed:
+    def _failed(
+        self, turn: Turn, row: Row, reason: str, url: str | None = None, told: str | None = None
+    ) -> TokenFailed:
         if row is LINKS["network"]:
             turn.missed(row.backoff)
         elif row.name in TOKENS:
             turn.reached()
-        self._trouble(row, reason)
+        self._trouble(row, told or reason)
         return TokenFailed(reason, row.backoff, human=row.remedy is Remedy.HUMAN, url=url)
 
     def _keep(self, account: Account) -> None:

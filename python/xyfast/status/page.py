@@ -209,8 +209,8 @@ class StatusPage:
     def _act(self, account_id: str, action: str) -> Response:
         if account_id not in self._drivers:
             raise Refused(404, "there is no such account")
-        self._actions[action](account_id)
         say(log, logging.INFO, "asked for on the status page", account=account_id, action=action)
+        self._actions[action](account_id)
         state = self._drivers[account_id].state.value
         return Response.of_json({"account": account_id, "action": action, "state": state})
 
