@@ -15,7 +15,7 @@ import pytest
 from xyfast import Account, Secret, Settings, Token, redact
 from xyfast.secret import KNOWN, Known, reveal
 
-TEXT = "synthetic-canary-5501"
+TEXT = "unspoken-canary-5501"
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ TEXT = "synthetic-canary-5501"
 )
 def test_nothing_of_it_is_shown(show: Callable[[Secret], str]) -> None:
     shown = show(Secret(TEXT))
-    assert "synthetic" not in shown
+    assert "unspoken" not in shown
     assert "<secret>" in shown
 
 
@@ -59,7 +59,7 @@ def test_nothing_of_it_is_shown(show: Callable[[Secret], str]) -> None:
 def test_nothing_takes_it_for_a_text(use: Callable[[Secret], object]) -> None:
     with pytest.raises((TypeError, AttributeError)) as caught:
         use(Secret(TEXT))
-    assert "synthetic" not in str(caught.value)
+    assert "unspoken" not in str(caught.value)
 
 
 def test_only_asking_for_it_gives_the_text() -> None:
@@ -83,7 +83,7 @@ def test_a_copy_is_the_same_one() -> None:
 def test_what_is_no_str_is_refused_without_being_shown() -> None:
     with pytest.raises(TypeError, match="a secret is a str, not bytes") as caught:
         Secret(TEXT.encode())  # type: ignore[arg-type]
-    assert "synthetic" not in str(caught.value)
+    assert "unspoken" not in str(caught.value)
 
 
 def test_it_is_known_to_redaction_for_as_long_as_one_lives() -> None:
@@ -98,9 +98,9 @@ def test_it_is_known_to_redaction_for_as_long_as_one_lives() -> None:
 
 
 def test_its_parts_are_known_in_its_place() -> None:
-    url = Secret("http://synthetic.example/path", parts=["path-secret"])
+    url = Secret("http://unspoken.example/path", parts=["path-secret"])
     shown = Secret("9000000000001", parts=())
-    assert redact(f"{url.reveal()}-secret") == "http://synthetic.example/<secret>"
+    assert redact(f"{url.reveal()}-secret") == "http://unspoken.example/<secret>"
     assert redact(shown.reveal()) == "9000000000001"
 
 
