@@ -8,8 +8,9 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 
 import names_words as chinese
 import xyfast
@@ -21,10 +22,10 @@ CHINESE = PAGE.with_name("names.zh.md")
 _HEAD = """\
 # Names
 
-All that `from xyfast import ...` has, in a line each; the headings lead to what is said of them at
-length. What else there is, is in `xyfast.codec`, `xyfast.instrumentation`, `xyfast.store` and
-`xyfast.testing`. This page is made of the docstrings by `python tests/names_page.py`, and a test
-fails when it is out of date.
+All that `from xyfast import ...` has, and what its classes do, in a line each; the headings lead to
+what is said of them at length. What else there is, is in `xyfast.codec`, `xyfast.instrumentation`,
+`xyfast.store` and `xyfast.testing`. This page is made of the docstrings by
+`python tests/names_page.py`, and a test fails when it is out of date.
 """
 _TABLE = "| name | what it is |\n| --- | --- |"
 
@@ -63,15 +64,33 @@ def _page(head: str, table: str, ending: str, say: Callable[[str], str]) -> str:
     parts = [head]
     for title, names in GROUPS.items():
         place = "settings" if title == "Settings" else f"api/{title.lower()}"
-        lines = [f"| `{name}` | {say(_first(name, stubs))} |" for name in names.split()]
+        lines = []
+        for name in names.split():
+            lines.append(f"| `{name}` | {say(_first(stubs.get(name) or _said(name)))} |")
+            lines += [f"| `{name}.{each}` | {say(words)} |" for each, words in _methods(name)]
         parts.append(f"## [{say(title)}]({place}.{ending})\n\n{table}\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def _first(name: str, stubs: dict[str, str]) -> str:
+def _said(name: str) -> str:
+    return inspect.getdoc(getattr(xyfast, name)) or ""
+
+
+def _first(said: str) -> str:
     """The first line of a docstring, as Markdown."""
-    said = stubs.get(name) or inspect.getdoc(getattr(xyfast, name)) or ""
     return re.sub(r"\s+", " ", said.partition("\n\n")[0]).replace("``", "`")
+
+
+def _methods(name: str) -> Iterator[tuple[str, str]]:
+    """What a class has of its own but what leads to another, and the first lines of it."""
+    found = getattr(xyfast, name)
+    if not isinstance(found, type) or found.__module__ == "xyfast._core" or name == "Retention":
+        return  # what a retention does, stores alone ask for
+    for each, member in vars(found).items():
+        kinds = (FunctionType, property, classmethod, staticmethod)
+        words = inspect.getdoc(getattr(found, each)) if isinstance(member, kinds) else None
+        if words and not each.startswith("_") and not words.startswith("See `"):
+            yield each, _first(words)
 
 
 def _stubs() -> dict[str, str]:

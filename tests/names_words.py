@@ -8,8 +8,8 @@ from __future__ import annotations
 HEAD = """\
 # 名称
 
-`from xyfast import ...` 能导入的全部名称，每个一行；标题链接到详细的说明。参考各页的详细说明取自代码里的文档字符串，是英文的；本页给出
-每个名称的中文概要。其余的名称在 `xyfast.codec`、`xyfast.instrumentation`、`xyfast.store` 和 `xyfast.testing` 里。
+`from xyfast import ...` 能导入的全部名称，以及各个类的方法，每个一行；标题链接到详细的说明。参考各页的详细说明取自代码里的
+文档字符串，是英文的；本页给出每个名称和方法的中文概要。其余的名称在 `xyfast.codec`、`xyfast.instrumentation`、`xyfast.store` 和 `xyfast.testing` 里。
 本页由 `python tests/names_page.py` 生成，过时了测试会失败。
 """
 TABLE = "| 名称 | 是什么 |\n| --- | --- |"
@@ -160,4 +160,179 @@ WORDS = {
         "把字节编成带填充的 base64 文字（标准字母表）。"
     ),
     "A bounded set of ids that forgets by age.": "有界的 id 集合，按时间忘记。",
+    # What classes do.
+    "Decorate a handler for messages of class `kind`; see `Router.on`.": (
+        "装饰器：登记接收 `kind` 类消息的处理函数；见 `Router.on`。"
+    ),
+    "The accounts that were added, in that order.": ("已添加的账号，按添加的先后。"),
+    "Whether session material is kept in a store of its own: `secrets`.": (
+        "会话凭据是否存放在单独的存储 `secrets` 里。"
+    ),
+    "Where the status page is; None while it is not served (`Settings.status`).": (
+        "状态页的地址；没有提供状态页时为 None（`Settings.status`）。"
+    ),
+    "Where an account stands; raises `StateError` if it was never added.": (
+        "账号处于什么状态；从未添加过则抛出 `StateError`。"
+    ),
+    "Take in an account and start connecting it.": ("添加一个账号并开始连接。"),
+    "Close an account's link and open none until `resume`.": (
+        "关闭账号的链路，到 `resume` 之前不再打开。"
+    ),
+    "Connect an account again that was paused or kicked; else nothing happens.": (
+        "让暂停的或被踢下线的账号重新连接；否则什么也不做。"
+    ),
+    "Open another link of an account that is connected, and then close the one of now.": (
+        "为已连接的账号先打开另一条链路，再关闭现在这一条。"
+    ),
+    "Stop an account and forget it, in whatever state it is.": (
+        "停止并移除一个账号，不论它处于什么状态。"
+    ),
+    "Go on with new cookies of an account, in whatever state it is.": (
+        "让账号用新的 cookie 继续，不论它处于什么状态。"
+    ),
+    "Work until SIGTERM, SIGINT or `close`, then stop cleanly.": (
+        "一直运行到 SIGTERM、SIGINT 或 `close`，然后正常停止。"
+    ),
+    "Stop: take nothing new, let running handlers finish, record, close the links.": (
+        "停止：不再接收，让运行中的处理函数结束，记录结果，关闭链路。"
+    ),
+    "Send a text into a conversation.": ("向会话发送一条文本。"),
+    "Send an uploaded picture, its size in pixels; returns and raises as `send_text`.": (
+        "发送一张已上传的图片，尺寸以像素计；返回值和异常同 `send_text`。"
+    ),
+    "Send any request and return the body of its answer, as JSON gives it.": (
+        "发送任意请求，返回应答的 body，与 JSON 读出的相同。"
+    ),
+    "One page of a conversation's messages, the newest first.": ("会话消息的一页，最新的在前。"),
+    "One page of an account's conversations, the last changed first.": (
+        "账号会话的一页，最近有变化的在前。"
+    ),
+    "Decorate an async function that takes messages of class `kind`.": (
+        "装饰器：登记接收 `kind` 类消息的 async 函数。"
+    ),
+    "The handlers that take `message`, in order, with their names.": (
+        "接收 `message` 的处理函数及其名字，按先后。"
+    ),
+    "The own user id: the value of the cookie `unb`, digits.": (
+        "自己的用户 id：cookie `unb` 的值，全是数字。"
+    ),
+    "What this account goes through, `general` unless it has its own; None: no proxy.": (
+        "这个账号走的代理，自己没有设置就是 `general`；None 表示不用代理。"
+    ),
+    "Make an account from a browser's cookie string (`a=1; b=2`).": (
+        "由浏览器的 cookie 字符串（`a=1; b=2`）得到账号。"
+    ),
+    "Read an account from a TOML file.": ("从 TOML 文件读出账号。"),
+    "Give the account with the cookies of an answer merged in, as `merge_cookies` does.": (
+        "返回并入了应答里 cookie 的账号，规则同 `merge_cookies`。"
+    ),
+    "Give the account with new cookies, or None if there are none yet.": (
+        "返回带有新 cookie 的账号；还没有则返回 None。"
+    ),
+    "Get a token for `account`, whose `device_id` is set.": (
+        "为 `account` 取得 token；它的 `device_id` 已设置。"
+    ),
+    "Read settings: the defaults, then a file, then variables, then `values`.": (
+        "读取设置：先是默认值，再是文件、环境变量，最后是 `values`。"
+    ),
+    "Read a file, then variables, which are stronger.": ("先读文件，再读环境变量，后者优先。"),
+    "Read the cookies of all accounts.": ("读取所有账号的 cookie。"),
+    "Make the store, for a `Client`.": ("建立存储，供 `Client` 使用。"),
+    "Make the store of secrets, for a `Client`; None if the store of messages keeps them.": (
+        "建立机密存储，供 `Client` 使用；机密由消息存储保存则为 None。"
+    ),
+    "Answer with a text in the same conversation.": ("在同一会话里用文本回复。"),
+    "Answer with a picture that was uploaded to `url`; its size is in pixels.": (
+        "用已上传到 `url` 的图片回复；尺寸以像素计。"
+    ),
+    "The account that received the message.": ("收到这条消息的账号。"),
+    "The conversation of the message.": ("这条消息所在的会话。"),
+    "The key of the message.": ("这条消息的键。"),
+    "Make ready; what an earlier run had taken waits again, counted as redelivered.": (
+        "做好准备；上次运行取走的消息重新等待，计为再次投递。"
+    ),
+    "Commit all of it at once; returns the `(account_id, key)` of rows that are new.": (
+        "一次提交全部内容；返回新行的 `(account_id, key)`。"
+    ),
+    "Take the waiting rows that are first in line: `limit`, or fewer if they are large.": (
+        "取走排在最前的等待行：`limit` 行，行大则更少。"
+    ),
+    "Let taken rows wait again: as though they had not been taken, if no handler has begun.": (
+        "让取走的行重新等待；没有处理函数开始过的，就当没有取走过。"
+    ),
+    "What is kept of an account; all None for a new one.": (
+        "一个账号保存的内容；新账号全是 None。"
+    ),
+    "Keep an account's session material (device id, rotated cookies): a secret.": (
+        "保存账号的会话凭据（设备 id、轮换的 cookie）：属于机密。"
+    ),
+    "Those of `keys` that have a row, in whatever state.": (
+        "`keys` 里已有行的那些，不论处于什么状态。"
+    ),
+    "Dead letters with their numbers, oldest first; `after` is the last number seen.": (
+        "死信及其编号，最早的在前；`after` 是已看到的最后一个编号。"
+    ),
+    "How much there is by account; accounts without any are left out. For observers.": (
+        "每个账号各有多少；一条也没有的账号不列出。供观察者使用。"
+    ),
+    "Let handled or dead messages wait again, counted as redelivered; returns how many.": (
+        "让已处理的消息或死信重新等待，计为再次投递；返回条数。"
+    ),
+    "Accounts with rows that another process let wait again since the last call.": (
+        "自上次调用以来，有行被另一进程改为重新等待的账号。"
+    ),
+    "Forget what was kept for long enough; returns how many rows went.": (
+        "删去保存期已满的内容；返回删去的行数。"
+    ),
+    "Keep a message that is to be sent; returns what is kept by that name.": (
+        "保存一条要发送的消息；返回这个名字下保存的内容。"
+    ),
+    "Record what became of a posted message; one that is not kept stays unknown.": (
+        "记录一条待发消息的结果；没有保存的仍为未知。"
+    ),
+    "Posted messages that are queued or out, in the order in which they were posted.": (
+        "排队中或已发出而未有结果的消息，按提交的先后。"
+    ),
+    "The `limit` posted messages with an outcome that were posted last, in that order.": (
+        "已有结果的待发消息里最后提交的 `limit` 条，按提交的先后。"
+    ),
+    "Finish and let go of everything; further calls raise `StoreError`.": (
+        "做完手头的事并释放一切；之后的调用抛出 `StoreError`。"
+    ),
+    "Open or make the file; one of an older version is brought up to date.": (
+        "打开或新建文件；旧版本的文件升级到当前版本。"
+    ),
+    "How each account is, by id.": ("各账号的情况，按 id。"),
+    "Handled messages of an account with their marks, those handled longest ago first.": (
+        "一个账号已处理的消息及其标记，处理得最早的在前。"
+    ),
+    "Count dead letters as handled now; returns how many there were.": (
+        "把死信计为现在已处理；返回条数。"
+    ),
+    "Messages of all accounts that have not gone out, with their numbers, in their order.": (
+        "所有账号还没有发出的消息及其编号，按先后。"
+    ),
+    "Let messages never go out, as if they had been refused; returns how many there were.": (
+        "让这些消息不再发出，如同已被拒绝；返回条数。"
+    ),
+    "Carry out what was asked for before, close the file and end the thread.": (
+        "完成之前要求的事，关闭文件并结束线程。"
+    ),
+    "Nobody: no other process reaches this store.": ("没有：其他进程到不了这个存储。"),
+    "The text. Whoever calls this keeps it out of logs, errors and files.": (
+        "原文。调用者要让它不进日志、异常和文件。"
+    ),
+    "Make ready.": ("做好准备。"),
+    "What `save` got last, also by an earlier run; None for a new account.": (
+        "`save` 最后一次得到的内容，包括以前的运行；新账号为 None。"
+    ),
+    "Keep this in place of what was kept; a call that raised has changed nothing.": (
+        "用它取代原来保存的内容；抛出异常的调用什么也没有改变。"
+    ),
+    "Carry out what was asked for before, and let go of everything.": (
+        "完成之前要求的事，并释放一切。"
+    ),
+    "Read all that is kept, beside whoever has it open; of how many accounts that is.": (
+        "在别人打开着的同时读出保存的全部内容；返回涉及多少个账号。"
+    ),
 }
