@@ -304,7 +304,9 @@ async def test_a_page_that_cannot_be_served_is_an_error_that_starting_raises(
         account = Account.from_cookies(server.cookies(ME))
         with pytest.raises(ConfigError, match=rf"Settings\.status: .*{place}"):
             await other.add(account)
-        await SqliteStore(tmp_path / "x.db").open()  # it was let go of
+        store = SqliteStore(tmp_path / "x.db")
+        await store.open()  # it was let go of
+        await store.close()
     assert other.status_url is None
     await other.close()
 
