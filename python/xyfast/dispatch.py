@@ -203,16 +203,15 @@ class Dispatcher:
         One that no handler takes has come to its end at once.
         """
         handlers = self._router.handlers(delivery.message)
-        if log.isEnabledFor(logging.DEBUG):
-            say(
-                log,
-                logging.DEBUG,
-                "message received",
-                account=delivery.account_id,
-                key=delivery.key,
-                kind=type(delivery.message).__name__,
-                handlers=len(handlers),
-            )
+        say(
+            log,
+            logging.DEBUG,
+            "message received",
+            account=delivery.account_id,
+            key=delivery.key,
+            kind=type(delivery.message).__name__,
+            handlers=len(handlers),
+        )
         if not handlers:
             if isinstance(delivery.message, Expired) and not self._stopping:
                 self._unheard.add(delivery.account_id)
@@ -383,9 +382,8 @@ class Dispatcher:
             return DeadLetter(reason=f"{_name(handler)} raised {told(error)}")
         finally:
             self._deadlines.end(task)
-        if log.isEnabledFor(logging.DEBUG):
-            took = seconds(loop.time() - began)
-            self._say("message handled", handler, job, level=logging.DEBUG, took=took)
+        took = seconds(loop.time() - began)
+        self._say("message handled", handler, job, level=logging.DEBUG, took=took)
         return None
 
     def _say(

@@ -125,12 +125,7 @@ def secrets(config: Config) -> Iterator[Finding]:
     if not path.exists():
         yield Finding("secrets", "ok", f"{path}: is not there yet, and will be made ({how})")
     elif not os.access(path, os.W_OK | os.X_OK):
-        yield Finding(
-            "secrets",
-            "failed",
-            f"the folder {path} may not be written to",
-            f"run the bot as its owner, or: chmod 700 {path}",
-        )
+        yield _locked("secrets", path, "", "700")
     else:
         yield Finding("secrets", "ok", f"{path}: of {count} accounts, {how}")
 
@@ -141,12 +136,13 @@ def folder(config: Config) -> Iterator[Finding]:
     if not folder.is_dir():
         yield Finding("store", "failed", f"the folder {folder} is not there", f"mkdir -p {folder}")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield Finding(
-            "store",
-            "failed",
-            f"the folder {folder} may not be written to: SQLite makes files beside {path.name}",
-            f"run the bot as its owner, or: chmod u+wx {folder}",
-        )
+        why = f": SQLite makes files beside {path.name}"
+        yield _locked("store", folder, why, "u+wx")
+
+
+def _locked(about: str, folder: Path, why: str, mode: str) -> Finding:
+    words = f"the folder {folder} may not be written to{why}"
+    return Finding(about, "failed", words, f"run the bot as its owner, or: chmod {mode} {folder}")
 
 
 def private(about: str, path: Path) -> Iterator[Finding]:

@@ -259,17 +259,16 @@ class Outbox:
         return sent
 
     def _tell(self, post: Posted, outcome: SendOutcome, took: float) -> None:
-        if log.isEnabledFor(logging.DEBUG):
-            say(
-                log,
-                logging.DEBUG,
-                "send finished",
-                account=post.account_id,
-                conversation=post.conversation_id,
-                post=post.name,
-                outcome=outcome,
-                took=seconds(took),
-            )
+        say(
+            log,
+            logging.DEBUG,
+            "send finished",
+            account=post.account_id,
+            conversation=post.conversation_id,
+            post=post.name,
+            outcome=outcome,
+            took=seconds(took),
+        )
 
     async def _until_known(self, letter: Letter) -> Sent:
         pauses, again = iter(self._pauses), growing(self._settings.backoff_scale)
